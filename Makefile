@@ -1,0 +1,79 @@
+# Throughline. `make` alone lists what can be made.
+#
+# Every target makes the environment it needs, so any of them can be the first command after a clone.
+
+PYTHON ?= python3
+WORKERS ?= 2
+BIN := .venv/bin
+READY := .venv/.ready
+PACKAGES = $(patsubst %/__init__.py,%,$(wildcard */__init__.py))
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-stack lint style types layers tidy format bench lock hooks clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## make .venv with the locked dependencies and the throughline command
+
+demo: $(READY) ## a generated firm through the real worker on an embedded broker, and the answers
+	$(BIN)/throughline demo
+
+test: $(READY) ## every test but the stack tier
+	$(BIN)/python -m pytest -m "not stack" -n $(WORKERS) --dist loadgroup
+
+test-stack: $(READY) ## the stack tier: real Kafka, Connect, databases and ERP on this machine
+	$(BIN)/python -m pytest --stack --timeout 900 tests/stack
+
+lint: style types layers tidy ## style, types, layers and the rules of the house
+
+style: $(READY) ## ruff: lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy $(PACKAGES)
+
+layers: $(READY) ## imports point one way
+	$(BIN)/lint-imports
+
+tidy: $(READY) ## sizes, floats, names, documents
+	$(BIN)/python -m pytest -q tests/tidy
+
+format: $(READY) ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## measure: records per second, memory, cost per record
+	$(BIN)/python -m bench
+
+lock: $(READY) ## resolve pyproject.toml again into requirements.lock; `make lock UPGRADE=--upgrade` takes newer versions
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --custom-compile-command "make lock" --quiet $(UPGRADE) -o requirements.lock
+
+hooks: $(READY) ## run the checks before every commit
+	$(BIN)/pre-commit install
+
+clean: ## remove what tests, checks and the demo made; .venv stays
+	rm -rf demo-out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name .venv -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+# The stamp is written last, so that a set-up which was interrupted starts again.
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "Throughline needs Python 3.11 or newer, and there is no $(PYTHON) here. Install it," \
+			"or name another one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Throughline needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) -V 2>&1)." \
+			"Name another one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make environments: its venv module is missing." \
+			"On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@

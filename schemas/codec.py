@@ -1,0 +1,5 @@
+"""Placeholder until the codec lands."""
+
+
+class Undecodable(ValueError):
+    """Bytes that cannot be decoded."""

@@ -1,0 +1,58 @@
+"""Stores: where a partition's bytes live. Memory here, RocksDB in `state.rocks`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from sortedcontainers import SortedDict
+
+Writes = Mapping[str, Mapping[str, bytes | None]]
+"""Table name to key to new value; None deletes."""
+
+
+class Store(Protocol):
+    """Byte values under string keys, in named tables. Keys order by code point, which is UTF-8 byte order."""
+
+    def get(self, table: str, key: str) -> bytes | None:
+        """Return the value of a key, or None."""
+
+    def scan(self, table: str, start: str, end: str, reverse: bool = False) -> Iterator[tuple[str, bytes]]:
+        """Yield pairs with start <= key < end in key order, or backwards."""
+
+    def apply(self, writes: Writes) -> None:
+        """Make all writes visible at once."""
+
+    def close(self) -> None:
+        """Release what the store holds; it is not used afterwards."""
+
+
+class MemoryStore:
+    """A store that lives as long as the object: for file runs and tests."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, SortedDict[str, bytes]] = {}
+
+    def get(self, table: str, key: str) -> bytes | None:
+        """Return the value of a key, or None."""
+        rows = self._tables.get(table)
+        return None if rows is None else rows.get(key)
+
+    def scan(self, table: str, start: str, end: str, reverse: bool = False) -> Iterator[tuple[str, bytes]]:
+        """Yield pairs with start <= key < end in key order, or backwards."""
+        rows = self._tables.get(table)
+        if rows is None:
+            return
+        for key in rows.irange(start, end, inclusive=(True, False), reverse=reverse):
+            yield key, rows[key]
+
+    def apply(self, writes: Writes) -> None:
+        """Make all writes visible at once."""
+        for table, changes in writes.items():
+            rows = self._tables.setdefault(table, SortedDict())
+            for key, value in changes.items():
+                if value is None:
+                    rows.pop(key, None)
+                else:
+                    rows[key] = value
+
+    def close(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,138 @@
+"""Typed tables over a store, with writes kept aside until they are flushed.
+
+Values are immutable (NamedTuple, str, int, tuple): what a step has read can never change under it, and dropping the
+unflushed writes is all that undoing a crash needs.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+from sortedcontainers import SortedDict
+
+from state.store import Store
+
+END = "\U0010ffff"
+"""Sorts after every key that begins with the same prefix."""
+
+CACHED_VALUES_MAX = 20_000
+"""Decoded values a table keeps for reading: bounds memory, never changes a result."""
+
+_encode = msgspec.msgpack.Encoder(decimal_format="string").encode
+_MISSING = object()
+
+Value = TypeVar("Value")
+
+
+class Table(Generic[Value]):
+    """One named, ordered map of a partition's state: string keys, immutable typed values."""
+
+    def __init__(self, name: str, value_type: Any, store: Store) -> None:
+        self.name = name
+        self._store = store
+        self._decode = msgspec.msgpack.Decoder(value_type).decode
+        self._dirty: SortedDict[str, Value | None] = SortedDict()
+        self._clean: dict[str, Value | None] = {}
+
+    def get(self, key: str) -> Value | None:
+        """Return the value of a key, or None."""
+        value = self._dirty.get(key, _MISSING)
+        if value is not _MISSING:
+            return cast("Value | None", value)
+        value = self._clean.get(key, _MISSING)
+        if value is not _MISSING:
+            return cast("Value | None", value)
+        stored = self._store.get(self.name, key)
+        found = None if stored is None else self._decode(stored)
+        self._remember(key, found)
+        return found
+
+    def put(self, key: str, value: Value) -> None:
+        """Set the value of a key."""
+        self._dirty[key] = value
+
+    def delete(self, key: str) -> None:
+        """Forget a key; deleting what is not there is no error."""
+        self._dirty[key] = None
+
+    def scan(self, prefix: str) -> list[tuple[str, Value]]:
+        """Return all pairs whose key begins with the prefix, in key order."""
+        return list(self.between(prefix, prefix + END))
+
+    def between(self, start: str, end: str, reverse: bool = False) -> Iterator[tuple[str, Value]]:
+        """Yield pairs with start <= key < end in key order, or backwards.
+
+        Writing to the table while iterating is not allowed: take what is needed first.
+        """
+        stored = self._store.scan(self.name, start, end, reverse)
+        dirty = self._dirty
+        pending = dirty.irange(start, end, inclusive=(True, False), reverse=reverse) if dirty else iter(())
+        yield from self._merge(stored, pending, reverse)
+
+    def _merge(
+        self, stored: Iterator[tuple[str, bytes]], pending: Iterator[str], reverse: bool
+    ) -> Iterator[tuple[str, Value]]:
+        dirty, clean, decode = self._dirty, self._clean, self._decode
+        waiting = next(pending, None)
+        for key, encoded in stored:
+            while waiting is not None and waiting != key and (waiting > key) == reverse:
+                value = dirty[waiting]
+                if value is not None:
+                    yield waiting, value
+                waiting = next(pending, None)
+            if waiting == key:
+                continue  # the unflushed value is yielded in its turn, above or below
+            known = clean.get(key)
+            yield key, decode(encoded) if known is None else known
+        while waiting is not None:
+            value = dirty[waiting]
+            if value is not None:
+                yield waiting, value
+            waiting = next(pending, None)
+
+    def take_writes(self) -> dict[str, bytes | None]:
+        """Return the unflushed writes as bytes and keep their values for reading."""
+        writes = {key: None if value is None else _encode(value) for key, value in self._dirty.items()}
+        if len(self._clean) + len(self._dirty) > CACHED_VALUES_MAX:
+            self._clean = {}
+        self._clean.update(self._dirty)
+        self._dirty = SortedDict()
+        return writes
+
+    def unflushed(self) -> int:
+        """Return how many keys have been written since the last flush."""
+        return len(self._dirty)
+
+    def _remember(self, key: str, value: Value | None) -> None:
+        if len(self._clean) >= CACHED_VALUES_MAX:
+            self._clean = {}
+        self._clean[key] = value
+
+
+class State:
+    """The memory of one step on one partition: its tables, flushed to the store together."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._tables: dict[str, Table[Any]] = {}
+
+    def table(self, name: str, value_type: Any) -> Table[Any]:
+        """Return the table of that name; the first call says what type its values have."""
+        table = self._tables.get(name)
+        if table is None:
+            table = self._tables[name] = Table(name, value_type, self.store)
+        return table
+
+    def unflushed(self) -> int:
+        """Return how many keys have been written since the last flush."""
+        return sum(table.unflushed() for table in self._tables.values())
+
+    def flush(self) -> None:
+        """Write everything since the last flush to the store, at once."""
+        writes = {name: changes for name, table in self._tables.items() if (changes := table.take_writes())}
+        if writes:
+            self.store.apply(writes)
+
+    def close(self) -> None:
+        """Release the store; unflushed writes are dropped, as a crash would drop them."""
+        self.store.close()

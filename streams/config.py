@@ -1,0 +1,201 @@
+"""Settings: `throughline.toml`, overridden by environment variables `THROUGHLINE_KEY` and `THROUGHLINE_SECTION__KEY`.
+
+Every key has a default that works with the embedded broker, and says in its description what it is for.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as UnreadableVariableError
+
+SETTINGS_FILE = Path("throughline.toml")
+PREFIX = "THROUGHLINE_"
+
+
+class SettingsError(Exception):
+    """A settings file or variable cannot be used; the message names where, which key, what it is and what to do."""
+
+
+class Contracts(BaseModel):
+    """Where the schemas of what travels come from, and how source rows are read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    registry_url: str | None = Field(
+        default=None,
+        description="URL of a Confluent-compatible schema registry; absent: the ids shipped with the contracts.",
+    )
+    schemas_file: Path | None = Field(
+        default=None,
+        description="JSON file of further writer schemas by id, for feeds recorded elsewhere. Needs no registry.",
+    )
+    mappings_folder: Path | None = Field(
+        default=None, description="Folder with one mapping file a system; absent: the mappings shipped."
+    )
+    ownership_file: Path | None = Field(
+        default=None, description="File that says which system owns which field; absent: the one shipped."
+    )
+
+
+class Sinks(BaseModel):
+    """Where postings go."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: Path = Field(
+        default=Path("throughline-exchange"),
+        description="Folder of the managed file exchange: outgoing batches and the ERP's acknowledgements.",
+    )
+    routing_file: Path | None = Field(
+        default=None, description="Routes from a legal entity's ERP system to a target; absent: the routes shipped."
+    )
+    batch_lines_max: int = Field(default=200, ge=1, le=100_000, description="Postings in one batch file, at most.")
+    batch_seconds_max: float = Field(
+        default=5.0, gt=0, le=86_400, description="Seconds that the first posting of a batch waits for others, at most."
+    )
+    poll_seconds: float = Field(
+        default=0.5, gt=0, le=3_600, description="Seconds between two looks for acknowledgements in the folder."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings of a worker. Values are checked when read; nothing changes afterwards."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
+    )
+
+    brokers: str = Field(
+        default="127.0.0.1:9092",
+        pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$",
+        description="Kafka bootstrap addresses, `host:port`, several joined by commas.",
+    )
+    group: str = Field(
+        default="throughline",
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Consumer group. Workers of one group share the partitions; its offsets belong to its state.",
+    )
+    partitions: int = Field(
+        default=4,
+        ge=1,
+        le=10_000,
+        description="Partitions of every topic. Fixed when topics are made: keys and state follow it.",
+    )
+    state_folder: Path = Field(
+        default=Path("throughline-state"),
+        description="Folder of the RocksDB databases, one for each step and partition; shared by a machine's workers.",
+    )
+    checkpoint_interval_ms: int = Field(
+        default=100,
+        ge=10,
+        le=60_000,
+        description="Milliseconds between two checkpoints, at most, while records arrive.",
+    )
+    checkpoint_records_max: int = Field(
+        default=2_000,
+        ge=1,
+        le=1_000_000,
+        description="Records a step takes into a checkpoint on one partition, at most.",
+    )
+    session_timeout_s: float = Field(
+        default=8.0, ge=1, le=300, description="Seconds after which a silent worker's partitions go to another."
+    )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65_535, description="Port of /metrics on loopback, for Prometheus; 0: off."
+    )
+    policy_file: Path | None = Field(
+        default=None, description="Thresholds and deadlines of the rules; absent: the policy shipped."
+    )
+    epochs: Mapping[str, int] = Field(
+        default_factory=dict,
+        description="Epoch by feed (`source.name`), 0 where absent. Raise it when a source was restored or replaced.",
+    )
+    contracts: Contracts = Field(default_factory=Contracts, description="Schemas, mappings and ownership.")
+    sinks: Sinks = Field(default_factory=Sinks, description="Targets of postings.")
+
+    @field_validator("epochs")
+    @classmethod
+    def _no_negative_epoch(cls, epochs: Mapping[str, int]) -> Mapping[str, int]:
+        for feed, epoch in epochs.items():
+            if epoch < 0:
+                raise ValueError(f"the epoch of feed {feed} is {epoch}; an epoch is 0 or more")
+        return epochs
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003, named by pydantic-settings
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments come before environment variables, and those before the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(file: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings: overrides, then environment, then file, then defaults.
+
+    `file` None reads `throughline.toml` of the current folder where there is one. Raises `SettingsError`.
+    """
+    if file is not None and not file.is_file():
+        raise SettingsError(f"{file}: there is no such settings file; give the path of a TOML file")
+    source = file or SETTINGS_FILE
+    _refuse_unknown_variables()
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=source)
+
+    try:
+        return FromFile(**overrides)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_fault(source, overrides, fault) for fault in error.errors())) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{source}: {error}; the file must be TOML, lines like `partitions = 4`") from error
+    except UnreadableVariableError as error:
+        raise SettingsError(
+            f"environment: {error}; give a JSON object, or one variable a key such as {PREFIX}SINKS__FOLDER"
+        ) from error
+
+
+def _refuse_unknown_variables() -> None:
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX):
+            key = name.upper().removeprefix(PREFIX).split("__")[0].lower()
+            if key not in Settings.model_fields:
+                raise SettingsError(
+                    f"environment variable {name}: there is no setting {key}; remove it, or use one of "
+                    f"{', '.join(Settings.model_fields)}"
+                )
+
+
+def _fault(source: Path, overrides: Mapping[str, Any], fault: Mapping[str, Any]) -> str:
+    keys = [str(part) for part in fault["loc"]]
+    variable = PREFIX + "__".join(keys).upper()
+    if keys and keys[0] in overrides:
+        where = "argument"
+    elif any(name.upper() in (variable, PREFIX + keys[0].upper()) for name in os.environ if keys):
+        where = f"environment variable {variable}"
+    else:
+        where = str(source)
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: there is no setting {'.'.join(keys)}; remove it or correct its name"
+    meant = _description(keys)
+    return f"{where}: {'.'.join(keys)} = {fault['input']!r}: {fault['msg']}" + (f". Meant is: {meant}" if meant else "")
+
+
+def _description(keys: list[str]) -> str:
+    fields: Mapping[str, Any] = Settings.model_fields
+    found = ""
+    for key in keys:
+        if key not in fields:
+            break
+        found = fields[key].description or found
+        fields = getattr(fields[key].annotation, "model_fields", {})
+    return found

@@ -1,0 +1,93 @@
+"""Dates and instants. Instants are milliseconds since 1970, UTC; dates of instants are UTC dates."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_ONE_DAY = timedelta(days=1)
+
+
+@lru_cache(maxsize=4096)
+def _date_of_day(day: int) -> date:
+    return date.fromordinal(_EPOCH_DAY + day)
+
+
+def date_of(instant_ms: int) -> date:
+    """Return the UTC date of an instant."""
+    return _date_of_day(instant_ms // DAY_MS)
+
+
+def start_of(day: date) -> int:
+    """Return the instant at which a UTC date begins."""
+    return (day.toordinal() - _EPOCH_DAY) * DAY_MS
+
+
+def instant(moment: datetime) -> int:
+    """Return the instant of an aware datetime, in whole milliseconds."""
+    return int(moment.timestamp() * 1000) if moment.microsecond == 0 else round(moment.timestamp() * 1000)
+
+
+@lru_cache(maxsize=4096)
+def moment(instant_ms: int) -> datetime:
+    """Return an instant as an aware datetime."""
+    return datetime.fromtimestamp(instant_ms // 1000, UTC) + timedelta(milliseconds=instant_ms % 1000)
+
+
+@lru_cache(maxsize=4096)
+def period_of(day: date) -> str:
+    """Return the calendar month of a date as YYYY-MM."""
+    return f"{day.year:04d}-{day.month:02d}"
+
+
+def next_day(day: date) -> date:
+    """Return the day after."""
+    return day + _ONE_DAY
+
+
+@lru_cache(maxsize=4096)
+def next_period(period: str) -> str:
+    """Return the month after, as YYYY-MM."""
+    year, month = int(period[:4]), int(period[5:])
+    return f"{year + month // 12:04d}-{month % 12 + 1:02d}"
+
+
+@lru_cache(maxsize=4096)
+def first_day(period: str) -> date:
+    """Return the first day of a month given as YYYY-MM."""
+    return date(int(period[:4]), int(period[5:]), 1)
+
+
+def periods_between(first: date, last: date) -> Iterator[str]:
+    """Yield each month touched by first..last, as YYYY-MM."""
+    period, end = period_of(first), period_of(last)
+    while period <= end:
+        yield period
+        period = next_period(period)
+
+
+def working_days(first: date, last: date) -> int:
+    """Count Monday to Friday in first..last, both included."""
+    if last < first:
+        return 0
+    return _weekdays_until(last.toordinal()) - _weekdays_until(first.toordinal() - 1)
+
+
+def _weekdays_until(ordinal: int) -> int:
+    # Ordinal 1 was a Monday: full weeks have five, then up to five of the rest.
+    weeks, rest = divmod(ordinal, 7)
+    return weeks * 5 + min(rest, 5)
+
+
+@lru_cache(maxsize=4096)
+def iso_week(day: date) -> str:
+    """Return the ISO week of a date as YYYY-Www."""
+    year, week, _ = day.isocalendar()
+    return f"{year:04d}-W{week:02d}"
+
+
+def monday_of(day: date) -> date:
+    """Return the Monday that begins the ISO week of a date."""
+    return day - timedelta(days=day.weekday())

@@ -1,0 +1,39 @@
+"""Money: decimal amounts, rounded half up to the minor unit of their currency (ISO 4217)."""
+
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+
+_DIGITS = {
+    "BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0, "UGX": 0,
+    "UYI": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
+    "BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
+    "CLF": 4, "UYW": 4,
+}  # fmt: skip
+_UNITS = {digits: Decimal(1).scaleb(-digits) for digits in (0, 2, 3, 4)}
+_UNIT = {currency: _UNITS[digits] for currency, digits in _DIGITS.items()}
+_CENT = _UNITS[2]
+
+EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
+"""Precision of intermediate results: wide enough that no product of three declared fields loses a digit."""
+
+
+def minor_unit(currency: str) -> Decimal:
+    """Return the smallest amount of a currency: 0.01 for most, 1 for JPY, 0.001 for KWD."""
+    return _UNIT.get(currency, _CENT)
+
+
+def round_money(amount: Decimal, currency: str) -> Decimal:
+    """Round half up to the minor unit of the currency."""
+    return amount.quantize(_UNIT.get(currency, _CENT), ROUND_HALF_UP, EXACT)
+
+
+def divide(numerator: Decimal, denominator: Decimal) -> Decimal:
+    """Return the quotient to 60 digits."""
+    return EXACT.divide(numerator, denominator)
+
+
+def multiply(left: Decimal, right: Decimal) -> Decimal:
+    """Return the exact product of two declared fields."""
+    return EXACT.multiply(left, right)

@@ -1,0 +1,47 @@
+"""Changes as intake takes them in: read, checked and translated, or refused with the reason."""
+
+from typing import Any, NamedTuple
+
+from streams.domain.fact import Cause
+
+
+class Refusal(NamedTuple):
+    """Why a version of a row is not applied: `unmapped_value` or `validation_failed`, with all faults found."""
+
+    kind: str
+    reasons: tuple[str, ...]
+
+
+class Change(NamedTuple):
+    """One version of one row.
+
+    `kind` is the canonical row's name, empty where the topic has no mapping yet. `scope` is the record key that its
+    history comes under, `id` the row's identity. `row` is the canonical row; None for a delete and for what is refused.
+    `raw` is the source's row, kept for what is refused.
+    """
+
+    kind: str
+    topic: str
+    scope: str
+    id: str
+    row: Any
+    deleted: bool
+    refusal: Refusal | None
+    raw: Any
+    cause: Cause
+
+
+class Unreadable(NamedTuple):
+    """A record that is no change of a row: it goes to the dead letters as it came."""
+
+    error: str
+    message: str
+    stage: str
+    original: Any
+
+
+class Heartbeat(NamedTuple):
+    """A sign of life of a feed."""
+
+    feed: str
+    at: int

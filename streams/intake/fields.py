@@ -1,0 +1,170 @@
+"""Field converters: from what a feed delivers (JSON view or decoded Avro) to canonical values, or a clear fault."""
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any
+
+from schemas.kinds import Kind
+from schemas.mapping import FieldSpec, Vocabulary
+from streams.domain.calendar import instant
+
+Converter = Callable[[Any], Any]
+
+_EARLIEST, _LATEST = date(1900, 1, 1), date(9999, 12, 31)
+_PERIOD = re.compile(r"(19|2\d)\d\d-(0[1-9]|1[0-2])")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_INT64 = 2**63
+
+
+class Fault(ValueError):
+    """A value that a field cannot hold; the text says why."""
+
+
+class UnmappedValue(Fault):
+    """A value that the system's vocabulary does not translate."""
+
+
+def converter(spec: FieldSpec) -> Converter:
+    """Return the converter of a field; it raises Fault."""
+    if spec.vocabulary is not None:
+        return _vocabulary(spec.vocabulary)
+    if spec.fields:
+        raise TypeError(f"{spec.name} is a list of records: build it with its record type")
+    if spec.digits:
+        return _decimal(spec)
+    return _PLAIN[spec.kind]
+
+
+def _vocabulary(vocabulary: Vocabulary) -> Converter:
+    values = vocabulary.values
+
+    def convert(value: Any) -> Any:
+        try:
+            return values[value]
+        except (KeyError, TypeError):
+            raise UnmappedValue(f"{value!r} is no {vocabulary.name} that its mapping knows") from None
+
+    return convert
+
+
+def _decimal(spec: FieldSpec) -> Converter:
+    scale, whole = spec.scale, spec.digits - spec.scale
+    signed, limit = spec.signed, Decimal(10) ** (spec.digits - spec.scale)
+
+    @lru_cache(maxsize=4096)
+    def parse(text: str) -> Decimal:
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            raise Fault(f"{text!r} is no decimal number") from None
+        return check(number)
+
+    def check(number: Decimal) -> Decimal:
+        if not number.is_finite():
+            raise Fault(f"{number} is no finite number")
+        if number < 0 and not signed:
+            raise Fault(f"{number} is negative")
+        exponent = number.as_tuple().exponent
+        if isinstance(exponent, int) and -exponent > scale and number != round(number, scale):
+            raise Fault(f"{number} has more than {scale} digits after the point")
+        if abs(number) >= limit:
+            raise Fault(f"{number} has more than {whole} digits before the point")
+        return number
+
+    def convert(value: Any) -> Decimal:
+        if isinstance(value, str):
+            return parse(value)
+        if isinstance(value, Decimal):
+            return check(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return check(Decimal(value))
+        raise Fault(f"{value!r} is no decimal: decimals are strings")
+
+    return convert
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Fault(f"{value!r} is no text")
+    if _CONTROL.search(value):
+        raise Fault(f"{value!r} has control characters")
+    return value
+
+
+def _bool(value: Any) -> bool:
+    if value is True or value is False:
+        return bool(value)
+    raise Fault(f"{value!r} is neither true nor false")
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64:
+        return value
+    raise Fault(f"{value!r} is no whole number of 64 bits")
+
+
+@lru_cache(maxsize=8192)
+def _parsed_date(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise Fault(f"{text!r} is no date YYYY-MM-DD") from None
+    if len(text) != 10:
+        raise Fault(f"{text!r} is no date YYYY-MM-DD")
+    return _in_range(day)
+
+
+def _in_range(day: date) -> date:
+    if not _EARLIEST <= day <= _LATEST:
+        raise Fault(f"{day} is out of range: {_EARLIEST} to {_LATEST}")
+    return day
+
+
+def _date(value: Any) -> date:
+    if isinstance(value, str):
+        return _parsed_date(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return _in_range(value)
+    raise Fault(f"{value!r} is no date")
+
+
+def _timestamp(value: Any) -> int:
+    moment = value
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            raise Fault(f"{value!r} is no time as RFC 3339 writes it") from None
+    if not isinstance(moment, datetime):
+        raise Fault(f"{value!r} is no time")
+    if moment.tzinfo is None:
+        raise Fault(f"{value!r} has no time zone: write UTC as Z")
+    _in_range(moment.date())
+    return instant(moment)
+
+
+def _period(value: Any) -> str:
+    if isinstance(value, str) and _PERIOD.fullmatch(value):
+        return value
+    raise Fault(f"{value!r} is no month YYYY-MM")
+
+
+def _currency(value: Any) -> str:
+    if isinstance(value, str) and _CURRENCY.fullmatch(value):
+        return value
+    raise Fault(f"{value!r} is no currency code of three capital letters")
+
+
+_PLAIN: dict[Kind, Converter] = {
+    Kind.STRING: _string,
+    Kind.BOOL: _bool,
+    Kind.INT: _int,
+    Kind.DATE: _date,
+    Kind.TIMESTAMP: _timestamp,
+    Kind.PERIOD: _period,
+    Kind.CURRENCY: _currency,
+}

@@ -1,0 +1,120 @@
+"""The memory of intake: of every row the newest version seen, the last good one, and what was refused."""
+
+from collections.abc import Iterator
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from streams.domain.fact import Cause
+from streams.intake.change import Change, Refusal
+from streams.intake.rows import row_type
+from streams.step import Context
+
+SEP = "\x1f"
+MASTERS = frozenset({"Contract", "Project", "Account", "Worker", "LegalEntity"})
+"""Rows that are archived, not deleted: deleting one is never applied."""
+
+RowT = TypeVar("RowT")
+
+KINDS = (
+    "Account", "Client", "Opportunity", "Contract", "Amendment", "Project", "ErpProject", "Milestone", "Assignment",
+    "TimeEntry", "Expense", "Resource", "Worker", "LegalEntity", "Customer", "Invoice", "CostPosting",
+    "RevenueSchedule", "FxRate", "Period",
+)  # fmt: skip
+
+
+class Kept(NamedTuple, Generic[RowT]):
+    """A row: position of the newest version seen, whether that was no delete, and the version in force."""
+
+    epoch: int
+    position: int
+    live: bool
+    good: RowT | None
+
+
+class Refused(NamedTuple):
+    """A version that is not applied, kept until a later good one, or until mappings change."""
+
+    topic: str
+    scope: str
+    id: str
+    kind: str
+    reasons: tuple[str, ...]
+    raw: str
+    first_seen: int
+    attempts: int
+    cause: Cause
+
+
+TABLES: dict[str, Any] = {
+    **{f"rows.{kind}": Kept[row_type(kind)] for kind in KINDS},
+    "rows.": Kept[str],
+    "intake.refused": Refused,
+}
+
+
+class Memory:
+    """Reads and keeps rows of one partition. A row's history comes under one record key: its scope."""
+
+    def __init__(self, context: Context) -> None:
+        self._rows = {kind: context.table(f"rows.{kind}") for kind in (*KINDS, "")}
+        self.refused = context.table("intake.refused")
+
+    def kept(self, change: Change) -> Kept[Any] | None:
+        """Return what is kept of the row of a change."""
+        kept: Kept[Any] | None = self._rows[change.kind].get(_place(change))
+        return kept
+
+    def keep(self, change: Change, kept: Kept[Any]) -> None:
+        """Keep a row."""
+        self._rows[change.kind].put(_place(change), kept)
+
+    def good(self, kind: str, scope: str, identity: str) -> Any:
+        """Return the version of a row in force, or None."""
+        kept = self._rows[kind].get(f"{scope}{SEP}{identity}")
+        return None if kept is None else kept.good
+
+    def rows_of(self, kind: str, scope: str) -> list[Kept[Any]]:
+        """Return all rows under a scope that have a version in force."""
+        return [kept for _, kept in self._rows[kind].scan(scope + SEP) if kept.good is not None]
+
+    def refusal(self, change: Change) -> Refused | None:
+        """Return what was refused of the row of a change."""
+        refused: Refused | None = self.refused.get(_refused_place(change))
+        return refused
+
+    def refuse(self, change: Change, refusal: Refusal, raw: str, now: int) -> Refused:
+        """Keep a refused version in the place of one refused before."""
+        before = self.refusal(change)
+        refused = Refused(
+            change.topic, change.scope, change.id, refusal.kind, refusal.reasons, raw,
+            before.first_seen if before else now, before.attempts + 1 if before else 1, change.cause,
+        )  # fmt: skip
+        self.refused.put(_refused_place(change), refused)
+        return refused
+
+    def forgive(self, change: Change) -> None:
+        """Forget what was refused: a later version is good, or gone."""
+        self.refused.delete(_refused_place(change))
+
+    def all_refused(self) -> Iterator[Refused]:
+        """Yield all that is refused."""
+        for _, refused in self.refused.scan(""):
+            yield refused
+
+
+def is_new(change: Change, kept: Kept[Any] | None) -> bool:
+    """Tell whether a version has not been seen: a later position, or a create at the position of a delete.
+
+    A real Debezium writes a changed key as a delete and a create at one position.
+    """
+    if kept is None:
+        return True
+    version, seen = (change.cause.epoch, change.cause.position or 0), (kept.epoch, kept.position)
+    return version > seen or (version == seen and not change.deleted and not kept.live)
+
+
+def _place(change: Change) -> str:
+    return f"{change.scope}{SEP}{change.id}"
+
+
+def _refused_place(change: Change) -> str:
+    return SEP.join((change.topic, change.scope, change.id))

@@ -1,0 +1,72 @@
+"""Ownership: a field has one owning system; a copy elsewhere that differs is not applied, and says so."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from schemas.mapping import Ownership
+from streams.domain.fact import Cause
+from streams.intake.memory import SEP, Memory
+from streams.rules.exceptions import Entity
+from streams.step import Context
+
+_PROJECT_ROWS = {"erp.Project": "ErpProject", "psa.public.projects": "Project"}
+
+
+class Violation(NamedTuple):
+    """An open violation: since when, and what both sides say."""
+
+    since: int
+    owner: str
+    copy: str
+
+
+class OwnershipCheck:
+    """Compares a project's copies with what the owner says. An empty copy violates nothing."""
+
+    def __init__(
+        self, context: Context, memory: Memory, ownership: Ownership, tell: Callable[..., None]
+    ) -> None:
+        self._context = context
+        self._memory = memory
+        self._violations = context.table("intake.violation")
+        self._fields = [owned for owned in ownership.fields.values() if owned.entity == "project"]
+        self._tell = tell
+
+    def check(self, project_id: str, cause: Cause) -> None:
+        """Open or close the violations of a project after one of its rows changed."""
+        rows = {
+            topic: self._memory.good(kind, project_id, project_id) for topic, kind in _PROJECT_ROWS.items()
+        }
+        for owned in self._fields:
+            owner = _said(rows.get(owned.owner.topic), owned.name)
+            for copy in owned.copies:
+                self._compare(project_id, owned.name, owned.owner.system, owner, (copy.system, _said(rows.get(copy.topic), owned.name)), cause)
+
+    def _compare(
+        self, project_id: str, name: str, owner_system: str, owner: str | None, copy: tuple[str, str | None], cause: Cause
+    ) -> None:
+        place = SEP.join((project_id, name, copy[0]))
+        before: Violation | None = self._violations.get(place)
+        violated = owner is not None and copy[1] not in (None, "") and copy[1] != owner
+        after = None
+        if violated:
+            after = Violation(before.since if before else self._context.now, str(owner), str(copy[1]))
+        if before == after:
+            return
+        if after is None:
+            self._violations.delete(place)
+        else:
+            self._violations.put(place, after)
+        shown = after or before
+        assert shown is not None  # they differ
+        entity = Entity("project", project_id, project_id, place=name)
+        message = (
+            f"{name} of project {project_id} is {shown.copy!r} in {copy[0]}, but {shown.owner!r} in {owner_system}, "
+            f"which owns it: correct it in {copy[0]}"
+        )
+        evidence = {"field": name, "owner": owner_system, owner_system: shown.owner, copy[0]: shown.copy}
+        self._tell("ownership_violation", entity, (name,), message, (shown.since, after is not None), cause, evidence)
+
+
+def _said(row: Any, name: str) -> str | None:
+    return None if row is None else getattr(row, name)

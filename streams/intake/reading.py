@@ -1,0 +1,133 @@
+"""Reading: a record of a source topic becomes a change of a row, or is told to be unreadable."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from schemas.codec import Undecodable
+from schemas.mapping import Mappings
+from streams.domain.fact import Cause
+from streams.intake.change import Change, Heartbeat, Refusal, Unreadable
+from streams.intake.rows import Refused, RowReader
+from streams.step import Record
+
+Decode = Callable[[str, bytes], Mapping[str, Any]]
+"""(topic, bytes) to an envelope with native values; raises schemas.codec.Undecodable."""
+
+HEARTBEAT_PREFIX = "__debezium-heartbeat."
+RECORD_BYTES_MAX = 1024 * 1024
+_OPS = frozenset("curd")
+_INT64 = 2**63
+
+
+class EnvelopeFault(ValueError):
+    """An envelope that is none; the text says what is missing."""
+
+
+class Reader:
+    """Reads records of all source topics. `epochs` gives the epoch of each feed, by its name; 0 where not given."""
+
+    def __init__(self, mappings: Mappings, decode: Decode, epochs: Mapping[str, int] | None = None) -> None:
+        self._decode = decode
+        self._epochs = dict(epochs or {})
+        self._readers = {topic: RowReader(mapping) for topic, mapping in mappings.topics.items()}
+
+    def read(self, record: Record) -> Change | Unreadable | Heartbeat | None:
+        """Return what a record says; None for a tombstone, which only follows a delete."""
+        value = record.value
+        if value is None:
+            return None
+        if record.topic.startswith(HEARTBEAT_PREFIX):
+            return Heartbeat(record.topic[len(HEARTBEAT_PREFIX) :], record.timestamp)
+        try:
+            if isinstance(value, bytes):
+                value = self._decode(record.topic, value)
+            return self._change(record, value)
+        except Undecodable as error:
+            return Unreadable(type(error).__name__, str(error), "VALUE_CONVERTER", record.value)
+        except EnvelopeFault as error:
+            return Unreadable("InvalidEnvelope", str(error), "TRANSFORMATION", record.value)
+
+    def split(self, record: Record) -> list[Record]:
+        """Return an update that changes its record key as a delete under the old key and a create under the new one."""
+        value, reader = record.value, self._readers.get(record.topic)
+        if reader is None or not isinstance(value, Mapping) or value.get("op") != "u":
+            return [record]
+        before, after = value.get("before"), value.get("after")
+        if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+            return [record]
+        try:
+            old, new = reader.mapping.key_of(before), reader.mapping.key_of(after)
+        except KeyError:
+            return [record]
+        if old == new:
+            return [record]
+        gone = {**value, "op": "d", "after": None}
+        made = {**value, "op": "c", "before": None}
+        return [record._replace(key=old, value=gone), record._replace(value=made)]
+
+    def _change(self, record: Record, envelope: Any) -> Change:
+        op, row, cause = self._envelope(record, envelope)
+        reader = self._readers.get(record.topic)
+        if reader is None:
+            return self._without_mapping(record, op == "d", row, cause)
+        mapping = reader.mapping
+        try:
+            identity = row[mapping.identity[0]] if len(mapping.identity) == 1 else mapping.identity_of(row)
+        except KeyError as error:
+            raise EnvelopeFault(f"the row has no {error.args[0]}, which identifies it") from None
+        if not isinstance(identity, str) or not identity or not identity.isprintable():
+            raise EnvelopeFault(f"{identity!r} in {', '.join(mapping.identity)} identifies no row")
+        scope = record.key
+        refusal, canonical = None, None
+        if op != "d":
+            try:
+                canonical = reader.read(row)
+                said = mapping.key_of(row)
+                if scope != said:
+                    refusal = Refusal("validation_failed", (f"record key {scope!r} is not {said!r}, its row's",))
+                    scope = scope or said
+            except Refused as error:
+                refusal = error.refusal
+        if not scope:
+            raise EnvelopeFault("the record has no key")
+        kept = row if refusal is not None else None
+        return Change(
+            reader.kind, record.topic, scope, identity, None if refusal else canonical, op == "d", refusal, kept, cause
+        )
+
+    def _without_mapping(self, record: Record, deleted: bool, row: Any, cause: Cause) -> Change:
+        if not record.key:
+            raise EnvelopeFault("the record has no key")
+        refusal = Refusal("unmapped_value", (f"no_mapping: no mapping file declares topic {record.topic}",))
+        return Change("", record.topic, record.key, record.key, None, deleted, None if deleted else refusal, row, cause)
+
+    def _envelope(self, record: Record, envelope: Any) -> tuple[str, Mapping[str, Any], Cause]:
+        if not isinstance(envelope, Mapping):
+            raise EnvelopeFault("the value is no change envelope")
+        source, op = envelope.get("source"), envelope.get("op")
+        if not isinstance(source, Mapping):
+            raise EnvelopeFault("the envelope has no source")
+        if op not in _OPS:
+            raise EnvelopeFault(f"op {op!r} is none of c, u, d, r")
+        side = "before" if op == "d" else "after"
+        row = envelope.get(side)
+        if not isinstance(row, Mapping):
+            raise EnvelopeFault(f"{side} is missing, which op {op} needs")
+        position, happened = source.get("position", source.get("lsn")), source.get("ts_ms")
+        for name, number in (("position", position), ("ts_ms", happened)):
+            if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < _INT64:
+                raise EnvelopeFault(f"source.{name} {number!r} is no whole number from 0")
+        assert isinstance(position, int) and isinstance(happened, int)  # looked at above
+        epoch = self._epochs.get(str(source.get("name")), 0)
+        return op, row, Cause(record.topic, record.partition, record.offset, position, epoch, happened)
+
+    def again(self, topic: str, scope: str, identity: str, raw: Any, cause: Cause) -> Change:
+        """Return a refused version read once more, under the mappings of today."""
+        envelope = {"op": "u", "after": raw, "source": {"position": cause.position, "ts_ms": cause.occurred_at}}
+        record = Record(topic, scope, envelope, cause.occurred_at, cause.partition or 0, cause.offset or 0)
+        try:
+            change = self._change(record, envelope)
+        except EnvelopeFault as error:
+            refusal = Refusal("validation_failed", (str(error),))
+            return Change("", topic, scope, identity, None, False, refusal, raw, cause)
+        return change._replace(cause=cause)

@@ -1,0 +1,109 @@
+"""Row readers: from a source row to its canonical row, as the mapping files say."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, get_args, get_type_hints
+
+from schemas.mapping import FieldSpec, TopicMapping
+from streams.domain import canonical
+from streams.intake.change import Refusal
+from streams.intake.fields import Converter, Fault, UnmappedValue, converter
+
+
+class Refused(Exception):
+    """A row cannot be read; carries all its faults."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__("; ".join(refusal.reasons))
+
+
+class _Field(NamedTuple):
+    name: str
+    required: bool
+    convert: Converter
+
+
+class RowReader:
+    """Reads the rows of one source topic."""
+
+    def __init__(self, mapping: TopicMapping) -> None:
+        self.mapping = mapping
+        self.kind = mapping.row
+        self.type = row_type(mapping.row)
+        specs = {spec.canonical: spec for spec in mapping.fields}
+        hints = get_type_hints(self.type)
+        missing = [name for name in self.type._fields if name not in specs]
+        if missing:
+            raise ValueError(f"the mapping of {mapping.topic} has no field for {', '.join(missing)}")
+        self._fields = tuple(_field(specs[name], hints[name]) for name in self.type._fields)
+
+    def read(self, raw: Mapping[str, Any]) -> Any:
+        """Return the canonical row. Raises Refused."""
+        values = []
+        get = raw.get
+        try:
+            for name, required, convert in self._fields:
+                value = get(name)
+                if value is None:
+                    if required:
+                        raise Fault("missing")
+                    values.append(None)
+                else:
+                    values.append(convert(value))
+        except Fault:
+            raise Refused(self._faults(raw)) from None
+        return self.type._make(values)
+
+    def _faults(self, raw: Mapping[str, Any]) -> Refusal:
+        kinds, reasons = set(), []
+        for name, required, convert in self._fields:
+            value = raw.get(name)
+            try:
+                if value is not None:
+                    convert(value)
+                elif required:
+                    raise Fault("a required field is missing")
+            except UnmappedValue as fault:
+                kinds.add("unmapped_value")
+                reasons.append(f"{name}: {fault}")
+            except Fault as fault:
+                kinds.add("validation_failed")
+                reasons.append(f"{name}: {fault}")
+        return Refusal("validation_failed" if "validation_failed" in kinds else "unmapped_value", tuple(reasons))
+
+
+def row_type(name: str) -> Any:
+    """Return the canonical row type of that name."""
+    return getattr(canonical, name)
+
+
+def _field(spec: FieldSpec, hint: Any) -> _Field:
+    if spec.fields:
+        return _Field(spec.name, spec.required, _records(spec, get_args(hint)[0]))
+    return _Field(spec.name, spec.required, converter(spec))
+
+
+def _records(spec: FieldSpec, record_type: Any) -> Converter:
+    specs = {inner.canonical: inner for inner in spec.fields}
+    fields = tuple(_Field(specs[n].name, specs[n].required, converter(specs[n])) for n in record_type._fields)
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, list):
+            raise Fault(f"{value!r} is no list")
+        return tuple(record(place, entry) for place, entry in enumerate(value, 1))
+
+    def record(place: int, entry: Any) -> Any:
+        if not isinstance(entry, Mapping):
+            raise Fault(f"entry {place} is no record")
+        values = []
+        for name, required, convert_field in fields:
+            inner = entry.get(name)
+            try:
+                if inner is None and required:
+                    raise Fault("a required field is missing")
+                values.append(None if inner is None else convert_field(inner))
+            except Fault as fault:
+                raise type(fault)(f"entry {place}, {name}: {fault}") from None
+        return record_type._make(values)
+
+    return convert

@@ -1,0 +1,264 @@
+"""The intake step: rows come in under their source's key, facts go out under the contract's or the person's."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from schemas.mapping import Mappings, Ownership
+from streams.domain.fact import Cause, Claim, Fact
+from streams.domain.money import ZERO
+from streams.intake.change import Change, Heartbeat, Refusal, Unreadable
+from streams.intake.deadletter import dead_letter
+from streams.intake.homes import Home, Homes
+from streams.intake.memory import MASTERS, TABLES, Kept, Memory, is_new
+from streams.intake.ownership import OwnershipCheck, Violation
+from streams.intake.reading import Reader
+from streams.rules.audit import audit_record
+from streams.rules.claims import AGAINST, NONE
+from streams.rules.exceptions import Entity, exception_record
+from streams.step import Context, Record, Step
+from streams.topics import AUDIT, CONTRACT_FACTS, DEAD_LETTERS, DRIFT_CLAIMS, EXCEPTIONS, PERSON_FACTS, SOURCES
+
+_ITEM_KINDS = frozenset({"TimeEntry", "Expense", "Milestone", "Assignment"})
+_REFERENCES = {
+    "FxRate": "fx_rate", "Customer": "customer", "LegalEntity": "legal_entity", "Period": "period", "Client": "client",
+}  # fmt: skip
+_PEOPLE = {"Resource": "resource", "Worker": "worker"}
+_RELEASED = frozenset({"released", "paid"})
+_DELETED = Refusal("validation_failed", ("deleted: this row is a master; archive it in its system instead",))
+
+
+class IntakeBehaviour:
+    """The rows of one partition at work."""
+
+    def __init__(self, context: Context, reader: Reader, ownership: Ownership, fingerprint: str) -> None:
+        self._context = context
+        self._reader = reader
+        self._memory = Memory(context)
+        self._homes = Homes(context, self._memory)
+        self._ownership = OwnershipCheck(context, self._memory, ownership, self._exception)
+        self._fingerprints = context.table("intake.fingerprint")
+        self._fingerprint = fingerprint
+        self._retried = False
+        self._routes: dict[str, Callable[[Change, Any], None]] = {
+            **dict.fromkeys(_ITEM_KINDS, self._item),
+            **dict.fromkeys(_REFERENCES, self._reference),
+            **dict.fromkeys(_PEOPLE, self._person),
+            "Project": self._project,
+            "ErpProject": self._project,
+            "Contract": self._contract,
+            "Amendment": self._amendment,
+            "RevenueSchedule": self._schedule,
+            "Invoice": self._invoice,
+            "CostPosting": self._cost_posting,
+        }
+
+    def on_records(self, records: Sequence[Record]) -> None:
+        """Take in changes, dead letters and signs of life."""
+        if not self._retried:
+            self._retry_refused()
+        for record in records:
+            value = record.value
+            if isinstance(value, Change):
+                self._change(value)
+            elif isinstance(value, Unreadable):
+                self._unreadable(record, value)
+            elif isinstance(value, Heartbeat):
+                self._context.count("heartbeats")
+
+    def on_timer(self, key: str) -> None:
+        """No timer is set."""
+
+    def before_commit(self) -> None:
+        """Nothing waits for the commit."""
+
+    # -- rows
+
+    def _change(self, change: Change) -> None:
+        kept = self._memory.kept(change)
+        if not is_new(change, kept):
+            self._context.count("duplicates")
+            return
+        self._apply(change, kept)
+
+    def _apply(self, change: Change, kept: Kept[Any] | None) -> None:
+        before = kept.good if kept is not None else None
+        refusal = change.refusal
+        if change.deleted and change.kind in MASTERS:
+            refusal = _DELETED if before is not None else None
+        good = before if refusal is not None else change.row
+        live = not change.deleted
+        self._memory.keep(change, Kept(change.cause.epoch, change.cause.position or 0, live, good))
+        if refusal is not None:
+            self._refuse(change, refusal)
+            return
+        if self._memory.refusal(change) is not None:
+            self._forgive(change)
+        route = self._routes.get(change.kind)
+        if route is not None and (before is not None or good is not None):
+            route(change, before)
+
+    def _refuse(self, change: Change, refusal: Refusal) -> None:
+        raw = orjson.dumps(change.raw, default=str).decode() if change.raw is not None else ""
+        before = self._memory.refusal(change)
+        if before is not None and before.kind != refusal.kind:
+            self._forgive(change)
+        refused = self._memory.refuse(change, refusal, raw, self._context.now)
+        self._tell_refused(change, refused.kind, refused.reasons, (refused.first_seen, True), refused.attempts)
+
+    def _forgive(self, change: Change) -> None:
+        refused = self._memory.refusal(change)
+        assert refused is not None  # the caller has looked
+        self._memory.forgive(change)
+        self._tell_refused(change, refused.kind, refused.reasons, (refused.first_seen, False), refused.attempts)
+
+    def _tell_refused(
+        self, change: Change, kind: str, reasons: tuple[str, ...], state: tuple[int, bool], attempts: int
+    ) -> None:
+        entity_kind = _entity_kind(change.kind) if change.kind else change.topic
+        place = "" if change.scope == change.id else change.scope
+        entity = Entity(entity_kind, change.id, change.scope if change.kind in _ITEM_KINDS else None, place=place)
+        message = f"{change.topic} {change.id} at position {change.cause.position} is not applied: {'; '.join(reasons)}"
+        self._exception(kind, entity, reasons, message, state, change.cause, {}, attempts)
+
+    def _retry_refused(self) -> None:
+        """Read again what was refused, if mappings, ownership or policy have changed since."""
+        self._retried = True
+        if self._fingerprints.get("") == self._fingerprint:
+            return
+        self._fingerprints.put("", self._fingerprint)
+        for refused in list(self._memory.all_refused()):
+            if not refused.raw:
+                continue
+            raw = orjson.loads(refused.raw)
+            change = self._reader.again(refused.topic, refused.scope, refused.id, raw, refused.cause)
+            if change.refusal is None:
+                self._memory.refused.delete("\x1f".join((refused.topic, refused.scope, refused.id)))
+                was = change._replace(id=refused.id, kind="" if change.id != refused.id else change.kind)
+                self._tell_refused(was, refused.kind, refused.reasons, (refused.first_seen, False), refused.attempts + 1)
+                self._apply(change, self._memory.kept(change))
+
+    # -- facts
+
+    def _emit(self, key: str, kind: str, change: Change) -> None:
+        self._context.emit(CONTRACT_FACTS, key, Fact(kind, change.scope, change.id, change.row, change.cause, _version(change)))
+
+    def _item(self, change: Change, before: Any) -> None:
+        self._homes.item(change.kind, change.scope, before, change.row, change.id, change.cause)
+
+    def _project(self, change: Change, _: Any) -> None:
+        self._homes.place(change.scope, change.cause)
+        self._ownership.check(change.scope, change.cause)
+
+    def _contract(self, change: Change, _: Any) -> None:
+        self._emit(change.id, "contract", change)
+
+    def _amendment(self, change: Change, before: Any) -> None:
+        approved = change.row is not None and change.row.status == "approved"
+        if approved:
+            self._emit(change.scope, "amendment", change)
+        elif before is not None and before.status == "approved":
+            self._emit(change.scope, "amendment", change._replace(row=None))
+
+    def _schedule(self, change: Change, before: Any) -> None:
+        after = change.row
+        if before is not None and (after is None or after.contract_number != before.contract_number):
+            self._emit(before.contract_number, "schedule", change._replace(row=None))
+        if after is not None:
+            self._emit(after.contract_number, "schedule", change)
+
+    def _reference(self, change: Change, _: Any) -> None:
+        fact = Fact(_REFERENCES[change.kind], change.scope, change.id, change.row, change.cause, _version(change))
+        self._context.emit_to_all(CONTRACT_FACTS, change.id, fact)
+
+    def _person(self, change: Change, _: Any) -> None:
+        fact = Fact(_PEOPLE[change.kind], change.scope, change.id, change.row, change.cause, _version(change))
+        self._context.emit(PERSON_FACTS, change.id, fact)
+
+    def _invoice(self, change: Change, before: Any) -> None:
+        self._homes.invoice(change.scope, before, change.row, change.id, change.cause)
+        named, now = _milestones_named(before, change.id), _milestones_named(change.row, change.id)
+        for line, milestone in named.items():
+            if now.get(line) != milestone:
+                self._claim("milestone_unbilled", milestone, line, NONE, change.cause)
+        for line, milestone in now.items():
+            if named.get(line) != milestone:
+                self._claim("milestone_unbilled", milestone, line, AGAINST, change.cause)
+
+    def _cost_posting(self, change: Change, before: Any) -> None:
+        old = before.source_id if before is not None and before.source_kind == "expense" else None
+        new = change.row.source_id if change.row is not None and change.row.source_kind == "expense" else None
+        if old == new:
+            return
+        if old is not None:
+            self._claim("expense_late", old, change.id, NONE, change.cause)
+        if new is not None:
+            self._claim("expense_late", new, change.id, AGAINST, change.cause)
+
+    def _claim(self, kind: str, entity_id: str, claimant: str, stance: str, cause: Cause) -> None:
+        told = Claim(kind, entity_id, claimant, stance, 0, ZERO, ZERO, "", None, None, None, (), cause)
+        self._context.emit(DRIFT_CLAIMS, f"{kind}:{entity_id}", told)
+
+    # -- what a person must look at
+
+    def _exception(  # noqa: PLR0913 - the parts of an exception are independent
+        self,
+        kind: str,
+        entity: Entity,
+        reasons: tuple[str, ...],
+        message: str,
+        state: tuple[int, bool],
+        cause: Cause,
+        evidence: dict[str, str],
+        attempts: int = 1,
+    ) -> None:
+        since, open_ = state
+        seen = (since, self._context.now)
+        record = exception_record(kind, entity, reasons, message, seen, open_, cause, evidence, attempts)
+        self._context.emit(EXCEPTIONS, record["exception_id"], record)
+        action = f"{kind}_{'opened' if open_ else 'resolved'}"
+        told = {"reasons": "; ".join(reasons)}
+        audit = audit_record(
+            action, (entity.kind, entity.id), entity.contract_number, entity.project_id,
+            None if open_ else told, told if open_ else None, cause, self._context.now,
+        )  # fmt: skip
+        self._context.emit(AUDIT, entity.contract_number or entity.project_id or entity.id, audit)
+
+    def _unreadable(self, record: Record, unreadable: Unreadable) -> None:
+        value, headers = dead_letter(record, unreadable)
+        self._context.emit(DEAD_LETTERS, record.key, value, headers)
+        place = f"{record.topic}:{record.partition}:{record.offset}"
+        cause = Cause(record.topic, record.partition, record.offset, None, 0, record.timestamp)
+        message = f"a record of {record.topic} cannot be read: {unreadable.message}"
+        seen = (self._context.now or record.timestamp, True)
+        self._exception("undecodable", Entity("record", place), (unreadable.message,), message, seen, cause, {})
+
+
+def _milestones_named(invoice: Any, invoice_id: str) -> dict[str, str]:
+    """Return which milestone each line of a released invoice names."""
+    if invoice is None or invoice.status not in _RELEASED:
+        return {}
+    return {f"{invoice_id}/{line.line_id}": line.milestone_id for line in invoice.lines if line.milestone_id}
+
+
+def _version(change: Change) -> tuple[int, int]:
+    return change.cause.epoch, change.cause.position or 0
+
+
+def _entity_kind(kind: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in kind).lstrip("_")
+
+
+def intake_step(reader: Reader, mappings: Mappings, ownership: Ownership) -> Step:
+    """Declare the step that takes rows in."""
+    fingerprint = f"{mappings.fingerprint}:{ownership.fingerprint}"
+    topics = dict.fromkeys((*(topic.name for topic in SOURCES), *mappings.topics))
+    return Step(
+        name="intake",
+        key="as its source is",
+        reads=tuple(topics),
+        writes=(CONTRACT_FACTS, PERSON_FACTS, DRIFT_CLAIMS, EXCEPTIONS, DEAD_LETTERS, AUDIT),
+        begin=lambda context: IntakeBehaviour(context, reader, ownership, fingerprint),
+        remembers={**TABLES, "intake.home": Home, "intake.fingerprint": str, "intake.violation": Violation},
+    )

@@ -1,0 +1,381 @@
+"""Facts move the ledger: each kind of fact changes the book and marks what must be settled."""
+
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+
+from streams.domain.calendar import date_of, period_of
+from streams.domain.canonical import Assignment, Expense, Invoice, Milestone, Project, TimeEntry
+from streams.domain.fact import NO_CAUSE, Cause, Fact, Person, PersonQuery, ProjectView
+from streams.domain.ledger import EXPENSE, MILESTONE, TIME_ENTRY, NamedLine, Work
+from streams.domain.money import ZERO
+from streams.domain.terms import Terms
+from streams.ledger.book import Book, ItemKey
+from streams.ledger.reference import SEP, Reference
+from streams.rules.revaluation import touched_by
+from streams.step import Context
+from streams.topics import PERSON_FACTS
+
+_POSTED = frozenset({"posted", "released", "paid"})
+_RELEASED = frozenset({"released", "paid"})
+
+
+class Application:
+    """Applies facts to the book of one partition."""
+
+    def __init__(self, context: Context, book: Book, reference: Reference) -> None:
+        self._context = context
+        self._book = book
+        self._reference = reference
+        self._of_kind: dict[str, Callable[[str, Fact], None]] = {
+            TIME_ENTRY: self._work,
+            EXPENSE: self._work,
+            MILESTONE: self._work,
+            "contract": self._contract,
+            "amendment": self._amendment,
+            "project": self._project,
+            "assignment": self._assignment,
+            "invoice": self._invoice,
+            "schedule": self._schedule,
+            "fx_rate": self._fx_rate,
+            "customer": self._customer,
+            "legal_entity": self._legal_entity,
+            "period": lambda _, fact: reference.put_period(fact.row, fact.id),
+            "client": self._client,
+        }
+
+    def fact(self, key: str, fact: Fact) -> None:
+        """Apply one fact for the ledger of that key."""
+        self._of_kind[fact.kind](key, fact)
+
+    # -- work: time entries, expenses, milestones
+
+    def _work(self, key: str, fact: Fact) -> None:
+        book = self._book
+        item_key: ItemKey = (key, fact.kind, fact.id)
+        item = book.item(item_key)
+        before = item.work
+        rows = [w for w in (before, *item.rivals) if w is not None and w.project_id != fact.scope]
+        if fact.row is not None:
+            rows.append(_as_work(fact))
+        # A row that moves between projects of one contract may arrive before it is taken back under its old project:
+        # the newest version is the one in force.
+        rows.sort(key=lambda w: w.version, reverse=True)
+        work = rows[0] if rows else None
+        if work == before:
+            return
+        book.put_item(item_key, item._replace(work=work, rivals=tuple(rows[1:])))
+        self._index(item_key, before, work)
+        book.mark(item_key, fact.cause)
+        if work is not None and work.resource_id:
+            self._ask_for(key, work.resource_id, item_key)
+
+    def _index(self, item_key: ItemKey, before: Work | None, after: Work | None) -> None:
+        key, kind, item_id = item_key
+        if kind == MILESTONE:
+            return
+        book = self._book
+        if before is not None and (after is None or before.day != after.day):
+            book.by_day.delete(SEP.join((key, before.day.isoformat(), kind, item_id)))
+        if after is not None and (
+            before is None
+            or (before.day, before.role, before.resource_id) != (after.day, after.role, after.resource_id)
+        ):
+            book.by_day.put(SEP.join((key, after.day.isoformat(), kind, item_id)), (after.role, after.resource_id))
+        if kind == TIME_ENTRY:
+            self._count_days(item_key, before, after)
+
+    def _count_days(self, item_key: ItemKey, before: Work | None, after: Work | None) -> None:
+        key = item_key[0]
+        old = None if before is None else (before.project_id, before.day)
+        new = None if after is None else (after.project_id, after.day)
+        if old != new:
+            if old is not None:
+                self._count_work_day(key, *old, -1)
+            if new is not None:
+                self._count_work_day(key, *new, 1)
+        if before is not None and before.billable:
+            self._count_billable(key, before, -(before.quantity or ZERO))
+        if after is not None and after.billable:
+            self._count_billable(key, after, after.quantity or ZERO)
+
+    def _count_work_day(self, key: str, project_id: str, day: date, change: int) -> None:
+        book = self._book
+        prefix = f"{key}{SEP}{project_id}{SEP}"
+        place = prefix + day.isoformat()
+        count = (book.work_days.get(place) or 0) + change
+        if count:
+            book.work_days.put(place, count)
+        else:
+            book.work_days.delete(place)
+        project = book.project(key, project_id)
+        last = project.last_worked_on
+        if change > 0 and (last is None or day > last):
+            book.put_project(key, project_id, project._replace(last_worked_on=day, outlook=None))
+        elif change < 0 and not count and day == last:
+            newest = next(book.work_days.between(prefix, place, reverse=True), None)
+            previous = None if newest is None else date.fromisoformat(newest[0][len(prefix) :])
+            book.put_project(key, project_id, project._replace(last_worked_on=previous, outlook=None))
+
+    def _count_billable(self, key: str, work: Work, change: Decimal) -> None:
+        days = self._book.billable_days
+        self._book.dirty_months[key, period_of(work.day)] = work.cause
+        place = f"{key}{SEP}{work.day.isoformat()}"
+        hours = (days.get(place) or ZERO) + change
+        if hours:
+            days.put(place, hours)
+        else:
+            days.delete(place)
+
+    # -- people
+
+    def _ask_for(self, key: str, resource_id: str, item_key: ItemKey | None) -> None:
+        book = self._book
+        place = f"{key}{SEP}{resource_id}"
+        person = book.persons.get(place)
+        if person is None:
+            # Version -1: asked, not answered. What names the resource waits for the answer, which comes at once even
+            # where the resource is unknown, so that a trigger can say whose work it bills.
+            book.persons.put(place, Person(resource_id, None, None, -1, NO_CAUSE))
+            self._context.emit(PERSON_FACTS, resource_id, PersonQuery(resource_id, key))
+        if item_key is not None and (person is None or person.version < 0):
+            book.waiting.put(SEP.join((key, resource_id, *item_key[1:])), True)
+
+    def person(self, key: str, person: Person) -> None:
+        """Learn who a resource is and what an hour costs."""
+        book = self._book
+        place = f"{key}{SEP}{person.resource_id}"
+        before = book.persons.get(place)
+        if before is not None and before.version > person.version:
+            return
+        book.persons.put(place, person)
+        prefix = place + SEP
+        for waiting, _ in book.waiting.scan(prefix):
+            kind, item_id = waiting[len(prefix) :].split(SEP, 1)
+            book.waiting.delete(waiting)
+            item = book.item((key, kind, item_id))
+            if item.work is not None:
+                book.mark((key, kind, item_id), item.work.cause)
+        if before is None or before.version < 0 or before.cost_rates != person.cost_rates:
+            self._recost(key, person, before)
+
+    def _recost(self, key: str, person: Person, before: Person | None) -> None:
+        book = self._book
+        known = set(before.cost_rates or ()) if before is not None else set()
+        changed = known ^ set(person.cost_rates or ())
+        if changed:
+            since = min(rate.effective_from for rate in changed)
+            for item_key, _, resource in book.worked_since(key, since):
+                if resource == person.resource_id and item_key[1] == TIME_ENTRY:
+                    work = book.item(item_key).work
+                    if work is not None and item_key not in book.dirty_items:
+                        book.mark(item_key, person.cause)
+        for place, assignment in book.assignments.scan(key + SEP):
+            if assignment.resource_id == person.resource_id:
+                self._forget_outlook(key, place.split(SEP)[1], person.cause)
+
+    # -- contract and amendments
+
+    def _contract(self, key: str, fact: Fact) -> None:
+        state = self._book.contract(key)
+        self._change_terms(key, fact, lambda: self._book.put_contract(key, state._replace(contract=fact.row, cause=fact.cause)))
+        self._reference.depend("account", fact.row.account_id, key)
+        if fact.row.legal_entity:
+            self._reference.depend("legal_entity", fact.row.legal_entity, key)
+
+    def _amendment(self, key: str, fact: Fact) -> None:
+        state = self._book.contract(key)
+        others = tuple(a for a in state.amendments if a.id != fact.id)
+        amendments = others if fact.row is None else (*others, fact.row)
+        self._change_terms(key, fact, lambda: self._book.put_contract(key, state._replace(amendments=amendments)))
+
+    def _change_terms(self, key: str, fact: Fact, change: Callable[[], None]) -> None:
+        book = self._book
+        before = book.terms(key)
+        book.forget_terms(key)
+        change()
+        after = book.terms(key)
+        book.mark_contract(key, fact.cause)
+        if after is not None:
+            self._mark_touched(key, fact, before, after)
+
+    def _mark_touched(self, key: str, fact: Fact, before: Terms | None, after: Terms) -> None:
+        book, cause = self._book, fact.cause
+        touched = touched_by(before, after)
+        if touched.since is not None:
+            for item_key, _, _ in book.worked_since(key, touched.since):
+                book.mark(item_key, cause)
+        if touched.milestones:
+            for item_key, _ in book.items_of_kind(key, MILESTONE):
+                book.mark(item_key, cause)
+        if touched.fees:
+            for item_key, _ in book.items_of_kind(key, "retainer_period"):
+                book.mark(item_key, cause)
+        if touched.gates:
+            book.mark_held(key, cause)
+        for project_id, project in book.projects_of(key):
+            book.put_project(key, project_id, project._replace(outlook=None))
+            book.mark_project(key, project_id, cause)
+
+    # -- projects and plans
+
+    def _project(self, key: str, fact: Fact) -> None:
+        book = self._book
+        project = book.project(key, fact.id)
+        before: ProjectView | None = project.view
+        view: ProjectView | None = fact.row
+        book.put_project(key, fact.id, project._replace(view=view, outlook=None))
+        book.mark_contract(key, fact.cause)
+        book.mark_all_projects(key, fact.cause)
+        book.mark_project(key, fact.id, fact.cause)
+        if view is None:
+            return
+        if view.erp is not None:
+            self._reference.depend("legal_entity", view.erp.legal_entity, key)
+        self._reference.depend("client", view.project.client_id, key)
+        if before is None or before.project.currency != view.project.currency:
+            for item_key, _, _ in book.worked_since(key, None):
+                work = book.item(item_key).work
+                if work is not None and work.project_id == fact.id:
+                    book.mark(item_key, fact.cause)
+            for item_key, item in book.items_of_kind(key, MILESTONE):
+                if item.work is not None and item.work.project_id == fact.id:
+                    book.mark(item_key, fact.cause)
+        elif _gated_by(before) != _gated_by(view):
+            book.mark_held(key, fact.cause)
+
+    def _assignment(self, key: str, fact: Fact) -> None:
+        book = self._book
+        place = SEP.join((key, fact.scope, fact.id))
+        row: Assignment | None = fact.row
+        if row is None:
+            book.assignments.delete(place)
+        else:
+            book.assignments.put(place, row)
+            self._ask_for(key, row.resource_id, None)
+        self._forget_outlook(key, fact.scope, fact.cause)
+
+    def _forget_outlook(self, key: str, project_id: str, cause: Cause) -> None:
+        project = self._book.project(key, project_id)
+        if project.view is not None:
+            self._book.put_project(key, project_id, project._replace(outlook=None))
+            self._book.mark_all_projects(key, cause)
+
+    # -- money booked elsewhere
+
+    def _invoice(self, key: str, fact: Fact) -> None:
+        book = self._book
+        place = f"{key}{SEP}{fact.id}"
+        before: Invoice | None = book.invoices.get(place)
+        after: Invoice | None = fact.row
+        if after is None:
+            book.invoices.delete(place)
+        else:
+            book.invoices.put(place, after)
+        named = _lines_of(before, fact.id)
+        now = _lines_of(after, fact.id)
+        for line in named.keys() | now.keys():
+            self._line(key, line, now.get(line), fact)
+
+    def _line(self, key: str, line: tuple[str, str], now: NamedLine | None, fact: Fact) -> None:
+        book = self._book
+        trigger_id, line_id = line
+        place = SEP.join((key, trigger_id, line_id))
+        before = book.lines.get(place)
+        if before == now:
+            return
+        if now is None:
+            book.lines.delete(place)
+        else:
+            book.lines.put(place, now)
+        trigger = book.triggers.get(f"{key}{SEP}{trigger_id}")
+        if trigger is None:
+            return
+        if trigger.project_id is not None:
+            change = (now.amount if now else ZERO) - (before.amount if before else ZERO)
+            spot = SEP.join((key, trigger.project_id, trigger.posting_period))
+            sums = book.reconciled.get(spot)
+            book.reconciled.put(spot, sums._replace(invoiced=sums.invoiced + change))
+            book.dirty_reconciled[key, trigger.project_id, trigger.posting_period] = fact.cause
+        if trigger.kind == MILESTONE:
+            book.dirty_claims[key, MILESTONE, trigger.item_id] = fact.cause
+
+    def _schedule(self, key: str, fact: Fact) -> None:
+        state = self._book.contract(key)
+        others = tuple(s for s in state.schedules if s.id != fact.id)
+        self._book.put_contract(
+            key, state._replace(schedules=others if fact.row is None else (*others, fact.row))
+        )
+        self._book.mark_contract(key, fact.cause)
+
+    # -- reference rows
+
+    def _fx_rate(self, _: str, fact: Fact) -> None:
+        source, target, day = self._reference.put_fx(fact.row, fact.id)
+        for used_on, user in self._reference.users_of_fx(source, target, day):
+            key, kind, item_id = user.split(SEP, 2)
+            if kind == "outlook":
+                self._forget_outlook(key, item_id, fact.cause)
+            elif (used_on - day).days <= 7:
+                self._book.mark((key, kind, item_id), fact.cause)
+
+    def _customer(self, _: str, fact: Fact) -> None:
+        for account in self._reference.put_customer(fact.row, fact.id):
+            for key in self._reference.dependants("account", account):
+                self._book.mark_held(key, fact.cause)
+
+    def _legal_entity(self, _: str, fact: Fact) -> None:
+        self._reference.put_legal_entity(fact.row, fact.id)
+        for key in self._reference.dependants("legal_entity", fact.id):
+            self._book.mark_held(key, fact.cause)
+
+    def _client(self, _: str, fact: Fact) -> None:
+        self._reference.put_client(fact.row, fact.id)
+        for key in self._reference.dependants("client", fact.id):
+            self._book.mark_all_projects(key, fact.cause)
+
+
+def _gated_by(view: ProjectView) -> tuple[bool, str | None]:
+    project: Project = view.project
+    return project.billing_hold, view.erp.legal_entity if view.erp else None
+
+
+def _lines_of(invoice: Invoice | None, invoice_id: str) -> dict[tuple[str, str], NamedLine]:
+    if invoice is None:
+        return {}
+    posted, released = invoice.status in _POSTED, invoice.status in _RELEASED
+    return {
+        (line.trigger_id, f"{invoice_id}{SEP}{line.line_id}"): NamedLine(line.amount if posted else ZERO, released)
+        for line in invoice.lines
+        if line.trigger_id
+    }
+
+
+def _as_work(fact: Fact) -> Work:
+    row = fact.row
+    if fact.kind == TIME_ENTRY:
+        entry: TimeEntry = row
+        rank = entry.changed_at if entry.approved_at is None else entry.approved_at
+        return Work(
+            fact.scope, fact.cause, fact.version, entry.worked_on, entry.hours, entry.role, entry.resource_id,
+            billable=entry.billable, rank=rank,
+        )  # fmt: skip
+    if fact.kind == EXPENSE:
+        expense: Expense = row
+        rank = expense.changed_at if expense.approved_at is None else expense.approved_at
+        return Work(
+            fact.scope, fact.cause, fact.version, expense.spent_on, expense.amount, expense.category, expense.resource_id,
+            expense.currency, billable=expense.billable, rank=rank,
+        )  # fmt: skip
+    return _milestone_work(fact, row)
+
+
+def _milestone_work(fact: Fact, row: Milestone) -> Work:
+    ready_at = row.completed_at or row.accepted_at or row.changed_at
+    return Work(
+        fact.scope, fact.cause, fact.version, date_of(ready_at), row.amount, percent=row.percent,
+        ready=row.status in ("completed", "accepted"), accepted=row.status == "accepted",
+        counts=row.status != "cancelled", rank=ready_at, ready_at=ready_at,
+        accepted_at=row.accepted_at or ready_at,
+    )  # fmt: skip
+

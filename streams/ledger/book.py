@@ -1,0 +1,183 @@
+"""The book: what a partition's ledgers remember, and what of it must be settled before the next commit."""
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from streams.domain.canonical import Assignment, Invoice
+from streams.domain.fact import Cause, Claim, Person
+from streams.domain.ledger import (
+    ContractState,
+    Item,
+    NamedLine,
+    ProjectState,
+    Reconciled,
+    TriggerPlace,
+    Work,
+)
+from streams.domain.terms import Terms
+from streams.ledger.reference import SEP
+from streams.step import Context
+
+TABLES: dict[str, Any] = {
+    "ledger.contract": ContractState,
+    "ledger.project": ProjectState,
+    "ledger.item": Item,
+    "ledger.by_day": tuple[str, str],
+    "ledger.work_day": int,
+    "ledger.billable_day": Decimal,
+    "ledger.held": int,
+    "ledger.over_cap": bool,
+    "ledger.waiting": bool,
+    "ledger.person": Person,
+    "ledger.assignment": Assignment,
+    "ledger.invoice": Invoice,
+    "ledger.trigger": TriggerPlace,
+    "ledger.line": NamedLine,
+    "ledger.reconciled": Reconciled,
+    "ledger.month_edge": str,
+    "ledger.claim": Claim,
+}
+_TERMS_CACHED_MAX = 2_000
+
+ItemKey = tuple[str, str, str]
+"""Ledger key, source kind, source id."""
+
+
+class Book:
+    """Tables of a partition's ledgers under readable names, and the marks of what changed since the last commit.
+
+    Marks keep the order in which things came, since a cap is drawn in that order; each names its cause.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.contracts = context.table("ledger.contract")
+        self.projects = context.table("ledger.project")
+        self.items = context.table("ledger.item")
+        self.by_day = context.table("ledger.by_day")
+        self.work_days = context.table("ledger.work_day")
+        self.billable_days = context.table("ledger.billable_day")
+        self.held = context.table("ledger.held")
+        self.over_cap = context.table("ledger.over_cap")
+        self.waiting = context.table("ledger.waiting")
+        self.persons = context.table("ledger.person")
+        self.assignments = context.table("ledger.assignment")
+        self.invoices = context.table("ledger.invoice")
+        self.triggers = context.table("ledger.trigger")
+        self.lines = context.table("ledger.line")
+        self.reconciled = context.table("ledger.reconciled")
+        self.claims = context.table("ledger.claim")
+        self.month_edges = context.table("ledger.month_edge")
+        self.dirty_items: dict[ItemKey, Cause] = {}
+        self.dirty_projects: dict[tuple[str, str], Cause] = {}
+        self.dirty_contracts: dict[str, Cause] = {}
+        self.dirty_drawn: dict[str, Cause] = {}
+        self.dirty_earned: dict[str, Cause] = {}
+        self.dirty_reconciled: dict[tuple[str, str, str], Cause] = {}
+        self.dirty_claims: dict[ItemKey, Cause] = {}
+        self.dirty_months: dict[tuple[str, str], Cause] = {}
+        self._terms: dict[str, Terms | None] = {}
+
+    # -- contracts
+
+    def contract(self, key: str) -> ContractState:
+        """Return what is known of a contract; an empty state while nothing is."""
+        return self.contracts.get(key) or ContractState()
+
+    def terms(self, key: str) -> Terms | None:
+        """Return the terms of a contract, None while it is unknown."""
+        try:
+            return self._terms[key]
+        except KeyError:
+            pass
+        if len(self._terms) > _TERMS_CACHED_MAX:
+            self._terms.clear()
+        state = self.contract(key)
+        terms = None if state.contract is None else Terms(state.contract, state.amendments)
+        self._terms[key] = terms
+        return terms
+
+    def put_contract(self, key: str, state: ContractState) -> None:
+        """Keep what is known of a contract."""
+        self.contracts.put(key, state)
+
+    def forget_terms(self, key: str) -> None:
+        """Compute the terms anew at their next use: the contract or an amendment changed."""
+        self._terms.pop(key, None)
+
+    # -- projects
+
+    def project(self, key: str, project_id: str) -> ProjectState:
+        """Return what is known of a project in a ledger; an empty state while nothing is."""
+        return self.projects.get(f"{key}{SEP}{project_id}") or ProjectState()
+
+    def put_project(self, key: str, project_id: str, state: ProjectState) -> None:
+        """Keep what is known of a project."""
+        self.projects.put(f"{key}{SEP}{project_id}", state)
+
+    def projects_of(self, key: str) -> list[tuple[str, ProjectState]]:
+        """Return the projects that name a contract, with their ids."""
+        prefix = key + SEP
+        return [(k[len(prefix) :], p) for k, p in self.projects.scan(prefix) if p.view is not None]
+
+    # -- items
+
+    def item(self, key: ItemKey) -> Item:
+        """Return an item, an empty one while it is unknown."""
+        return self.items.get(SEP.join(key)) or Item(key[1], key[2])
+
+    def put_item(self, key: ItemKey, item: Item) -> None:
+        """Keep an item."""
+        self.items.put(SEP.join(key), item)
+
+    def items_of_kind(self, key: str, kind: str) -> Iterator[tuple[ItemKey, Item]]:
+        """Yield the items of one kind: milestones and fees, of which a contract has few."""
+        for k, item in self.items.scan(f"{key}{SEP}{kind}{SEP}"):
+            yield (key, kind, k.rsplit(SEP, 1)[1]), item
+
+    def worked_since(self, key: str, since: date | None, until: date | None = None) -> list[tuple[ItemKey, str, str]]:
+        """Return (item, role, resource) of time and expenses from a day on, in order of day, kind and id."""
+        prefix = key + SEP
+        start = prefix if since is None else prefix + since.isoformat()
+        end = prefix + ("\x7f" if until is None else until.isoformat() + SEP + "\x7f")
+        found = []
+        for index, (role, resource) in self.by_day.between(start, end):
+            _, _, kind, item_id = index.split(SEP, 3)
+            found.append(((key, kind, item_id), role, resource))
+        return found
+
+    # -- marks
+
+    def mark(self, key: ItemKey, cause: Cause) -> None:
+        """Settle an item before the next commit."""
+        self.dirty_items[key] = cause
+
+    def mark_project(self, key: str, project_id: str, cause: Cause) -> None:
+        """Say a project's margin anew before the next commit."""
+        self.dirty_projects[key, project_id] = cause
+
+    def mark_contract(self, key: str, cause: Cause) -> None:
+        """Look at a contract's stage, amendments, cap and schedule before the next commit."""
+        self.dirty_contracts[key] = cause
+
+    def mark_all_projects(self, key: str, cause: Cause) -> None:
+        """Say the margins of all projects of a contract anew: they share a cap, a value or fees."""
+        for project_id, _ in self.projects_of(key):
+            self.mark_project(key, project_id, cause)
+
+    def mark_held(self, key: str, cause: Cause) -> None:
+        """Settle all that is held on a contract, in the order in which a cap would release it."""
+        prefix = key + SEP
+        ranked = [(rank, *k[len(prefix) :].split(SEP, 1)) for k, rank in self.held.scan(prefix)]
+        for k, _ in self.over_cap.scan(prefix):
+            rank, item_id, kind = k[len(prefix) :].split(SEP, 2)
+            ranked.append((int(rank), kind, item_id))
+        for _, kind, item_id in sorted(ranked, key=lambda r: (r[0], r[2])):
+            self.mark((key, kind, item_id), cause)
+
+
+def queue_key(key: str, work: Work, item_id: str, kind: str) -> str:
+    """Return where an item stands in the queue for a cap: by (approved_at, id)."""
+    return SEP.join((key, f"{work.rank:015d}", item_id, kind))
+

@@ -1,0 +1,151 @@
+"""Margins of the projects that something happened to, told once per commit, and only where they changed."""
+
+from datetime import date
+from decimal import Decimal
+
+from streams.domain.calendar import date_of, periods_between
+from streams.domain.fact import Cause, MarginPart
+from streams.domain.ledger import Outlook, ProjectState
+from streams.domain.money import ZERO
+from streams.domain.terms import FIXED_FEE, RETAINER, Terms
+from streams.ledger.book import Book
+from streams.ledger.publish import NO_CONTRACT_PREFIX, Publisher
+from streams.ledger.reference import SEP, Reference
+from streams.rules.exceptions import Entity
+from streams.rules.margin import Pool, Sibling, earned, figures_of, pool_of
+from streams.rules.outlook import outlook_of
+from streams.step import Context
+from streams.topics import MARGIN_PARTS
+
+
+class Margins:
+    """Computes and tells the margins of one partition's projects."""
+
+    def __init__(self, context: Context, book: Book, reference: Reference, publisher: Publisher) -> None:
+        self._context = context
+        self._book = book
+        self._reference = reference
+        self._publish = publisher
+
+    def run(self) -> None:
+        """Tell the margins of all marked projects."""
+        marked, self._book.dirty_projects = self._book.dirty_projects, {}
+        by_ledger: dict[str, dict[str, Cause]] = {}
+        for (key, project_id), cause in marked.items():
+            by_ledger.setdefault(key, {})[project_id] = cause
+        for key, projects in by_ledger.items():
+            self._ledger(key, projects)
+
+    def _ledger(self, key: str, projects: dict[str, Cause]) -> None:
+        terms = self._book.terms(key)
+        siblings = self.siblings(key)
+        pool = self.pool(key, terms, siblings)
+        known = {sibling.project_id: sibling for sibling in siblings}
+        shared = terms is not None and (terms.cap is not None or terms.contract.billing_type in (FIXED_FEE, RETAINER))
+        cause = next(iter(projects.values()))
+        told = {**dict.fromkeys(known, cause), **projects} if shared and len(known) > 1 else projects
+        for project_id, project_cause in told.items():
+            sibling = known.get(project_id)
+            if sibling is None:
+                self._leave(key, project_id, project_cause)
+            else:
+                self._tell(key, sibling, terms, pool, project_cause)
+        if terms is not None and self._book.contract(key).schedules:
+            self._book.dirty_earned[key] = cause
+
+    def siblings(self, key: str) -> list[Sibling]:
+        """Return the projects of a ledger with their outlooks, computed anew where they were forgotten."""
+        return [
+            Sibling(project_id, state, state.outlook or self._outlook(key, project_id, state))
+            for project_id, state in self._book.projects_of(key)
+        ]
+
+    def pool(self, key: str, terms: Terms | None, siblings: list[Sibling]) -> Pool:
+        """Return what the projects of a contract share."""
+        fees_due, fees_all = ZERO, ZERO
+        if terms is not None and terms.contract.billing_type == RETAINER:
+            fees_due = self._book.contract(key).fees_due
+            last = terms.end_on or max(date_of(self._context.now), terms.contract.start_on)
+            months = sum(1 for _ in periods_between(terms.contract.start_on, last))
+            fees_all = (terms.contract.periodic_fee or ZERO) * months
+        return pool_of(siblings, fees_due, fees_all)
+
+    def _outlook(self, key: str, project_id: str, state: ProjectState) -> Outlook:
+        assert state.view is not None  # siblings have one
+        project = state.view.project
+        prefix = f"{key}{SEP}{project_id}{SEP}"
+        assignments = [assignment for _, assignment in self._book.assignments.scan(prefix)]
+        rates = {}
+        for resource in {a.resource_id for a in assignments}:
+            person = self._book.persons.get(f"{key}{SEP}{resource}")
+            rates[resource] = person.cost_rates if person is not None else None
+        user = SEP.join((key, "outlook", project_id))
+
+        def note(source: str, target: str, day: date) -> None:
+            self._reference.note_fx_use(source, target, day, user)
+
+        outlook = outlook_of(
+            project, state.last_worked_on, assignments, rates, self._book.terms(key),
+            self._reference.convert_any_age, note,
+        )  # fmt: skip
+        latest = self._book.project(key, project_id)
+        self._book.put_project(key, project_id, latest._replace(outlook=outlook))
+        return outlook
+
+    def _leave(self, key: str, project_id: str, cause: Cause) -> None:
+        state = self._book.project(key, project_id)
+        if state.figures is not None:
+            self._book.put_project(key, project_id, state._replace(figures=None))
+            self._context.emit(MARGIN_PARTS, project_id, MarginPart(project_id, state.generation, None, cause))
+
+    def _tell(self, key: str, sibling: Sibling, terms: Terms | None, pool: Pool, cause: Cause) -> None:
+        state = self._book.project(key, sibling.project_id)
+        assert state.view is not None  # siblings have one
+        project = state.view.project
+        client = terms.contract.account_id if terms is not None else self._reference.account_of(project.client_id)
+        contract = None if key.startswith(NO_CONTRACT_PREFIX) else key
+        mismatch = self._currency_differs(key, sibling, state, terms, cause)
+        figures = figures_of(sibling, None if mismatch else terms, pool, client, contract)
+        if figures == state.figures:
+            return
+        generation = state.view.generation
+        self._book.put_project(
+            key, sibling.project_id, self._book.project(key, sibling.project_id)._replace(figures=figures, generation=generation)
+        )
+        part = MarginPart(sibling.project_id, generation, figures, cause)
+        self._context.emit(MARGIN_PARTS, sibling.project_id, part)
+
+    def _currency_differs(
+        self, key: str, sibling: Sibling, state: ProjectState, terms: Terms | None, cause: Cause
+    ) -> bool:
+        """Tell whether fees or value cannot be split because the project counts in another currency; say so once."""
+        assert state.view is not None  # siblings have one
+        project = state.view.project
+        differs = (
+            terms is not None
+            and terms.contract.billing_type in (FIXED_FEE, RETAINER)
+            and terms.contract.currency != project.currency
+        )
+        if differs != bool(state.mismatch_since):
+            since = self._context.now if differs else 0
+            entity = Entity("project", project.id, project.id, key, place=key)
+            home = terms.contract.currency if terms is not None else "?"
+            message = (
+                f"project {project.id} counts in {project.currency}, its contract {key} in {home}: "
+                "a fixed fee or retainer cannot be split over them; give both the same currency"
+            )
+            seen = (state.mismatch_since or since, differs)
+            self._publish.exception(key, "validation_failed", entity, ("currency_differs",), message, seen, {}, cause)
+            latest = self._book.project(key, project.id)
+            self._book.put_project(key, project.id, latest._replace(mismatch_since=since))
+        return differs
+
+    def earned_home(self, key: str, terms: Terms) -> Decimal:
+        """Return the revenue its projects have earned, in contract currency."""
+        siblings = self.siblings(key)
+        pool = self.pool(key, terms, siblings)
+        home = terms.contract.currency
+        if terms.contract.billing_type in (FIXED_FEE, RETAINER):
+            return sum((earned(s, terms, pool, home) for s in siblings), ZERO)
+        capped = min(pool.drawn_home, terms.cap) if terms.cap is not None else pool.drawn_home
+        return capped + sum((s.totals.delivered_home for s in siblings), ZERO)

@@ -1,0 +1,315 @@
+"""The ledger yields decisions: marked items are valued, compared with what was emitted, and the difference is emitted."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from streams.domain.calendar import first_day, next_period, period_of
+from streams.domain.fact import Cause, Person
+from streams.domain.ledger import (
+    EXPENSE,
+    MILESTONE,
+    NOTHING,
+    RETAINER_PERIOD,
+    TIME_ENTRY,
+    Item,
+    Outstanding,
+    ProjectState,
+    Totals,
+    Work,
+    Worth,
+)
+from streams.domain.money import ZERO
+from streams.domain.terms import RETAINER, Terms
+from streams.ledger.book import Book, ItemKey, queue_key
+from streams.ledger.publish import Publisher
+from streams.ledger.reference import SEP, Reference
+from streams.rules.billing import UNDER_CAP, Settled, settle
+from streams.rules.gates import OVER_CAP, BillTo, closed_gates
+from streams.rules.share import cost_of, share_of
+from streams.rules.valuation import worth_of
+
+BillingCode = Callable[[str, str], str]
+_NO_WORTH = Worth()
+_PAST = "~"
+
+
+class Settlement:
+    """Settles the marked items of one partition's book."""
+
+    def __init__(self, book: Book, reference: Reference, publisher: Publisher, billing_code: BillingCode) -> None:
+        self._book = book
+        self._reference = reference
+        self._publish = publisher
+        self._billing_code = billing_code
+
+    def run(self) -> None:
+        """Settle everything marked, in the order of its marks, then release what caps now leave room for."""
+        book = self._book
+        self._mark_overage()
+        contracts: dict[str, Cause] = dict(book.dirty_contracts)
+        while book.dirty_items:
+            marked, book.dirty_items = book.dirty_items, {}
+            for key, cause in marked.items():
+                self._settle(key, cause)
+                contracts[key[0]] = cause
+        for key, cause in contracts.items():
+            self._release(key, cause)
+
+    def _mark_overage(self) -> None:
+        """Mark the entries of a retainer's month whose place around the included hours has changed."""
+        book = self._book
+        months, book.dirty_months = book.dirty_months, {}
+        for (key, month), cause in months.items():
+            terms = book.terms(key)
+            if terms is None or terms.contract.billing_type != RETAINER:
+                continue
+            place = f"{key}{SEP}{month}"
+            before = book.month_edges.get(place) or _PAST
+            edge = self._edge(key, month, terms.contract.included_hours or ZERO)
+            if edge != before:
+                book.month_edges.put(place, edge)
+            last = date.max if _PAST in (before, edge) else date.fromisoformat(max(before, edge))
+            if min(before, edge) == _PAST:
+                continue
+            first = date.fromisoformat(min(before, edge))
+            end = first_day(next_period(month)) - timedelta(days=1)
+            for item_key, _, _ in book.worked_since(key, first, min(last, end)):
+                if item_key[1] == TIME_ENTRY and item_key not in book.dirty_items:
+                    book.mark(item_key, cause)
+
+    def _edge(self, key: str, month: str, included: Decimal) -> str:
+        """Return the day on which the month's hours pass the included ones; past the month where they do not."""
+        prefix = f"{key}{SEP}"
+        total = ZERO
+        for place, hours in self._book.billable_days.between(f"{prefix}{month}-", f"{prefix}{month}-{_PAST}"):
+            total += hours
+            if total > included:
+                return place[len(prefix) :]
+        return _PAST
+
+    def _release(self, key: str, cause: Cause) -> None:
+        terms = self._book.terms(key)
+        prefix = key + SEP
+        first = next(self._book.over_cap.between(prefix, prefix + "\x7f"), None)
+        if first is None or terms is None:
+            return
+        if terms.cap is None:
+            self._book.mark_held(key, cause)
+            for item_key, item_cause in list(self._book.dirty_items.items()):
+                del self._book.dirty_items[item_key]
+                self._settle(item_key, item_cause)
+            return
+        for place, _ in self._book.over_cap.scan(prefix):
+            if terms.cap - self._book.contract(key).drawn <= 0:
+                return
+            _, item_id, kind = place[len(prefix) :].split(SEP, 2)
+            self._settle((key, kind, item_id), cause)
+
+    def _settle(self, key: ItemKey, cause: Cause) -> None:
+        book = self._book
+        item = book.item(key)
+        work = item.work
+        person: Person | None = None
+        if work is not None and work.resource_id:
+            person = book.persons.get(f"{key[0]}{SEP}{work.resource_id}")
+            if person is None or person.version < 0:
+                return  # settled when the answer comes
+        terms = book.terms(key[0])
+        state = book.contract(key[0])
+        project = book.project(key[0], work.project_id) if work is not None else ProjectState()
+        bill_to = self._bill_to(terms, project, item.kind)
+        worth = _NO_WORTH if work is None else self._worth(key, item, terms)
+        gates: tuple[str, ...] = ()
+        if terms is not None and worth.kind is not None:
+            hold = project.view is not None and project.view.project.billing_hold and item.kind != RETAINER_PERIOD
+            gates = closed_gates(terms, hold, bill_to)
+        room = None if terms is None or terms.cap is None else terms.cap - state.drawn
+        currency = terms.contract.currency if terms is not None else ""
+        settled = settle(item, worth, currency, gates, room)
+        after = self._emit(key, item, worth, settled, (terms, bill_to, person), cause)
+        after = self._hold(key, after, settled, cause)
+        after = self._share(key, after, item, (terms, project, person), cause)
+        book.put_item(key, self._queue(key, after))
+        self._follow(key, item, after, cause)
+
+    def _worth(self, key: ItemKey, item: Item, terms: Terms | None) -> Worth:
+        work = item.work
+        assert work is not None  # the caller has looked
+        if not work.project_id and item.kind != RETAINER_PERIOD:
+            return _NO_WORTH
+        overage = None
+        if item.kind == TIME_ENTRY and terms is not None and terms.contract.billing_type == RETAINER and work.billable:
+            overage = self._overage(key, work, terms)
+        return worth_of(item.kind, work, terms, overage, self._reference.convert)
+
+    def _overage(self, key: ItemKey, work: Work, terms: Terms) -> Decimal:
+        """Return the hours of an entry beyond the month's included ones, filled in order of work date, then id."""
+        book = self._book
+        month = period_of(work.day)
+        before = ZERO
+        for _, hours in book.billable_days.between(f"{key[0]}{SEP}{month}-", f"{key[0]}{SEP}{work.day.isoformat()}"):
+            before += hours
+        for other, _, _ in book.worked_since(key[0], work.day, work.day):
+            if other[1] == TIME_ENTRY and other[2] < key[2]:
+                row = book.item(other).work
+                if row is not None and row.billable:
+                    before += row.quantity or ZERO
+        included = terms.contract.included_hours or ZERO
+        quantity = work.quantity or ZERO
+        return min(quantity, max(before + quantity - included, ZERO))
+
+    def _bill_to(self, terms: Terms | None, project: ProjectState, kind: str) -> BillTo:
+        if terms is None:
+            return BillTo(None, None, None)
+        entity = terms.contract.legal_entity
+        if kind != RETAINER_PERIOD and project.view is not None and project.view.erp is not None:
+            entity = project.view.erp.legal_entity or entity
+        return self._reference.bill_to(terms.contract.account_id, entity)
+
+    def _emit(
+        self, key: ItemKey, item: Item, worth: Worth, settled: Settled,
+        parties: tuple[Terms | None, BillTo, Person | None], cause: Cause,
+    ) -> Item:  # fmt: skip
+        revision = item.next_revision
+        drawn = ZERO
+        for taken in settled.reversed:
+            self._publish.reversal(key, taken, revision, self._version(parties[0]), cause)
+            revision += 1
+            drawn -= taken.amount if taken.kind in UNDER_CAP else ZERO
+        outstanding = settled.kept
+        terms, bill_to, person = parties
+        if settled.billed and terms is not None:
+            made = self._outstanding(key, item, worth, settled.billed, revision, (terms, bill_to, person))
+            self._publish.trigger(key, made, revision, terms.version, cause)
+            outstanding = (*outstanding, made)
+            revision += 1
+            drawn += made.amount if made.kind in UNDER_CAP else ZERO
+        if drawn:
+            state = self._book.contract(key[0])
+            self._book.put_contract(key[0], state._replace(drawn=state.drawn + drawn))
+            self._book.dirty_drawn[key[0]] = cause
+        return item._replace(worth=worth, next_revision=revision, outstanding=outstanding)
+
+    def _version(self, terms: Terms | None) -> int:
+        return terms.version if terms is not None else 0
+
+    def _outstanding(
+        self, key: ItemKey, item: Item, worth: Worth, amount: Decimal, revision: int,
+        parties: tuple[Terms, BillTo, Person | None],
+    ) -> Outstanding:  # fmt: skip
+        terms, bill_to, person = parties
+        work, kind = item.work, worth.kind
+        assert work is not None and kind is not None and bill_to.legal_entity and bill_to.customer_id
+        return Outstanding(
+            trigger_id=self._publish.trigger_id(key, revision),
+            kind=kind,
+            amount=amount,
+            currency=terms.contract.currency,
+            project_id=work.project_id or None,
+            day=work.day,
+            quantity=worth.quantity,
+            rate=worth.rate,
+            client_id=terms.contract.account_id,
+            legal_entity=bill_to.legal_entity,
+            customer_id=bill_to.customer_id,
+            tax_code=bill_to.tax_code or "",
+            billing_code=self._billing_code(kind, work.role),
+            employee_id=person.employee_id if person is not None else None,
+            po_number=terms.contract.po_number,
+        )
+
+    def _hold(self, key: ItemKey, item: Item, settled: Settled, cause: Cause) -> Item:
+        reasons = settled.reasons
+        before = item.hold
+        work = item.work
+        rank = work.rank if work is not None else 0
+        book = self._book
+        place = SEP.join(key)
+        waits = bool(reasons) and reasons != (OVER_CAP,)
+        if waits:
+            if book.held.get(place) != rank:
+                book.held.put(place, rank)
+        elif before and before != (OVER_CAP,):
+            book.held.delete(place)
+        if before == reasons:
+            return item._replace(held=settled.held)
+        since = item.held_since if before else self._publish.now
+        held = item._replace(hold=reasons, held=settled.held, held_since=since if reasons else 0)
+        self._publish.hold(key, held, before, since, cause)
+        return held
+
+    def _share(
+        self, key: ItemKey, item: Item, before: Item,
+        parties: tuple[Terms | None, ProjectState, Person | None], cause: Cause,
+    ) -> Item:  # fmt: skip
+        terms, project, person = parties
+        work = item.work
+        share, owner, cost = NOTHING, "", ZERO
+        if work is not None and work.project_id and project.view is not None:
+            currency, owner = project.view.project.currency, work.project_id
+            rates = person.cost_rates if person is not None else None
+            known = ZERO if item.kind == MILESTONE else cost_of(item, currency, rates, self._reference.convert)
+            self._note_fx(key, item, terms, currency, rates)
+            share = share_of(item, terms, currency, known, self._reference.convert)
+            cost = known
+        item = self._uncosted(key, item, cost is None, cause)
+        if (share, owner) != (before.share, before.share_of):
+            self._move_share(key[0], before.share_of, before.share, owner, share, cause)
+            item = item._replace(share=share, share_of=owner)
+        return item
+
+    def _note_fx(self, key: ItemKey, item: Item, terms: Terms | None, currency: str, rates: Any) -> None:
+        work = item.work
+        assert work is not None  # the caller has looked
+        pairs = set()
+        if terms is not None and terms.contract.currency != currency:
+            pairs.add((terms.contract.currency, currency))
+        if item.kind == EXPENSE:
+            pairs.update((work.currency, to) for to in (currency, terms.contract.currency if terms else currency))
+        pairs.update((rate.currency, currency) for rate in rates or ())
+        for source, target in pairs:
+            if source != target:
+                self._reference.note_fx_use(source, target, work.day, SEP.join(key))
+
+    def _uncosted(self, key: ItemKey, item: Item, uncosted: bool, cause: Cause) -> Item:
+        if uncosted == bool(item.uncosted_since):
+            return item
+        since = self._publish.now if uncosted else 0
+        self._publish.uncosted(key, item, item.uncosted_since or since, open_=uncosted, cause=cause)
+        return item._replace(uncosted_since=since)
+
+    def _move_share(self, key: str, source: str, gone: Totals, target: str, added: Totals, cause: Cause) -> None:
+        book = self._book
+        for project_id, share, sign in ((source, gone, -1), (target, added, 1)):
+            if not project_id or share is NOTHING:
+                continue
+            project = book.project(key, project_id)
+            totals = Totals._make(t + sign * s if s else t for t, s in zip(project.totals, share, strict=True))
+            book.put_project(key, project_id, project._replace(totals=totals))
+            book.mark_project(key, project_id, cause)
+
+    def _follow(self, key: ItemKey, before: Item, after: Item, cause: Cause) -> None:
+        """Keep what depends on an item: fees due, and alerts on it."""
+        book = self._book
+        if after.kind == RETAINER_PERIOD:
+            change = (after.worth.amount or ZERO) - (before.worth.amount or ZERO)
+            if change:
+                latest = book.contract(key[0])
+                book.put_contract(key[0], latest._replace(fees_due=latest.fees_due + change))
+                book.mark_all_projects(key[0], cause)
+        if after.kind in (MILESTONE, EXPENSE):
+            book.dirty_claims[key] = cause
+
+    def _queue(self, key: ItemKey, item: Item) -> Item:
+        place = ""
+        if item.hold == (OVER_CAP,) and item.work is not None:
+            place = queue_key(key[0], item.work, key[2], key[1])
+        if place == item.queued_at:
+            return item
+        if item.queued_at:
+            self._book.over_cap.delete(item.queued_at)
+        if place:
+            self._book.over_cap.put(place, True)
+        return item._replace(queued_at=place)

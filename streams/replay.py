@@ -1,0 +1,174 @@
+"""Replay: the whole topology over files, without a broker. It is how users rehearse a policy change or a backfill."""
+
+import base64
+import gzip
+import heapq
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from streams.domain.calendar import instant
+from streams.intake.change import Change
+from streams.intake.reading import Reader
+from streams.progress import Progress
+from streams.simulator import Simulator
+from streams.step import Record
+from streams.topology import Rulebook, topology
+
+_UNFLUSHED_MAX = 20_000
+
+
+class UnusableInput(Exception):
+    """A file or a line that replay cannot take; the text names file and line."""
+
+
+class Lines:
+    """The records of one file, in its order; `-` is standard input, gzip is recognised."""
+
+    def __init__(self, path: str, stream: IO[bytes], progress: Progress) -> None:
+        self._path = path
+        self._stream = stream
+        self._progress = progress
+
+    def __iter__(self) -> Iterator[Record]:
+        timestamp = 0
+        for number, line in enumerate(self._stream, 1):
+            if line.isspace():
+                continue
+            record = self._record(number, line, timestamp)
+            timestamp = record.timestamp
+            self._progress.done(len(line))
+            yield record
+
+    def _record(self, number: int, line: bytes, previous: int) -> Record:
+        content = self._parsed(number, line)
+        where = f"{self._path}:{number}"
+        if not isinstance(content, dict) or not {"topic", "key"} <= content.keys():
+            raise UnusableInput(f"{where}: not a JSON object with topic, key and value")
+        if "value" not in content and "value_base64" not in content:
+            raise UnusableInput(f"{where}: not a JSON object with topic, key and value")
+        topic, key = content["topic"], content["key"]
+        if not isinstance(topic, str) or not (key is None or isinstance(key, str)):
+            raise UnusableInput(f"{where}: topic must be a text, key a text or null")
+        timestamp = content.get("timestamp", previous)
+        if not isinstance(timestamp, int) or isinstance(timestamp, bool):
+            raise UnusableInput(f"{where}: timestamp {timestamp!r} is no whole number of milliseconds")
+        value = content.get("value")
+        if "value_base64" in content:
+            value = self._bytes(where, content["value_base64"])
+        place = content.get("partition", 0), content.get("offset", number - 1)
+        if not all(isinstance(part, int) for part in place):
+            raise UnusableInput(f"{where}: partition and offset must be whole numbers")
+        headers = self._headers(where, content.get("headers") or [])
+        return Record(topic, key, value, timestamp, place[0], place[1], headers)
+
+    def _parsed(self, number: int, line: bytes) -> Any:
+        try:
+            return orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            try:
+                # Some writers put NaN or Infinity for a number: that spoils the record, not the file.
+                return json.loads(line)
+            except ValueError:
+                raise UnusableInput(f"{self._path}:{number}: no JSON: {error}") from None
+
+    def _bytes(self, where: str, text: Any) -> bytes | None:
+        if text is None:
+            return None
+        try:
+            return base64.b64decode(text, validate=True)
+        except (TypeError, ValueError):
+            raise UnusableInput(f"{where}: value_base64 is no base64") from None
+
+    def _headers(self, where: str, headers: Any) -> tuple[tuple[str, bytes], ...]:
+        try:
+            return tuple((str(name), base64.b64decode(value)) for name, value in headers)
+        except (TypeError, ValueError):
+            raise UnusableInput(f"{where}: headers are no list of [name, base64 value]") from None
+
+
+def open_input(path: str, stack: ExitStack, progress: Progress) -> Lines:
+    """Open one input; raises UnusableInput if that cannot be done."""
+    try:
+        raw: IO[bytes] = sys.stdin.buffer if path == "-" else stack.enter_context(Path(path).open("rb"))
+        start = raw.peek(2)[:2] if hasattr(raw, "peek") else b""
+    except OSError as error:
+        raise UnusableInput(f"{path}: cannot be read: {error.strerror}") from error
+    if path != "-":
+        progress.expect(Path(path).stat().st_size * (8 if start == b"\x1f\x8b" else 1))
+    if start == b"\x1f\x8b":
+        raw = stack.enter_context(gzip.open(raw))  # type: ignore[assignment]
+    return Lines(path, raw, progress)
+
+
+def run(records: Iterable[Record], simulator: Simulator, reader: Reader, until: int | None) -> None:
+    """Take each record to quiescence, then commit; at the end move the clock on."""
+    for record in records:
+        for part in reader.split(record):
+            _take(part, simulator, reader)
+        simulator.flush(_UNFLUSHED_MAX)
+    if until is not None:
+        simulator.advance(until)
+
+
+def _take(record: Record, simulator: Simulator, reader: Reader) -> None:
+    read = reader.read(record)
+    if read is None:
+        return
+    if isinstance(read, Change) and read.refusal is None and read.cause.occurred_at > simulator.now:
+        simulator.advance(read.cause.occurred_at)
+    simulator.feed_to("intake", record._replace(value=read))
+    simulator.settle()
+
+
+def merged(inputs: list[Lines]) -> Iterable[Record]:
+    """Return the records of one file in its order, those of several by timestamp."""
+    if len(inputs) == 1:
+        return inputs[0]
+    return heapq.merge(*inputs, key=lambda record: record.timestamp)
+
+
+def as_line(record: Record) -> bytes:
+    """Return a derived record as one line of JSON: decimals as text, times in RFC 3339 UTC."""
+    line: dict[str, Any] = {"topic": record.topic, "key": record.key}
+    if isinstance(record.value, bytes):
+        line["value_base64"] = base64.b64encode(record.value).decode()
+    else:
+        line["value"] = record.value
+    line["timestamp"] = record.timestamp
+    if record.headers:
+        line["headers"] = [[name, base64.b64encode(value).decode()] for name, value in record.headers]
+    try:
+        return orjson.dumps(line, default=_plain, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        return json.dumps(line, default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def replay(
+    paths: list[str], out: IO[bytes], rulebook: Rulebook, reader: Reader, until: datetime | None, progress: Progress
+) -> int:
+    """Run files through the topology and write what is derived; return how many records came in."""
+    simulator = Simulator(topology(rulebook, reader), lambda record: out.write(as_line(record)))
+    with ExitStack() as stack:
+        inputs = [open_input(path, stack, progress) for path in paths]
+        try:
+            run(merged(inputs), simulator, reader, None if until is None else instant(until))
+        except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+            raise UnusableInput(f"{', '.join(paths)}: cannot be read to the end: {error}") from error
+    progress.finish()
+    return progress.records

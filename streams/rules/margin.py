@@ -1,0 +1,158 @@
+"""Margin: what a project has cost and earned, and how it will end, in project currency."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from streams.domain.fact import Figures
+from streams.domain.ledger import Outlook, ProjectState, Totals
+from streams.domain.money import ONE, ZERO, divide, multiply, round_money
+from streams.domain.terms import CAPPED, FIXED_FEE, RETAINER, Terms
+from streams.rules.outlook import percent_complete, remaining_hours
+
+
+class Sibling(NamedTuple):
+    """A project of a contract with what its margin depends on."""
+
+    project_id: str
+    state: ProjectState
+    outlook: Outlook
+
+    @property
+    def totals(self) -> Totals:
+        """Its totals."""
+        return self.state.totals
+
+
+class Pool(NamedTuple):
+    """What the projects of one contract share.
+
+    `weights` say how value and fees are split; `drawn_home` is the value of time and expenses in contract currency,
+    `extra_home` what remaining assignments would add, `remaining` their hours.
+    """
+
+    weights: Mapping[str, Decimal]
+    drawn_home: Decimal
+    extra_home: Decimal
+    remaining: Decimal
+    fees_due: Decimal
+    fees_all: Decimal
+
+
+def pool_of(siblings: list[Sibling], fees_due: Decimal, fees_all: Decimal) -> Pool:
+    """Return what the projects naming a contract share, whatever their stage."""
+    return Pool(
+        _weights(siblings),
+        sum((s.totals.drawn_home for s in siblings), ZERO),
+        sum((s.outlook.extra_home for s in siblings), ZERO),
+        sum((s.outlook.assigned_hours for s in siblings), ZERO),
+        fees_due,
+        fees_all,
+    )
+
+
+def _weights(siblings: list[Sibling]) -> dict[str, Decimal]:
+    """Return each project's share: by milestone amounts if any has one, else by budget hours if any, else equal."""
+    by_milestones = {s.project_id: s.totals.weight for s in siblings}
+    by_budget = {s.project_id: _budget(s) for s in siblings}
+    for weights in (by_milestones, by_budget):
+        whole = sum(weights.values(), ZERO)
+        if whole:
+            return {project: divide(weight, whole) for project, weight in weights.items()}
+    return {s.project_id: divide(ONE, Decimal(len(siblings))) for s in siblings}
+
+
+def _budget(sibling: Sibling) -> Decimal:
+    view = sibling.state.view
+    return (view.project.budget_hours or ZERO) if view is not None else ZERO
+
+
+def earned(sibling: Sibling, terms: Terms | None, pool: Pool, currency: str) -> Decimal:
+    """Return the revenue earned so far."""
+    totals = sibling.totals
+    if terms is None:
+        return ZERO
+    billing_type = terms.contract.billing_type
+    if billing_type == FIXED_FEE:
+        share = multiply(terms.total_value, pool.weights[sibling.project_id])
+        return round_money(multiply(share, _complete(sibling)), currency) + totals.expensed
+    if billing_type == RETAINER:
+        fees = round_money(multiply(pool.fees_due, pool.weights[sibling.project_id]), currency)
+        return fees + totals.overage + totals.expensed
+    return drawn(totals, terms, pool, currency) + totals.delivered
+
+
+def drawn(totals: Totals, terms: Terms, pool: Pool, currency: str) -> Decimal:
+    """Return what time and expenses earn: at most the cap over the contract, split by what each project drew."""
+    if terms.cap is None or pool.drawn_home <= terms.cap:
+        return totals.drawn
+    return round_money(divide(multiply(totals.drawn, terms.cap), pool.drawn_home), currency)
+
+
+def _complete(sibling: Sibling) -> Decimal:
+    assert sibling.state.view is not None  # siblings name the contract
+    return percent_complete(sibling.state.view.project, sibling.outlook, sibling.totals)
+
+
+def forecast(sibling: Sibling, terms: Terms | None, pool: Pool, revenue: Decimal, currency: str) -> Decimal:
+    """Return the revenue at completion."""
+    if terms is None:
+        return ZERO
+    totals, outlook = sibling.totals, sibling.outlook
+    billing_type = terms.contract.billing_type
+    weight = pool.weights[sibling.project_id]
+    if billing_type == FIXED_FEE:
+        return round_money(multiply(terms.total_value, weight), currency) + totals.expensed
+    if billing_type == RETAINER:
+        return round_money(multiply(pool.fees_all, weight), currency) + totals.overage + totals.expensed
+    if billing_type == CAPPED and terms.cap is not None:
+        room = max(terms.cap - min(pool.drawn_home, terms.cap), ZERO)
+        if pool.extra_home > room:
+            return revenue + _part_of_room(outlook, pool, room, currency)
+    return revenue + outlook.extra_revenue
+
+
+def _part_of_room(outlook: Outlook, pool: Pool, room: Decimal, currency: str) -> Decimal:
+    """Return a project's part of what a cap leaves, by remaining hours, turned into its currency."""
+    part = divide(multiply(room, outlook.assigned_hours), pool.remaining) if pool.remaining else ZERO
+    if outlook.extra_home and outlook.extra_revenue != outlook.extra_home:
+        part = divide(multiply(part, outlook.extra_revenue), outlook.extra_home)
+    return round_money(part, currency)
+
+
+def figures_of(
+    sibling: Sibling, terms: Terms | None, pool: Pool, client_id: str | None, contract_number: str | None
+) -> Figures:
+    """Return the figures of a project's margin."""
+    view = sibling.state.view
+    assert view is not None  # siblings name the contract
+    project, totals, outlook = view.project, sibling.totals, sibling.outlook
+    currency = project.currency
+    revenue = earned(sibling, terms, pool, currency)
+    forecast_revenue = forecast(sibling, terms, pool, revenue, currency)
+    cost = totals.labor_cost + totals.expense_cost
+    forecast_cost = cost + outlook.extra_cost
+    margin = revenue - cost
+    return Figures(
+        contract_number=contract_number,
+        client_id=client_id,
+        region=project.region,
+        currency=currency,
+        approved_hours=totals.approved_hours,
+        billable_hours=totals.billable_hours,
+        labor_cost=totals.labor_cost,
+        expense_cost=totals.expense_cost,
+        revenue=revenue,
+        billed=totals.billed,
+        held=totals.held,
+        margin=margin,
+        margin_pct=divide(margin, revenue) if revenue else None,
+        percent_complete=_complete(sibling),
+        remaining_hours=remaining_hours(project, outlook, totals) or ZERO,
+        forecast_cost=forecast_cost,
+        forecast_revenue=forecast_revenue,
+        forecast_margin_pct=divide(forecast_revenue - forecast_cost, forecast_revenue) if forecast_revenue else None,
+        baseline_margin_pct=project.baseline_margin_pct,
+        uncosted_hours=totals.uncosted_hours,
+        uncosted_amount=totals.uncosted_amount,
+    )

@@ -1,0 +1,36 @@
+"""Overallocation: what a worker is confirmed for in an ISO week, against their weekly capacity."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from decimal import Decimal
+
+from streams.domain.calendar import iso_week, monday_of, working_days
+from streams.domain.fact import Allocation
+from streams.domain.money import ZERO, divide
+
+_DAYS_A_WEEK = Decimal(5)
+_SUNDAY = timedelta(days=6)
+
+
+def weeks_from(day: date, ahead: int) -> list[date]:
+    """Return the Mondays of the week of a day and of so many weeks after it."""
+    monday = monday_of(day)
+    return [monday + timedelta(weeks=n) for n in range(ahead + 1)]
+
+
+def allocated_hours(allocations: Iterable[Allocation], monday: date) -> Decimal:
+    """Return the hours confirmed in the week of a Monday: hours a week by the working days that fall in it."""
+    sunday = monday + _SUNDAY
+    hours = ZERO
+    for allocation in allocations:
+        if allocation.hours_per_week is None:
+            continue
+        days = working_days(max(allocation.start_on, monday), min(allocation.end_on, sunday))
+        if days:
+            hours += divide(allocation.hours_per_week * days, _DAYS_A_WEEK)
+    return hours
+
+
+def entity_of(employee_id: str, monday: date) -> str:
+    """Return the id of what is looked at: a worker in a week."""
+    return f"{employee_id}:{iso_week(monday)}"

@@ -1,0 +1,58 @@
+"""Which items a change of terms touches, so that a correction costs what it touches and no more."""
+
+from datetime import date
+from typing import NamedTuple
+
+from streams.domain.canonical import Contract
+from streams.domain.terms import Terms
+
+_VALUED_BY = (
+    "billing_type", "currency", "expense_policy", "expense_markup", "requires_acceptance", "start_on", "overage_rate",
+    "included_hours", "periodic_fee", "value",
+)  # fmt: skip
+_GATED_BY = ("stage", "po_number", "po_required", "legal_entity", "account_id")
+
+
+class Touched(NamedTuple):
+    """What to look at again.
+
+    `since` is the earliest day whose time and expenses may be worth something else (date.min: all; None: none),
+    `milestones`, `fees` and `cap` likewise for those, `gates` whether what is held may be free or held otherwise.
+    """
+
+    since: date | None
+    milestones: bool
+    fees: bool
+    gates: bool
+    cap: bool
+
+
+def touched_by(before: Terms | None, after: Terms) -> Touched:
+    """Return what a change from one state of the terms to the next touches."""
+    if before is None:
+        return Touched(date.min, True, True, True, True)
+    old, new = before.contract, after.contract
+    if _differs(old, new, _VALUED_BY):
+        return Touched(date.min, True, True, True, True)
+    days = [day for day in (_earliest_rate(before, after), _earliest_end(before, after)) if day is not None]
+    values = [(a.effective_from, a.value_delta) for a in before.amendments if a.value_delta] != [
+        (a.effective_from, a.value_delta) for a in after.amendments if a.value_delta
+    ]
+    ends = before.end_on != after.end_on
+    gates = _differs(old, new, _GATED_BY)
+    return Touched(min(days, default=None), values or ends, ends, gates, before.cap != after.cap)
+
+
+def _differs(old: Contract, new: Contract, names: tuple[str, ...]) -> bool:
+    return any(getattr(old, name) != getattr(new, name) for name in names)
+
+
+def _earliest_rate(before: Terms, after: Terms) -> date | None:
+    return min((since for _, since, _ in before.dated_rates() ^ after.dated_rates()), default=None)
+
+
+def _earliest_end(before: Terms, after: Terms) -> date | None:
+    if before.end_on == after.end_on:
+        return None
+    ends = [end for end in (before.end_on, after.end_on) if end is not None]
+    return min(ends)

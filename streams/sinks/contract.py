@@ -1,0 +1,258 @@
+"""The contract of every target: a Posting goes in, a Receipt comes back, and the class of an error decides what next.
+
+A posting's id is computed from the target system and the trigger, so that whoever sends it again sends the same thing,
+and the target can be asked about it. Instants are milliseconds since 1970, UTC.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Protocol, TypeVar
+from uuid import NAMESPACE_URL, uuid5
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+
+class Status(StrEnum):
+    """Where a posting stands: `pending` is not sent, `unknown` may have been; the last three are final."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    UNKNOWN = "unknown"
+    POSTED = "posted"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+
+
+FINAL = frozenset({Status.POSTED, Status.REJECTED, Status.SUPERSEDED})
+
+
+class SinkError(Exception):
+    """A target did not take what it was given."""
+
+
+class Fatal(SinkError):
+    """Nothing can be delivered until a person acts: wrong credentials, a missing batch. The sink stops."""
+
+
+class Retriable(SinkError):
+    """The target cannot take it now: it is tried again, later and later.
+
+    `nothing_sent` True says for certain that no posting of the call reached the target; otherwise the target is asked
+    before anything is sent again. `retry_after_ms` is the wait that the target asked for, if it did.
+    """
+
+    def __init__(self, reason: str, *, nothing_sent: bool = False, retry_after_ms: int | None = None) -> None:
+        super().__init__(reason)
+        self.nothing_sent = nothing_sent
+        self.retry_after_ms = retry_after_ms
+
+
+class Skippable(SinkError):
+    """Some postings of the call can never be taken: they are rejected, the others go on. Nothing was sent.
+
+    `reasons` names each refused posting id and why.
+    """
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{posting_id}: {reason}" for posting_id, reason in reasons.items()))
+        self.reasons = dict(reasons)
+
+
+def _no_float(value: Any) -> Any:
+    if isinstance(value, float | bool):
+        raise ValueError("money is a decimal or its text, never a float")
+    return value
+
+
+Exact = Annotated[Decimal, BeforeValidator(_no_float)]
+"""A decimal that was never a float; NaN and infinity are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One trigger on its way into one system. `amount` is negative for a reversal, which names what it `reverses`.
+
+    `quantity` is in hours and `rate` in currency per hour, where the trigger has them. `posting_period` is YYYY-MM.
+    """
+
+    posting_id: str
+    trigger_id: str
+    system: str
+    kind: str
+    source_kind: str
+    source_id: str
+    revision: int
+    reverses: str | None
+    contract_number: str
+    project_id: str | None
+    client_id: str
+    legal_entity: str
+    erp_customer_id: str
+    service_date: date
+    posting_period: str
+    billing_code: str
+    tax_code: str
+    po_number: str | None
+    quantity: Exact | None
+    rate: Exact | None
+    amount: Exact
+    currency: str
+
+    @property
+    def order_key(self) -> str:
+        """Postings of one contract reach the target in the order they were decided."""
+        return self.contract_number
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What is known of a posting: its status, and the target's answer once there is one.
+
+    `document_id` is the target's own. `attempts` counts how often it was sent, `error` says why it last failed.
+    """
+
+    posting_id: str
+    trigger_id: str
+    system: str
+    document_id: str | None
+    status: Status
+    attempts: int
+    first_sent_at: int | None
+    answered_at: int | None
+    error: str | None
+    contract_number: str | None
+    project_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a target said that cannot be believed: it changed nothing, and a person must look at it.
+
+    `subject` names the file, document or posting, `reason` what is wrong and what to do.
+    """
+
+    system: str
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What came back from a target: receipts, and problems that concern no receipt."""
+
+    receipts: tuple[Receipt, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+class Deliverable(Protocol):
+    """What a sink can be given: something with a fixed id, an order, and possibly something that it reverses."""
+
+    @property
+    def posting_id(self) -> str:
+        """Identity at the target."""
+
+    @property
+    def trigger_id(self) -> str:
+        """Identity of the decision or fact that is delivered."""
+
+    @property
+    def system(self) -> str:
+        """The target system."""
+
+    @property
+    def contract_number(self) -> str | None:
+        """The contract it concerns, if one."""
+
+    @property
+    def project_id(self) -> str | None:
+        """The project it concerns, if one."""
+
+    @property
+    def reverses(self) -> str | None:
+        """The trigger id that it takes back, if it does."""
+
+    @property
+    def order_key(self) -> str:
+        """Deliverables of one key arrive in order; others do not wait for each other."""
+
+
+P = TypeVar("P", bound=Deliverable)
+P_contra = TypeVar("P_contra", bound=Deliverable, contravariant=True)
+
+
+class Sink(Protocol[P_contra]):
+    """A target system. Calls are short and synchronous; the time is given.
+
+    All methods raise `Retriable` or `Fatal`; `post` also raises `Skippable`.
+    """
+
+    @property
+    def system(self) -> str:
+        """The system's name, as routes and receipts have it."""
+
+    @property
+    def pipelined(self) -> bool:
+        """Whether the target keeps the order of one contract's postings while earlier ones are still unanswered."""
+
+    def post(self, postings: Sequence[P_contra], now: int) -> list[Receipt]:
+        """Send postings in the order given; return a receipt for each one sent or refused.
+
+        A posting without a receipt was not sent. Once the outcome of one is unknown, the later ones of its order key
+        are left unsent.
+        """
+
+    def find(self, posting_ids: Collection[str]) -> list[Receipt]:
+        """Return what the target already holds of these; an id without receipt has never arrived there."""
+
+    def poll(self, now: int) -> Answers:
+        """Return the answers that arrived since the last call. A new sink object may return old answers again."""
+
+    def close(self) -> None:
+        """Release what the sink holds; it is not used afterwards."""
+
+
+_postings = TypeAdapter(Posting)
+
+
+def posting_id_of(system: str, trigger_id: str) -> str:
+    """Return the posting id of a trigger in a system: the same for ever, whoever computes it."""
+    return str(uuid5(NAMESPACE_URL, f"throughline:posting:{system}:{trigger_id}"))
+
+
+def posting_of(trigger: Mapping[str, Any], system: str) -> Posting:
+    """Return the posting that carries a billing trigger into a system.
+
+    Fields have their names of `billing.triggers`; decimals and dates may be text. Raises ValueError naming the trigger
+    and every field that is missing or wrong.
+    """
+    trigger_id = trigger.get("trigger_id")
+    if not isinstance(trigger_id, str) or not trigger_id:
+        raise ValueError("billing trigger: trigger_id is missing")
+    fields = {**trigger, "system": system, "posting_id": posting_id_of(system, trigger_id)}
+    for optional in ("reverses", "project_id", "po_number", "quantity", "rate"):
+        fields.setdefault(optional, None)
+    try:
+        return _postings.validate_python(fields)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ValueError(f"billing trigger {trigger_id}: {wrong}") from error
+
+
+def receipt_of(
+    posting: Deliverable,
+    status: Status,
+    *,
+    document_id: str | None = None,
+    first_sent_at: int | None = None,
+    answered_at: int | None = None,
+    error: str | None = None,
+) -> Receipt:
+    """Return a receipt for a posting; a pending one has no attempt yet, any other has at least one."""
+    attempts = 0 if status is Status.PENDING else 1
+    return Receipt(
+        posting.posting_id, posting.trigger_id, posting.system, document_id, status, attempts, first_sent_at,
+        answered_at, error, posting.contract_number, posting.project_id,
+    )  # fmt: skip

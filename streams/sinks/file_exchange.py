@@ -1,0 +1,245 @@
+"""Managed file exchange with a legacy ERP: numbered batches go out, acknowledgements come back.
+
+    ROOT/SYSTEM/outbound/SYSTEM-00000001.csv       written here, never changed, never removed
+    ROOT/SYSTEM/acknowledged/SYSTEM-00000001.csv   written by the ERP, read here
+each with its checksum beside it (`.csv.sha256`). Formats are in `batch_file`, atomic appearance in `durable_files`.
+
+The outbound folder is the memory of what was sent: numbers have no gaps, each posting id stands in exactly one batch,
+whatever died at whatever step. Writers (several workers may share a folder) take turns by a lock on it. A sink object
+that was interrupted by an exception other than `Retriable` and `Skippable` is not used again.
+"""
+
+import errno
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from streams.sinks.batch_file import (
+    Acknowledgement,
+    Batch,
+    number_text,
+    parse_acknowledgement,
+    parse_batch,
+    render_batch,
+    unfit,
+)
+from streams.sinks.contract import Answers, Fatal, Posting, Problem, Receipt, Retriable, Skippable, Status, receipt_of
+from streams.sinks.durable_files import (
+    BadFile,
+    Files,
+    LocalFiles,
+    Stamp,
+    locked,
+    prepare,
+    publish,
+    read_checked,
+    tidy,
+    write_checksum,
+)
+
+_HIGHEST_NAME = ".highest"
+_PASSING = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ENOLCK, errno.ESTALE,
+    errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE,
+})  # fmt: skip
+
+
+class FileExchange:
+    """The file exchange of one system, as a sink. One call of `post` is one batch; `Delivery` decides how many."""
+
+    pipelined = True  # lines and batches are booked in order of their numbers
+
+    def __init__(self, root: Path, system: str, files: Files | None = None) -> None:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", system):
+            raise ValueError(f"system {system!r}: use small letters, digits and hyphens, it names files")
+        self.system = system
+        self.outbound = root / system / "outbound"
+        self.acknowledged = root / system / "acknowledged"
+        self._files: Files = LocalFiles() if files is None else files
+        self._name = re.compile(rf"{re.escape(system)}-(\d{{8}})\.csv")
+        self._batch_of: dict[str, int] = {}
+        self._highest = 0
+        self._read: dict[str, Stamp] = {}
+        with self._failing(self.outbound, nothing_sent=True):
+            self._files.make_folder(self.outbound)
+            self._files.make_folder(self.acknowledged)
+
+    def post(self, postings: Sequence[Posting], now: int) -> list[Receipt]:
+        """Write one batch with these postings, but for those that stand in a batch already."""
+        refused = {posting.posting_id: reason for posting in postings if (reason := unfit(posting)) is not None}
+        if refused:
+            raise Skippable(refused)
+        with self._failing(self.outbound, nothing_sent=True), locked(self._files, self.outbound):
+            self._catch_up()
+            known = [posting.posting_id for posting in postings if posting.posting_id in self._batch_of]
+            fresh = tuple(posting for posting in postings if posting.posting_id not in self._batch_of)
+            receipts = self._known(known)
+            if fresh:
+                self._write(Batch(self.system, self._highest + 1, now, fresh))
+        sent = [receipt_of(posting, Status.SENT, first_sent_at=now) for posting in fresh]
+        return [*receipts, *sent]
+
+    def find(self, posting_ids: Collection[str]) -> list[Receipt]:
+        """Return a receipt for each of these that stands in a batch: `sent`, or as the ERP answered."""
+        with self._failing(self.outbound, nothing_sent=True):
+            with locked(self._files, self.outbound):
+                self._catch_up()
+            return self._known([posting_id for posting_id in posting_ids if posting_id in self._batch_of])
+
+    def poll(self, now: int) -> Answers:
+        """Read the acknowledgements that are new or were replaced; a wrong one is a problem and answers nothing."""
+        receipts: list[Receipt] = []
+        problems: list[Problem] = []
+        with self._failing(self.acknowledged, nothing_sent=True):
+            for name in self._files.names(self.acknowledged):
+                if name.startswith(".") or not name.endswith(".csv"):
+                    continue
+                stamp = self._files.stamp(self.acknowledged / name)
+                if self._read.get(name) == stamp:
+                    continue
+                try:
+                    receipts += self._answered(name)
+                except BadFile as error:
+                    reason = f"{error}; no line of it was taken over: have it corrected and written again"
+                    problems.append(Problem(self.system, f"acknowledgement {name}", reason))
+                self._read[name] = stamp
+        return Answers(tuple(receipts), tuple(problems))
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+    def batch_path(self, number: int) -> Path:
+        """Return where a batch lies."""
+        return self.outbound / f"{self.system}-{number_text(number)}.csv"
+
+    # Writing --------------------------------------------------------------------------------------------------------
+
+    def _write(self, batch: Batch) -> None:
+        path = self.batch_path(batch.number)
+        prepare(self._files, path, render_batch(batch))
+        with self._failing(path, nothing_sent=False):
+            publish(self._files, path)
+            self._index(batch)
+            self._keep_highest()
+
+    def _catch_up(self) -> None:
+        """Clear what a crash left, and take in the batches written since the last look. Only under the lock."""
+        for name in tidy(self._files, self.outbound):
+            if self._name.fullmatch(name):
+                self._restore_checksum(name)
+        numbers = self._numbers(self.outbound)
+        stated = self._stated_highest()
+        missing = sorted(set(range(1, max([stated, *numbers]) + 1)) - set(numbers))
+        if missing:
+            raise Fatal(
+                f"{self.outbound}: batches {', '.join(map(number_text, missing[:5]))} ({len(missing)} in all) were "
+                "written and are gone; put them back, so that nothing is sent twice"
+            )
+        for number in numbers[self._highest :]:
+            self._index(self._batch(number))
+        if stated < self._highest:
+            self._keep_highest()
+
+    def _restore_checksum(self, name: str) -> None:
+        """Give a batch its checksum back, if its own totals say that it is whole."""
+        content = self._files.read(self.outbound / name)
+        try:
+            parse_batch(content, name)
+        except BadFile as error:
+            raise Fatal(f"{self.outbound}: {error}; the batch has no checksum either: put back both files") from error
+        write_checksum(self._files, self.outbound / name, content)
+
+    def _numbers(self, folder: Path) -> list[int]:
+        found = (self._name.fullmatch(name) for name in self._files.names(folder))
+        return sorted(int(match[1]) for match in found if match)
+
+    def _index(self, batch: Batch) -> None:
+        for posting in batch.postings:
+            self._batch_of[posting.posting_id] = batch.number
+        self._highest = batch.number
+
+    def _stated_highest(self) -> int:
+        try:
+            text = self._files.read(self.outbound / _HIGHEST_NAME)
+        except FileNotFoundError:
+            return 0
+        # A crash can leave it empty or old, never too high: the batches themselves say the rest.
+        return int(text) if text.isdigit() else 0
+
+    def _keep_highest(self) -> None:
+        """Note the highest number, so that batches taken away are missed and their numbers not used again."""
+        temporary = self.outbound / f"{_HIGHEST_NAME}.tmp"
+        self._files.write(temporary, number_text(self._highest).encode())
+        self._files.rename(temporary, self.outbound / _HIGHEST_NAME)
+
+    # Reading --------------------------------------------------------------------------------------------------------
+
+    def _batch(self, number: int) -> Batch:
+        path = self.batch_path(number)
+        try:
+            batch = parse_batch(read_checked(self._files, path), path.name)
+        except BadFile as error:
+            raise Fatal(f"{self.outbound}: {error}; put back the batch as it was written") from error
+        if (batch.system, batch.number) != (self.system, number):
+            raise Fatal(f"{path}: holds batch {batch.number} of {batch.system}; put back the batch as it was written")
+        return batch
+
+    def _known(self, posting_ids: Collection[str]) -> list[Receipt]:
+        """Return what batches and their acknowledgements say of postings that stand in a batch."""
+        wanted = set(posting_ids)
+        receipts: list[Receipt] = []
+        for number in sorted({self._batch_of[posting_id] for posting_id in wanted}):
+            path = self.acknowledged / self.batch_path(number).name
+            batch = self._batch(number)
+            try:
+                answered = self._receipts(batch, parse_acknowledgement(read_checked(self._files, path), path.name))
+            except (FileNotFoundError, BadFile):
+                # Not answered yet, or not so that it can be believed: `poll` reports that.
+                answered = [receipt_of(p, Status.SENT, first_sent_at=batch.created_at) for p in batch.postings]
+            receipts += [receipt for receipt in answered if receipt.posting_id in wanted]
+        return receipts
+
+    def _answered(self, name: str) -> list[Receipt]:
+        acknowledgement = parse_acknowledgement(read_checked(self._files, self.acknowledged / name), name)
+        if acknowledgement.system != self.system or name != self.batch_path(acknowledgement.number).name:
+            raise BadFile(f"{name}: answers batch {acknowledgement.number} of {acknowledgement.system}, not what its name says")
+        try:
+            batch = self._batch(acknowledgement.number)
+        except FileNotFoundError as error:
+            raise BadFile(f"{name}: batch {number_text(acknowledgement.number)} was never written") from error
+        return self._receipts(batch, acknowledgement)
+
+    def _receipts(self, batch: Batch, acknowledgement: Acknowledgement) -> list[Receipt]:
+        """Return one receipt a line of the batch. Raises BadFile if the answers are not those of its lines."""
+        name = self.batch_path(batch.number).name
+        if acknowledgement.batch_sha256 != batch.sha256:
+            raise BadFile(f"{name}: answers a batch with checksum {acknowledgement.batch_sha256}, ours has {batch.sha256}")
+        if acknowledgement.refusal is not None:
+            raise BadFile(f"{name}: {self.system} refused the whole batch: {acknowledgement.refusal}")
+        answered = [(a.line, a.posting_id, a.amount, a.currency) for a in acknowledgement.answers]
+        lines = [(line, p.posting_id, p.amount, p.currency) for line, p in enumerate(batch.postings, 1)]
+        if answered != lines:
+            wrong = next((pair for pair in zip(answered, lines, strict=False) if pair[0] != pair[1]), None)
+            what = f"answer {wrong[0]} is not line {wrong[1]}" if wrong else f"{len(answered)} answers for {len(lines)} lines"
+            raise BadFile(f"{name}: {what} of the batch")
+        return [
+            receipt_of(
+                posting, Status.POSTED if answer.accepted else Status.REJECTED, document_id=answer.document_id,
+                first_sent_at=batch.created_at, answered_at=acknowledgement.answered_at, error=answer.reason,
+            )
+            for posting, answer in zip(batch.postings, acknowledgement.answers, strict=True)
+        ]  # fmt: skip
+
+    @contextmanager
+    def _failing(self, place: Path, *, nothing_sent: bool) -> Iterator[None]:
+        """Turn errors of the file system into those of the contract."""
+        try:
+            yield
+        except BlockingIOError as error:
+            raise Retriable(f"{place}: another writer is at work", nothing_sent=nothing_sent) from error
+        except OSError as error:
+            text = f"{error.filename or place}: {error.strerror or error}"
+            if error.errno in _PASSING:
+                raise Retriable(text, nothing_sent=nothing_sent) from error
+            raise Fatal(f"{text}; restore the folder and its permissions, then start the sink again") from error

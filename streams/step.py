@@ -1,0 +1,158 @@
+"""The one mechanism: a Step reads topics, remembers tables, writes topics.
+
+A `Step` is a declaration; `begin` binds it to one partition and returns its behaviour: functions over records, timers
+and commits that touch nothing but the `Context` they are given. A `Task` is a Step at work on one partition. The
+simulator and the agents of the engine both run Tasks; neither knows what a Step does.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from state import State, Table
+from state.timers import Timers
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class Record(NamedTuple):
+    """What arrives: a value under a key, with its place in the log.
+
+    `value` is a fact, a derived record or, on a source topic, whatever the feed delivered. `timestamp` is in
+    milliseconds since 1970, UTC.
+    """
+
+    topic: str
+    key: str | None
+    value: Any
+    timestamp: int
+    partition: int = 0
+    offset: int = -1
+    headers: Headers = ()
+
+
+class Output(NamedTuple):
+    """What a step emits. `partition` None leaves the choice to the key's hash."""
+
+    topic: str
+    key: str | None
+    value: Any
+    timestamp: int
+    partition: int | None = None
+    headers: Headers = ()
+
+
+class Behaviour(Protocol):
+    """A Step at work: what it does with records, with due timers, and once before each commit."""
+
+    def on_records(self, records: Sequence[Record]) -> None:
+        """Take in records of the topics read, in the order of their partition."""
+
+    def on_timer(self, key: str) -> None:
+        """A timer set under this key fell due; it is gone now."""
+
+    def before_commit(self) -> None:
+        """Emit what is emitted once per commit."""
+
+
+class Context:
+    """What a behaviour may touch: its tables, its timers, its outputs, and the time it is given."""
+
+    def __init__(self, step: "Step", partition: int, partitions: int, state: State) -> None:
+        self.partition = partition
+        self.partitions = partitions
+        self.now = 0
+        self.outputs: list[Output] = []
+        self.counts: dict[str, int] = {}
+        self.timers = Timers(state)
+        self._state = state
+        self._remembers = step.remembers
+
+    def table(self, name: str) -> Table[Any]:
+        """Return a table that the Step declares it remembers."""
+        return self._state.table(name, self._remembers[name])
+
+    def emit(self, topic: str, key: str | None, value: Any, headers: Headers = ()) -> None:
+        """Write a record to a topic, on the partition its key hashes to."""
+        self.outputs.append(Output(topic, key, value, self.now, None, headers))
+
+    def emit_to_all(self, topic: str, key: str, value: Any) -> None:
+        """Write a record to every partition of a topic: for small reference rows that each partition joins."""
+        self.outputs.extend(Output(topic, key, value, self.now, partition) for partition in range(self.partitions))
+
+    def count(self, name: str, amount: int = 1) -> None:
+        """Count something that is neither output nor state, such as a dropped duplicate."""
+        self.counts[name] = self.counts.get(name, 0) + amount
+
+
+@dataclass(frozen=True)
+class Step:
+    """The declaration of a step.
+
+    `key` says in words what its input is keyed by; `remembers` gives the value type of each table.
+    """
+
+    name: str
+    key: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    begin: Callable[[Context], Behaviour]
+    remembers: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Task:
+    """A Step at work on one partition: the unit that is run, committed and restarted."""
+
+    def __init__(self, step: Step, partition: int, partitions: int, state: State) -> None:
+        self.step = step
+        self.partition = partition
+        self.state = state
+        self.context = Context(step, partition, partitions, state)
+        self._behaviour = step.begin(self.context)
+        self.touched = False
+
+    def receive(self, records: Sequence[Record], now: int) -> None:
+        """Let the step take in records at the given time."""
+        self.context.now = now
+        self.touched = True
+        self._behaviour.on_records(records)
+
+    def next_due(self) -> int | None:
+        """Return when the earliest timer falls due, in milliseconds, or None."""
+        return self.context.timers.next_due()
+
+    def fire(self, now: int) -> int:
+        """Fire the timers due by the given time, in order; return how many."""
+        self.context.now = now
+        fired = 0
+        while (key := self.context.timers.take_due(now)) is not None:
+            self.touched = True
+            self._behaviour.on_timer(key)
+            fired += 1
+        return fired
+
+    def before_commit(self, now: int) -> None:
+        """Let the step emit what it emits once per commit."""
+        self.context.now = now
+        self.touched = False
+        self._behaviour.before_commit()
+
+    def take_outputs(self) -> list[Output]:
+        """Return what was emitted since the last call, in order."""
+        outputs = self.context.outputs
+        if outputs:
+            self.context.outputs = []
+        return outputs
+
+    def commit(self) -> None:
+        """Write the state to its store; the outputs have been written before."""
+        self.state.flush()
+
+
+def fan_in(steps: Iterable[Step]) -> dict[str, list[Step]]:
+    """Return for each topic the steps that read it."""
+    readers: dict[str, list[Step]] = {}
+    for step in steps:
+        for topic in step.reads:
+            readers.setdefault(topic, []).append(step)
+    return readers

@@ -1,0 +1,46 @@
+"""Analytics: every derived record becomes one flat fact of the topic that analysts read."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from streams.rules.analytics import activation_fact, alert_fact, billing_fact, margin_fact, receipt_fact
+from streams.step import Context, Record, Step
+from streams.topics import ACTIVATION_EVENTS, ALERTS, ANALYTICS, MARGINS, RECEIPTS, TRIGGERS
+
+_FACTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    TRIGGERS: billing_fact,
+    MARGINS: margin_fact,
+    ALERTS: alert_fact,
+    RECEIPTS: receipt_fact,
+    ACTIVATION_EVENTS: activation_fact,
+}
+
+
+class AnalyticsBehaviour:
+    """Turns derived records into facts; remembers nothing."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def on_records(self, records: Sequence[Record]) -> None:
+        """Emit one fact a record, under its project, else under what the record is keyed by."""
+        for record in records:
+            fact = _FACTS[record.topic](record.value)
+            self._context.emit(ANALYTICS, fact.get("project_id") or record.key, fact)
+
+    def on_timer(self, key: str) -> None:
+        """No timer is set."""
+
+    def before_commit(self) -> None:
+        """Nothing waits for the commit."""
+
+
+def analytics_step() -> Step:
+    """Declare the step that delivers facts to analysts."""
+    return Step(
+        name="analytics",
+        key="as the topics read",
+        reads=tuple(_FACTS),
+        writes=(ANALYTICS,),
+        begin=AnalyticsBehaviour,
+    )

@@ -1,0 +1,174 @@
+"""Drift: the one place that opens, updates and resolves alerts.
+
+Ledgers, people and intake claim for or against an alert; several may speak of the same one, on different partitions
+and in any order. An alert is open while somebody claims for it, nobody against it, and its deadline has passed.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from streams.domain.calendar import moment
+from streams.domain.fact import Cause, Claim
+from streams.domain.money import ZERO
+from streams.domain.policy import Policy
+from streams.rules.audit import audit_record
+from streams.rules.claims import AGAINST, FOR, NONE
+from streams.step import Context, Record, Step
+from streams.topics import ALERTS, AUDIT, DRIFT_CLAIMS
+
+ENTITY_KINDS = {
+    "milestone_unbilled": "milestone",
+    "margin_erosion": "project",
+    "revenue_drift": "contract",
+    "overallocation": "worker_week",
+    "amendment_unpropagated": "amendment",
+    "status_mismatch": "project",
+    "expense_late": "expense",
+    "cap_burn": "contract",
+    "reconciliation_gap": "project_period",
+    "feed_stalled": "feed",
+}
+_UNITS = {
+    "margin_erosion": "fraction",
+    "overallocation": "fraction",
+    "amendment_unpropagated": "count",
+    "status_mismatch": "count",
+    "cap_burn": "fraction",
+}
+_ADDED_UP = "reconciliation_gap"
+
+
+class Alert(NamedTuple):
+    """The life of an alert: who claims what, and how it was last published (None: never, or resolved)."""
+
+    claims: tuple[Claim, ...] = ()
+    opened_at: int = 0
+    said: Claim | None = None
+
+
+class DriftBehaviour:
+    """The alerts of one partition at work."""
+
+    def __init__(self, context: Context, policy: Policy) -> None:
+        self._context = context
+        self._policy = policy
+        self._alerts = context.table("drift.alert")
+        self._dirty: dict[str, Cause] = {}
+
+    def on_records(self, records: Sequence[Record]) -> None:
+        """Take in claims: the last one of each claimant holds."""
+        for record in records:
+            told: Claim = record.value
+            key = f"{told.alert_kind}:{told.entity_id}"
+            alert: Alert = self._alerts.get(key) or Alert()
+            others = tuple(c for c in alert.claims if c.claimant != told.claimant)
+            claims = others if told.stance == NONE else (*others, told)
+            self._alerts.put(key, alert._replace(claims=claims))
+            self._dirty[key] = told.cause
+
+    def on_timer(self, key: str) -> None:
+        """A deadline passed."""
+        alert: Alert = self._alerts.get(key) or Alert()
+        held = _combined(alert.claims)
+        self._dirty.setdefault(key, (held.cause if held else _no_cause())._replace(occurred_at=self._context.now))
+
+    def before_commit(self) -> None:
+        """Open, update or resolve what claims or deadlines have touched."""
+        dirty, self._dirty = self._dirty, {}
+        for key, cause in dirty.items():
+            self._judge(key, cause)
+
+    def _judge(self, key: str, cause: Cause) -> None:
+        alert: Alert = self._alerts.get(key) or Alert()
+        held = _combined(alert.claims)
+        now = self._context.now
+        if held is not None and held.due_at > now:
+            self._context.timers.set(key, held.due_at)
+            held = None
+        else:
+            self._context.timers.cancel(key)
+        if held is not None:
+            self._open(key, alert, held, cause)
+        elif alert.said is not None:
+            self._publish(key, alert.said, ("resolved", alert.opened_at, now), cause)
+            self._keep(key, Alert(alert.claims))
+        else:
+            self._keep(key, alert)
+
+    def _open(self, key: str, alert: Alert, held: Claim, cause: Cause) -> None:
+        if alert.said is None:
+            opened_at = self._context.now
+            self._publish(key, held, ("open", opened_at, None), cause)
+            self._keep(key, Alert(alert.claims, opened_at, held))
+        elif _shown(alert.said) != _shown(held):
+            self._publish(key, held, ("updated", alert.opened_at, None), cause)
+            self._keep(key, Alert(alert.claims, alert.opened_at, held))
+
+    def _keep(self, key: str, alert: Alert) -> None:
+        if alert.claims or alert.said is not None:
+            self._alerts.put(key, alert)
+        else:
+            self._alerts.delete(key)
+
+    def _publish(self, key: str, held: Claim, life: tuple[str, int, int | None], cause: Cause) -> None:
+        state, opened_at, resolved_at = life
+        kind = held.alert_kind
+        record: dict[str, Any] = {
+            "alert_id": key,
+            "kind": kind,
+            "severity": held.severity,
+            "state": state,
+            "entity_kind": ENTITY_KINDS[kind],
+            "entity_id": held.entity_id,
+            "project_id": held.project_id,
+            "contract_number": held.contract_number,
+            "client_id": held.client_id,
+            "owner": self._policy.alert(kind).owner,
+            "opened_at": moment(opened_at),
+            "due_at": moment(held.due_at) if held.due_at else None,
+            "resolved_at": None if resolved_at is None else moment(resolved_at),
+            "measure": held.measure,
+            "threshold": held.threshold,
+            "unit": _UNITS.get(kind, dict(held.evidence).get("currency", "money")),
+            "evidence": dict(held.evidence),
+        }
+        self._context.emit(ALERTS, key, record)
+        audit = audit_record(
+            f"alert_{state}", ("alert", key), held.contract_number, held.project_id, None,
+            {"measure": str(held.measure)}, cause, self._context.now,
+        )  # fmt: skip
+        self._context.emit(AUDIT, held.contract_number or held.project_id or key, audit)
+
+
+def _combined(claims: tuple[Claim, ...]) -> Claim | None:
+    """Return what the claims say together: the newest for it, or their sum where ledgers each hold a part."""
+    for_it = [c for c in claims if c.stance == FOR]
+    if not for_it or any(c.stance == AGAINST for c in claims):
+        return None
+    newest = max(for_it, key=lambda c: (c.cause.epoch, c.cause.position or 0))
+    if newest.alert_kind != _ADDED_UP or len(for_it) == 1:
+        return newest
+    measure = sum((c.measure for c in for_it), ZERO)
+    if not measure:
+        return None
+    return newest._replace(measure=measure, due_at=max(c.due_at for c in for_it))
+
+
+def _shown(held: Claim) -> tuple[Any, ...]:
+    return held.measure, held.threshold, held.severity, held.evidence, held.project_id, held.client_id
+
+
+def _no_cause() -> Cause:
+    return Cause(None, None, None, None, 0, 0)
+
+
+def drift_step(policy: Policy) -> Step:
+    """Declare the step that keeps alerts."""
+    return Step(
+        name="drift",
+        key="alert id",
+        reads=(DRIFT_CLAIMS,),
+        writes=(ALERTS, AUDIT),
+        begin=lambda context: DriftBehaviour(context, policy),
+        remembers={"drift.alert": Alert},
+    )

@@ -1,0 +1,126 @@
+"""Margins: the one place that publishes a project's margin, whichever contract's ledger tells it.
+
+When a project changes its contract, two ledgers speak of it for a while; the newer generation holds.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from streams.domain.calendar import moment
+from streams.domain.fact import Cause, Figures, MarginPart
+from streams.domain.policy import Policy
+from streams.rules.claims import FOR, Party, claim, nothing
+from streams.step import Context, Record, Step
+from streams.topics import DRIFT_CLAIMS, MARGIN_PARTS, MARGINS
+
+_KIND = "margin_erosion"
+
+
+class Published(NamedTuple):
+    """What is known and said of a project's margin; `figures` None while no ledger has it."""
+
+    generation: int
+    figures: Figures | None
+    said: Figures | None
+    sequence: int
+    eroding: bool
+
+
+_UNKNOWN = Published(-1, None, None, 0, False)
+
+
+class MarginBehaviour:
+    """The margins of one partition's projects at work."""
+
+    def __init__(self, context: Context, policy: Policy) -> None:
+        self._context = context
+        self._policy = policy
+        self._published = context.table("margins.published")
+        self._dirty: dict[str, Cause] = {}
+
+    def on_records(self, records: Sequence[Record]) -> None:
+        """Take in what ledgers say."""
+        for record in records:
+            part: MarginPart = record.value
+            known = self._published.get(part.project_id) or _UNKNOWN
+            if part.generation < known.generation:
+                continue
+            kept = known._replace(generation=part.generation, figures=part.figures)
+            self._published.put(part.project_id, kept)
+            self._dirty[part.project_id] = part.cause
+
+    def on_timer(self, key: str) -> None:
+        """No timer is set."""
+
+    def before_commit(self) -> None:
+        """Publish the margins that changed: at most one a project."""
+        dirty, self._dirty = self._dirty, {}
+        for project_id, cause in dirty.items():
+            known = self._published.get(project_id) or _UNKNOWN
+            figures = known.figures
+            if figures is None or figures == known.said:
+                continue
+            eroding = self._erosion(project_id, figures, known.eroding, cause)
+            known = known._replace(said=figures, sequence=known.sequence + 1, eroding=eroding)
+            self._published.put(project_id, known)
+            self._context.emit(MARGINS, project_id, self._record(project_id, known))
+
+    def _record(self, project_id: str, known: Published) -> dict[str, Any]:
+        assert known.figures is not None  # looked at before
+        fields = known.figures._asdict()
+        del fields["region"]
+        return {
+            "project_id": project_id,
+            **fields,
+            "as_of": moment(self._context.now),
+            "sequence": known.sequence,
+        }
+
+    def _erosion(self, project_id: str, figures: Figures, eroding: bool, cause: Cause) -> bool:
+        """Say whether the forecast margin lies under its floor or its baseline; clears one point better."""
+        alert, forecast = self._policy.alert(_KIND), figures.forecast_margin_pct
+        party = Party("margin", project_id, figures.contract_number, figures.client_id, figures.region)
+        floor, points, clear = (
+            alert.limit(name, party.client_id, party.region)
+            for name in ("floor", "points_under_baseline", "points_to_clear")
+        )
+        baseline = figures.baseline_margin_pct
+        told = nothing(_KIND, project_id, party, cause)
+        if forecast is None or not figures.approved_hours:
+            now_eroding = False
+        elif eroding:
+            short = baseline is not None and baseline - forecast > points - clear
+            now_eroding = forecast < floor + clear or short
+        else:
+            now_eroding = forecast < floor or (baseline is not None and baseline - forecast >= points)
+        if now_eroding and forecast is not None:
+            threshold = floor if baseline is None else max(floor, baseline - points)
+            evidence = _evidence(figures)
+            told = claim(_KIND, project_id, FOR, party, 0, (forecast, threshold), cause, alert.severity, evidence)
+        if now_eroding or eroding:
+            self._context.emit(DRIFT_CLAIMS, f"{_KIND}:{project_id}", told)
+        return now_eroding
+
+
+def _evidence(figures: Figures) -> list[tuple[str, str]]:
+    shown: list[tuple[str, Decimal | None]] = [
+        ("forecast_revenue", figures.forecast_revenue),
+        ("forecast_cost", figures.forecast_cost),
+        ("baseline_margin_pct", figures.baseline_margin_pct),
+    ]
+    return [("currency", figures.currency), *((name, str(value)) for name, value in shown if value is not None)]
+
+
+def margin_step(policy: Policy) -> Step:
+    """Declare the step that publishes margins."""
+    return Step(
+        name="margins",
+        key="project id",
+        reads=(MARGIN_PARTS,),
+        writes=(MARGINS, DRIFT_CLAIMS),
+        begin=lambda context: MarginBehaviour(context, policy),
+        remembers={"margins.published": Published},
+    )
+
+

@@ -1,0 +1,80 @@
+"""Every topic: its name, its role, and what its records are keyed by."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Role(StrEnum):
+    """Who writes a topic and who may read it."""
+
+    SOURCE = "source"
+    INTERNAL = "internal"
+    PUBLIC = "public"
+
+
+class Topic(NamedTuple):
+    """A topic of the product. Names of source and public topics are its fixed public interface."""
+
+    name: str
+    role: Role
+    key: str
+    carries: str
+
+
+_PSA = ("clients", "resources", "projects", "milestones", "assignments", "time_entries", "expenses")
+_PSA_OWN_KEY = ("clients", "resources", "projects")
+_CRM = {"Account": "account id", "Opportunity": "opportunity id", "Contract": "contract number",
+        "ContractAmendment": "contract number"}
+_ERP = {"LegalEntity": "legal entity id", "Customer": "customer id", "Project": "project id", "Invoice": "project id",
+        "CostPosting": "project id", "RevenueSchedule": "schedule id", "FxRate": "From:To:Date",
+        "Period": "LegalEntity:Period"}
+
+
+def _source(name: str, key: str) -> Topic:
+    return Topic(name, Role.SOURCE, key, f"changes of {name} rows")
+
+
+SOURCES: tuple[Topic, ...] = (
+    *(_source(f"psa.public.{table}", "own id" if table in _PSA_OWN_KEY else "project id") for table in _PSA),
+    *(_source(f"crm.{name}", key) for name, key in _CRM.items()),
+    _source("hr.Worker", "employee id"),
+    *(_source(f"erp.{name}", key) for name, key in _ERP.items()),
+)
+
+CONTRACT_FACTS = "facts.contract"
+PERSON_FACTS = "facts.person"
+MARGIN_PARTS = "margin.parts"
+DRIFT_CLAIMS = "drift.claims"
+
+INTERNAL: tuple[Topic, ...] = (
+    Topic(CONTRACT_FACTS, Role.INTERNAL, "contract number", "facts for a contract's ledger; reference rows go to all"),
+    Topic(PERSON_FACTS, Role.INTERNAL, "resource or employee id", "people, their assignments, and who asks for them"),
+    Topic(MARGIN_PARTS, Role.INTERNAL, "project id", "what a contract's ledger says of a project's margin"),
+    Topic(DRIFT_CLAIMS, Role.INTERNAL, "alert id", "what a ledger says for or against an alert"),
+)
+
+TRIGGERS = "billing.triggers"
+MARGINS = "margin.updates"
+ALERTS = "drift.alerts"
+EXCEPTIONS = "exceptions"
+DEAD_LETTERS = "dead.letters"
+ACTIVATION_COMMANDS = "activation.commands"
+ACTIVATION_EVENTS = "activation.events"
+RECEIPTS = "erp.receipts"
+ANALYTICS = "analytics.delivery"
+AUDIT = "audit.trail"
+
+PUBLIC: tuple[Topic, ...] = (
+    Topic(TRIGGERS, Role.PUBLIC, "contract number", "amounts to invoice, and their reversals"),
+    Topic(MARGINS, Role.PUBLIC, "project id", "cost, revenue, margin and forecast of a project"),
+    Topic(ALERTS, Role.PUBLIC, "alert id", "where systems or plans drift apart, from open to resolved"),
+    Topic(EXCEPTIONS, Role.PUBLIC, "exception id", "what a person must look at, from open to resolved"),
+    Topic(DEAD_LETTERS, Role.PUBLIC, "the original key", "records that cannot be read, as they came"),
+    Topic(ACTIVATION_COMMANDS, Role.PUBLIC, "opportunity id", "steps to take after a deal is won"),
+    Topic(ACTIVATION_EVENTS, Role.PUBLIC, "opportunity id", "what became of those steps"),
+    Topic(RECEIPTS, Role.PUBLIC, "contract number", "what the ERP answered for each trigger"),
+    Topic(ANALYTICS, Role.PUBLIC, "project id", "flat, additive facts for analysts"),
+    Topic(AUDIT, Role.PUBLIC, "contract number, else project id", "every change of money or state, with its cause"),
+)
+
+TOPICS: dict[str, Topic] = {topic.name: topic for topic in (*SOURCES, *INTERNAL, *PUBLIC)}

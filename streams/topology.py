@@ -1,0 +1,50 @@
+"""The topology: every step, in the order in which changes flow. Start reading here.
+
+    intake -> ledger -> margins, drift -> analytics, with people asked and answering at the ledger's side.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.mapping import Mappings, Ownership, load_mappings, load_ownership
+from streams.domain.policy import Policy
+from streams.intake.reading import Decode, Reader
+from streams.intake.step import intake_step
+from streams.ledger.step import ledger_step
+from streams.policy import load_policy
+from streams.step import Step
+from streams.steps.analytics import analytics_step
+from streams.steps.drift import drift_step
+from streams.steps.margins import margin_step
+from streams.steps.people import people_step
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """What a firm sets: mappings, ownership and policy, all checked when loaded."""
+
+    mappings: Mappings
+    ownership: Ownership
+    policy: Policy
+
+
+def load_rulebook(policy: Path | None = None) -> Rulebook:
+    """Return the shipped mappings and ownership with a policy file. Raises `schemas.lined_yaml.UnusableFile`."""
+    mappings = load_mappings()
+    return Rulebook(mappings, load_ownership(mappings=mappings), load_policy(policy))
+
+
+def topology(rulebook: Rulebook, reader: Reader) -> tuple[Step, ...]:
+    """Return all steps, upstream first."""
+    policy, mappings = rulebook.policy, rulebook.mappings
+    return (
+        intake_step(reader, mappings, rulebook.ownership),
+        people_step(policy),
+        ledger_step(policy, mappings.billing_code),
+        margin_step(policy),
+        drift_step(policy),
+        analytics_step(),
+    )
+
+
+__all__ = ["Decode", "Rulebook", "load_rulebook", "topology"]

@@ -1,0 +1,113 @@
+"""What the broker tests share: a toy worker as a child, records in, records out."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from streams.engine.drained import GroupLag
+
+TOPICS = ("toy.orders", "toy.payments", "toy.moves")
+WAIT_SECONDS_MAX = 45.0
+
+
+class WorkerChild:
+    """A toy worker in a process of its own."""
+
+    def __init__(self, brokers: str, folder: Path, *arguments: str) -> None:
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "tests.broker.toy_worker", brokers, str(folder), *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def stop(self) -> int:
+        """Send SIGTERM and return the exit code."""
+        self._child.terminate()
+        return self.ended()
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self._child.kill()
+        self.ended()
+
+    def ended(self) -> int:
+        """Wait for the end and return the exit code; `messages` holds what it wrote."""
+        self.messages = self._child.communicate(timeout=WAIT_SECONDS_MAX)[1]
+        return self._child.returncode
+
+    @property
+    def running(self) -> bool:
+        """Whether the worker has not ended."""
+        return self._child.poll() is None
+
+
+@contextmanager
+def worker(brokers: str, folder: Path, *arguments: str) -> Iterator[WorkerChild]:
+    """Run a worker for the length of a block."""
+    child = WorkerChild(brokers, folder, *arguments)
+    try:
+        yield child
+    finally:
+        if child.running:
+            child.kill()
+
+
+def feed(brokers: str, records: Iterable[tuple[str, str, bytes]]) -> None:
+    """Write records of topic, key and value, as every producer of the product does."""
+    producer = Producer({"bootstrap.servers": brokers, "partitioner": "murmur2_random", "log_level": 2})
+    for topic, key, value in records:
+        producer.produce(topic, value=value, key=key)
+    assert producer.flush(WAIT_SECONDS_MAX) == 0
+
+
+def drain(brokers: str, written: int, child: WorkerChild) -> None:
+    """Wait until the worker has acknowledged everything, and at least `written` records in all."""
+    lag = GroupLag(brokers, "throughline")
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    try:
+        while True:
+            now = lag.of(TOPICS)
+            if now.open == 0 and now.written >= written:
+                return
+            assert child.running, "the worker ended"
+            assert time.monotonic() < deadline, f"still open after {WAIT_SECONDS_MAX} s: {now}"
+    finally:
+        lag.close()
+
+
+def reached(brokers: str, count: int, child: WorkerChild) -> None:
+    """Wait until so many records have come out at the far end."""
+    lag = GroupLag(brokers, "watcher")
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while lag.of(["toy.journal"]).written < count:
+        assert child.running, "the worker ended"
+        assert time.monotonic() < deadline, f"fewer than {count} records after {WAIT_SECONDS_MAX} s"
+    lag.close()
+
+
+def read_all(brokers: str, *topics: str) -> list[tuple[str, str, Any]]:
+    """Return all records of some topics as topic, key and JSON value; those of one key in their order."""
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "reader", "log_level": 2})
+    records = []
+    for topic in topics:
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        for place in (TopicPartition(topic, partition, 0) for partition in partitions):
+            left = consumer.get_watermark_offsets(place, timeout=10, cached=False)[1]
+            consumer.assign([place])
+            while left:
+                for message in consumer.consume(left, timeout=10):
+                    assert message.error() is None
+                    left -= 1
+                    key, value = message.key(), message.value()
+                    assert key is not None
+                    assert value is not None
+                    records.append((topic, key.decode(), orjson.loads(value)))
+    consumer.close()
+    return records

@@ -1,0 +1,103 @@
+"""The contracts on imports in pyproject.toml hold for the tree, and each is shown to fail on a wrong import."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from shutil import copyfile
+
+import pytest
+
+from tests.tidy.house import PRODUCT, ROOT
+
+LINTER = Path(sys.executable).with_name("lint-imports")
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+# The smallest tree on which every contract holds.
+HOUSE = """
+state/__init__ state/store schemas/__init__ schemas/codec firm/__init__
+streams/__init__ streams/cli streams/config streams/topology streams/step streams/topics
+streams/engine/__init__ streams/engine/app streams/domain/__init__ streams/domain/money
+streams/intake/__init__ streams/rules/__init__ streams/rules/billing
+streams/sinks/__init__ streams/sinks/contract streams/sinks/files streams/sinks/tryton
+""".split()
+
+
+def lint(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    surroundings = os.environ | {"PYTHONPATH": str(folder), "NO_COLOR": "1", "COLUMNS": "200"}
+    command = [str(LINTER), "--no-cache", *options]
+    return subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    copyfile(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
+    for module in HOUSE:
+        path = tmp_path / f"{module}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def test_imports_point_one_way() -> None:
+    result = lint(ROOT)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_package_of_the_product_is_linted() -> None:
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} & {*PRODUCT}
+    unlinted = packages - {*SETTINGS["root_packages"]} - {"bench"}
+    assert not unlinted, f"add {unlinted} to root_packages, and contracts for what it may import (feeds: as for sinks)"
+
+
+def test_the_smallest_house_breaks_nothing(house: Path) -> None:
+    result = lint(house)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+BREACHES = [
+    ("one-way", "streams/domain/money", "import streams.rules.billing"),
+    ("one-way", "streams/rules/billing", "import streams.topology"),
+    ("one-way", "streams/rules/billing", "import streams.intake"),
+    ("one-way", "streams/topology", "import streams.engine.app"),
+    ("one-way", "streams/engine/app", "import streams.cli"),
+    ("one-way", "streams/sinks/files", "import streams.topology"),
+    ("one-way", "streams/step", "import streams.intake"),
+    ("one-way", "streams/unplaced", ""),
+    ("below-streams", "state/store", "import streams.domain.money"),
+    ("below-streams", "schemas/codec", "from streams import topics"),
+    ("bytes-and-keys", "state/store", "import schemas.codec"),
+    ("only-the-engine", "streams/topology", "import confluent_kafka"),
+    ("only-the-engine", "streams/sinks/files", "from confluent_kafka import Producer"),
+    ("only-the-engine", "streams/cli", "import faust"),
+    ("sinks-apart", "streams/sinks/files", "from streams.sinks import tryton"),
+]
+
+
+@pytest.mark.parametrize(("contract", "module", "line"), BREACHES)
+def test_a_wrong_import_breaks_its_contract(house: Path, contract: str, module: str, line: str) -> None:
+    (house / f"{module}.py").write_text(f"{line}\n", encoding="utf-8")
+    result = lint(house, "--contract", contract)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "1 broken" in result.stdout
+    assert module.replace("/", ".") in result.stdout
+
+
+RIGHT = [
+    ("streams/cli", "import streams.engine.app, streams.config"),
+    ("streams/engine/app", "import confluent_kafka, faust, streams.topology, streams.sinks.files"),
+    ("streams/rules/billing", "import schemas.codec, streams.domain.money, streams.step, state.store"),
+    ("streams/sinks/files", "import streams.sinks.contract, streams.domain.money"),
+    ("schemas/codec", "import confluent_kafka"),
+]
+
+
+def test_right_imports_break_nothing(house: Path) -> None:
+    for module, line in RIGHT:
+        (house / f"{module}.py").write_text(f"{line}\n", encoding="utf-8")
+    result = lint(house)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_contract_is_shown_to_fail() -> None:
+    assert {contract for contract, *_ in BREACHES} == {contract["id"] for contract in SETTINGS["contracts"]}
