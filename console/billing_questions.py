@@ -52,14 +52,16 @@ def billing_by_contract(model: ReadModel, _now: int) -> Table:
 
 
 def billing_by_month(model: ReadModel, _now: int) -> Table:
-    """What falls into each posting period, by currency."""
+    """What falls into each posting period, by currency; the newest month first."""
     sums: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [ZERO, ZERO])
     for trigger in model.triggers.values():
         sums[trigger.currency, trigger.posting_period][0 if trigger.amount >= 0 else 1] += trigger.amount
-    rows: list[Row] = [
-        (month, Money(triggered, currency), Money(taken_back, currency), Money(triggered + taken_back, currency))
-        for (currency, month), (triggered, taken_back) in sorted(sums.items())
-    ]
+    rows: list[Row] = []
+    newest_first = sorted(sorted(sums, key=lambda each: each[1], reverse=True), key=lambda each: each[0])
+    for currency, month in newest_first:
+        triggered, taken_back = sums[currency, month]
+        amounts = (Money(amount, currency) for amount in (triggered, taken_back, triggered + taken_back))
+        rows.append((month, *amounts))
     columns = (
         Column("Month"),
         Column("Triggered", Kind.MONEY, summed=True),
@@ -218,14 +220,16 @@ def erp_postings(model: ReadModel, _now: int) -> Table:
         answered = max((each.answered_at for each in receipts if each.answered_at is not None), default=None)
         errors = sorted({each.error for each in receipts if each.error})
         said = f"{errors[0]} (and {len(errors) - 1} more)" if len(errors) > 1 else "".join(errors)
-        amount: Cell = Money(sum(known, ZERO), currency) if currency else None
-        rows.append((system, batch, plain(status), len(receipts), amount, answered, said))
+        amount = Money(sum(known, ZERO), currency) if currency else None
+        amounts = (amount, None) if receipts[0].is_posted else (None, amount)
+        rows.append((system, batch, plain(status), len(receipts), *amounts, answered, said))
     columns = (
         Column("ERP"),
         Column("Batch or document"),
         Column("Status"),
         Column("Postings", Kind.COUNT, summed=True),
-        Column("Amount", Kind.MONEY, summed=True),
+        Column("Posted", Kind.MONEY, summed=True),
+        Column("Not posted", Kind.MONEY, summed=True),
         Column("Answered", Kind.DAY, aside=True),
         Column("What the ERP said", aside=True),
     )

@@ -224,9 +224,9 @@ def cap_burn(model: ReadModel, now: int) -> Table:
         Column("Client", aside=True),
         Column("Severity"),
         Column("Burnt", Kind.PERCENT),
-        Column("Billed", Kind.MONEY, aside=True, summed=True),
-        Column("Cap", Kind.MONEY, summed=True),
-        Column("Left", Kind.MONEY, summed=True),
+        Column("Billed", Kind.MONEY, aside=True),
+        Column("Cap", Kind.MONEY),
+        Column("Left", Kind.MONEY),
         *_SINCE,
     )
     return answer(

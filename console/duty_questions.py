@@ -8,10 +8,10 @@ from console.wording import entity_words, kind_words, owner_words, plain, reason
 
 AGES = (
     ("under 1 day", 0, 0),
-    ("1 to 2 days", 1, 2),
-    ("3 to 7 days", 3, 7),
-    ("8 to 30 days", 8, 30),
-    ("31 to 90 days", 31, 90),
+    ("1–2 days", 1, 2),
+    ("3–7 days", 3, 7),
+    ("8–30 days", 8, 30),
+    ("31–90 days", 31, 90),
 )
 """Bands of age: words, first and last whole day. What is older falls into the last band of the table."""
 OLDER = "over 90 days"

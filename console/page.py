@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from console.plots import plots_of
 from console.questions import answer_all
 from console.readmodel import ReadModel
-from console.table import Cell, Kind, Table, shown
+from console.table import Cell, Kind, Table, first_rows, shown
 from streams.domain.calendar import moment
 
 ROWS_MAX = 200
@@ -35,6 +35,7 @@ def render(model: ReadModel, now: int) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["shown"] = shown
+    environment.filters["first_rows"] = first_rows
     environment.filters["exact_time"] = _exact_time
     return environment.get_template("page.html.j2").render(
         answers=answers,

@@ -52,16 +52,16 @@ def _mark(label: str, money: Money) -> Mark:
 
 
 def _net_by_month(table: Table) -> list[Plot]:
-    plots = []
+    plots: list[Plot] = []
     for currency, months in _by_currency(table, "Month", "Net billed").items():
-        groups = [Group(month, (_mark(month, money),)) for month, money in months[-MONTHS_MAX:]]
+        groups = [Group(month, (_mark(month, money),)) for month, money in reversed(months[:MONTHS_MAX])]
         title = f"Net billed by month, {currency}"
         plots.append(Plot(title, bars_upright(f"plot-month-{len(plots)}", title, groups), table.name))
     return plots
 
 
 def _held_by_reason(table: Table) -> list[Plot]:
-    plots = []
+    plots: list[Plot] = []
     for currency, reasons in _by_currency(table, "First reason", "Held").items():
         groups = [Group(reason, (_mark(reason, money),)) for reason, money in reasons]
         title = f"Held by reason, {currency}" if currency else "Held by reason"
@@ -94,9 +94,9 @@ def _counted(label: str, counts: Sequence[int]) -> Group:
 
 
 def _margins(table: Table) -> list[Plot]:
-    columns = zip(*(_cells(table, heading) for heading in ("Project", "Margin now", "Forecast", "Baseline")), strict=True)
+    headings = ("Project", "Margin now", "Forecast", "Baseline")
     spreads = []
-    for project, *fractions in columns:
+    for project, *fractions in zip(*(_cells(table, heading) for heading in headings), strict=True):
         now, forecast, baseline = (part if isinstance(part, Decimal) else None for part in fractions)
         said = ", ".join(
             f"{name} {shown(part, Kind.PERCENT)}"

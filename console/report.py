@@ -39,7 +39,7 @@ def write(records: Records, folder: Path, now: int) -> Path:
             path.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise UnwritableReport(
-            f"{error.filename or folder}: {error.strerror or error}; name a folder for the report that can be written to"
+            f"{error.filename or folder}: {error.strerror or error}; name a folder that the report can be written to"
         ) from error
     return page
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 WIDTH = 560
 LABEL_SIGNS_MAX = 32
+Place = Decimal | int
 _ZERO = Decimal(0)
 _TENTH = Decimal("0.1")
 
@@ -92,17 +93,22 @@ def bars_upright(name: str, title: str, groups: Sequence[Group], legend: Sequenc
         bar_wide = min(wide * Decimal("0.7") / len(group.marks), Decimal(44))
         start = middle - bar_wide * len(group.marks) / 2
         for number, mark in enumerate(group.marks):
+            if not mark.size:
+                continue
             level = top + height - _along(mark.size, span, height)
             x, y = start + bar_wide * number, min(level, base)
             bar = _add(svg, "rect", x=x + 1, y=y, width=bar_wide - 2, height=max(abs(base - level), Decimal(1)), rx=2)
             _finish(bar, mark)
-            if not crowded and mark.size:
+            if not crowded:
                 _write(svg, x + bar_wide / 2, y - 4, mark.words, "value middle")
     return _text_of(svg)
 
 
 def dots(name: str, title: str, spreads: Sequence[Spread], legend: Sequence[str]) -> Markup:
-    """Return one line a spread with a ring (now), a dot (forecast) and a stroke (baseline), between -100 % and 100 %."""
+    """Return one line a spread with a dot (forecast), a ring (now) and a stroke (baseline), within 100 % of zero.
+
+    `legend` has the words for the three, in this order.
+    """
     left, right, top, step = 132, 20, 34, 24
     groups = [Group(spread.label, (Mark(_ZERO, "", spread.tip),)) for spread in spreads]
     bottom = top + step * len(spreads)
@@ -110,7 +116,7 @@ def dots(name: str, title: str, spreads: Sequence[Spread], legend: Sequence[str]
     known = [part for spread in spreads for part in spread[1:4] if isinstance(part, Decimal)]
     span = _span([_clamped(part) for part in known])
     room = WIDTH - left - right
-    _legend(svg, legend, left)
+    _legend_of_dots(svg, legend, left)
     for tick in span.ticks:
         x = left + _along(tick, span, room)
         _line(svg, x, top, x, bottom, "grid" if tick else "axis")
@@ -154,9 +160,24 @@ def _begin(name: str, title: str, groups: Sequence[Group], height: int) -> Eleme
 def _legend(svg: Element, legend: Sequence[str], left: int) -> None:
     x = Decimal(left)
     for number, words in enumerate(legend, 1):
-        _add(svg, "rect", x=x, y=4, width=11, height=11, rx=2).set("class", f"key-{number} series-{number}")
-        _write(svg, x + 17, 14, words, "label")
-        x += 17 + 7 * len(words) + 18
+        _add(svg, "rect", x=x, y=4, width=11, height=11, rx=2).set("class", f"series-{number}")
+        x = _key_words(svg, x, words)
+
+
+def _legend_of_dots(svg: Element, legend: Sequence[str], left: int) -> None:
+    forecast, now, baseline = legend
+    x = Decimal(left)
+    _add(svg, "circle", cx=x + 5, cy=10, r=5).set("class", "series-1")
+    x = _key_words(svg, x, forecast)
+    _add(svg, "circle", cx=x + 5, cy=10, r=5).set("class", "ring")
+    x = _key_words(svg, x, now)
+    _line(svg, x + 5, 2, x + 5, 18, "stroke")
+    _key_words(svg, x, baseline)
+
+
+def _key_words(svg: Element, x: Decimal, words: str) -> Decimal:
+    _write(svg, x + 17, 14, words, "label")
+    return x + 17 + 7 * len(words) + 18
 
 
 def _finish(bar: Element, mark: Mark) -> None:
@@ -164,27 +185,27 @@ def _finish(bar: Element, mark: Mark) -> None:
     SubElement(bar, "title").text = mark.tip
 
 
-def _add(parent: Element, tag: str, **places: Decimal | int) -> Element:
+def _add(parent: Element, tag: str, **places: Place) -> Element:
     return SubElement(parent, tag, {name: _place(place) for name, place in places.items()})
 
 
-def _line(parent: Element, x1: Decimal | int, y1: Decimal | int, x2: Decimal | int, y2: Decimal | int, style: str) -> None:
+def _line(parent: Element, x1: Place, y1: Place, x2: Place, y2: Place, style: str) -> None:
     _add(parent, "line", x1=x1, y1=y1, x2=x2, y2=y2).set("class", style)
 
 
-def _write(parent: Element, x: Decimal | int, y: Decimal | int, words: str, style: str) -> None:
+def _write(parent: Element, x: Place, y: Place, words: str, style: str) -> None:
     text = _add(parent, "text", x=x, y=y)
     text.set("class", style)
     text.text = words if len(words) <= LABEL_SIGNS_MAX else words[: LABEL_SIGNS_MAX - 1] + "…"
 
 
-def _place(place: Decimal | int) -> str:
+def _place(place: Place) -> str:
     return f"{Decimal(place).quantize(_TENTH, ROUND_HALF_UP):f}"
 
 
 def _text_of(svg: Element) -> Markup:
     # ElementTree has escaped every text and attribute.
-    return Markup(ElementTree.tostring(svg, encoding="unicode"))  # noqa: S704
+    return Markup(ElementTree.tostring(svg, encoding="unicode"))
 
 
 def _clamped(fraction: Decimal) -> Decimal:

@@ -4,6 +4,7 @@ Owns alignment, units, totals and the wording of single values. Does not know wh
 shown.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -83,19 +84,37 @@ def answer(
 
 
 def totals_of(columns: Sequence[Column], rows: Iterable[Row]) -> tuple[Row, ...]:
-    """Return one row of sums for each currency of the rows, in the order of its code.
+    """Return one row of sums for each currency of the rows, in the order of its code; none where nothing is summed.
 
     A row belongs to the currency of its money cells; all of them share one. Rows without money are in no total.
     """
+    if not any(column.summed for column in columns):
+        return ()
     sums: dict[str, list[Decimal | int]] = {}
     for row in rows:
-        currency = next((cell.currency for cell in row if isinstance(cell, Money)), None)
-        if currency is not None:
+        if any(isinstance(cell, Money) for cell in row):
+            currency = _currency_of(row)
             so_far = sums.setdefault(currency, [0] * len(columns))
             for place, cell in enumerate(row):
                 if columns[place].summed and cell is not None and not isinstance(cell, str):
                     so_far[place] += cell.amount if isinstance(cell, Money) else cell
     return tuple(_total_row(columns, currency, sums[currency]) for currency in sorted(sums))
+
+
+def first_rows(table: Table, rows_max: int) -> list[Row]:
+    """Return the first rows of a table, at most so many, in their order; every currency has its fair share of them."""
+    turns: Counter[str] = Counter()
+    ranked = []
+    for place, row in enumerate(table.rows):
+        currency = _currency_of(row)
+        ranked.append((turns[currency], place))
+        turns[currency] += 1
+    kept = sorted(place for _, place in sorted(ranked)[:rows_max])
+    return [table.rows[place] for place in kept]
+
+
+def _currency_of(row: Row) -> str:
+    return next((cell.currency for cell in row if isinstance(cell, Money)), "")
 
 
 def _total_row(columns: Sequence[Column], currency: str, sums: Sequence[Decimal | int]) -> Row:

@@ -2,11 +2,12 @@
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
 from console.questions import Answers
-from console.table import NO_VALUE, Column, Row, Table, shown
+from console.table import NO_VALUE, Column, Row, Table, first_rows, shown
 
 WIDE = 120
 """From this many columns on, columns marked as aside are shown too."""
@@ -27,14 +28,18 @@ def print_table(table: Table, console: Console, rows_max: int) -> None:
     console.print(Text(table.title, style="bold"))
     console.print(Text(table.question, style="italic dim"))
     if not table.rows:
-        console.print(Text(f"  {table.nothing}", style="green"))
+        _print_aside(console, table.nothing, "green")
         return
     places = [place for place, column in enumerate(table.columns) if console.width >= WIDE or not column.aside]
     console.print(_grid(table, places, rows_max))
     if len(table.rows) > rows_max:
-        console.print(Text(f"  and {len(table.rows) - rows_max:,d} more, all of them in {table.name}.csv", style="dim"))
+        _print_aside(console, f"and {len(table.rows) - rows_max:,d} more, all of them in {table.name}.csv", "dim")
     if table.note:
-        console.print(Text(f"  {table.note}", style="dim"))
+        _print_aside(console, table.note, "dim")
+
+
+def _print_aside(console: Console, words: str, style: str) -> None:
+    console.print(Padding(Text(words, style=style), (0, 0, 0, 1)))
 
 
 def _grid(table: Table, places: list[int], rows_max: int) -> Grid:
@@ -46,9 +51,9 @@ def _grid(table: Table, places: list[int], rows_max: int) -> Grid:
         grid.add_column(
             Text(column.heading), justify="right" if ends else "left", no_wrap=ends, overflow="fold", vertical="top"
         )
-    for row in table.rows[:rows_max]:
+    for row in first_rows(table, rows_max):
         grid.add_row(*_texts(row, table.columns, places))
-    if table.totals:
+    if table.totals and any(table.columns[place].summed for place in places):
         grid.add_section()
         for total in table.totals:
             grid.add_row(*_texts(total, table.columns, places, blank=""), style="bold")

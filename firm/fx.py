@@ -64,8 +64,12 @@ class ExchangeRates:
             row = {"FromCurrency": source, "ToCurrency": target, "Date": day_text(day), "Rate": format(rate, "f")}
             master.open(at_ms, row)
             if (source, target) in DAILY and self._chance.below(_CORRECTED_ONE_DAY_IN) == 0:
-                self._agenda.put(at_ms + 30 * HOUR_MS, self._correct, master, day, rate)
+                self._agenda.put(at_ms + 30 * HOUR_MS, self._correct, master, (source, target), day)
 
-    def _correct(self, at_ms: int, master: Master, day: int, rate: Decimal) -> None:
-        """A rate that was told wrong, by a little, is told again the next day."""
-        source, target, _ = (master.row or {}).values().__iter__().__next__(), "", ""
+    def _correct(self, at_ms: int, master: Master, pair: tuple[str, str], day: int) -> None:
+        """A rate that was told a little wrong is told again the next day."""
+        told = self._told[pair]
+        place = next(index for index, (told_on, _) in enumerate(told) if told_on == day)
+        rate = (told[place][1] * Decimal("1.004")).quantize(Decimal("0.00000001"))
+        told[place] = (day, rate)
+        master.change(at_ms, Rate=format(rate, "f"))

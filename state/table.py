@@ -5,7 +5,7 @@ unflushed writes is all that undoing a crash needs.
 """
 
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from sortedcontainers import SortedDict
@@ -36,16 +36,14 @@ class Table(Generic[Value]):
 
     def get(self, key: str) -> Value | None:
         """Return the value of a key, or None."""
-        value = self._dirty.get(key, _MISSING)
-        if value is not _MISSING:
-            return cast("Value | None", value)
-        value = self._clean.get(key, _MISSING)
-        if value is not _MISSING:
-            return cast("Value | None", value)
-        stored = self._store.get(self.name, key)
-        found = None if stored is None else self._decode(stored)
-        self._remember(key, found)
-        return found
+        value: Any = self._dirty.get(key, _MISSING)
+        if value is _MISSING:
+            value = self._clean.get(key, _MISSING)
+            if value is _MISSING:
+                stored = self._store.get(self.name, key)
+                value = None if stored is None else self._decode(stored)
+                self._remember(key, value)
+        return value  # type: ignore[no-any-return]
 
     def put(self, key: str, value: Value) -> None:
         """Set the value of a key."""
@@ -53,21 +51,33 @@ class Table(Generic[Value]):
 
     def delete(self, key: str) -> None:
         """Forget a key; deleting what is not there is no error."""
-        self._dirty[key] = None
+        if self._store.get(self.name, key) is None:
+            # Nothing stored to delete: without a mark, scans need not step over what came and went between flushes.
+            self._dirty.pop(key, None)
+            self._remember(key, None)
+        else:
+            self._dirty[key] = None
 
     def scan(self, prefix: str) -> list[tuple[str, Value]]:
         """Return all pairs whose key begins with the prefix, in key order."""
         return list(self.between(prefix, prefix + END))
 
     def between(self, start: str, end: str, reverse: bool = False) -> Iterator[tuple[str, Value]]:
-        """Yield pairs with start <= key < end in key order, or backwards.
+        """Return pairs with start <= key < end in key order, or backwards.
 
         Writing to the table while iterating is not allowed: take what is needed first.
         """
         stored = self._store.scan(self.name, start, end, reverse)
-        dirty = self._dirty
-        pending = dirty.irange(start, end, inclusive=(True, False), reverse=reverse) if dirty else iter(())
-        yield from self._merge(stored, pending, reverse)
+        if not self._dirty:
+            return self._decoded(stored)
+        pending = self._dirty.irange(start, end, inclusive=(True, False), reverse=reverse)
+        return self._merge(stored, pending, reverse)
+
+    def _decoded(self, stored: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, Value]]:
+        clean, decode = self._clean, self._decode
+        for key, encoded in stored:
+            known = clean.get(key)
+            yield key, decode(encoded) if known is None else known
 
     def _merge(
         self, stored: Iterator[tuple[str, bytes]], pending: Iterator[str], reverse: bool

@@ -1,5 +1,6 @@
 """The command line: `throughline COMMAND`. Each command reads its arguments, calls one function, and says how it went."""
 
+import gc
 import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -46,6 +47,9 @@ def replay(
         end = None if until is None else _instant(until)
         rulebook = load_rulebook(policy)
         reader = recorded_reader(rulebook, schemas)
+        # What is loaded by now stays: looking through it again at every collection costs a tenth of the time.
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
         with ExitStack() as stack:
             run_replay(inputs, _output(out, stack), rulebook, reader, end, Progress("replay", quiet))
     except (UnusableFile, UnusableInput) as error:

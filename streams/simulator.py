@@ -9,11 +9,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import NamedTuple
 
 from state import MemoryStore, State, Store
 from streams.partitioning import partition_of
 from streams.step import Output, Record, Step, Task
 from streams.topics import TOPICS, Role
+
+NEVER = 1 << 62
 
 Deliver = Callable[[Record], None]
 
@@ -24,11 +27,20 @@ class Seat:
 
     step: Step
     partition: int
+    index: int
     store: Store
     task: Task
     queue: deque[Record] = field(default_factory=deque)
     taken: list[Record] = field(default_factory=list)
     pending: list[Output] = field(default_factory=list)
+
+
+class Route(NamedTuple):
+    """Where records of a topic go: whether outside, to the seats of which steps by partition, and the next offsets."""
+
+    public: bool
+    readers: list[list[Seat]]
+    offsets: list[int]
 
 
 class Simulator:
@@ -40,18 +52,21 @@ class Simulator:
         self.now = 0
         self.partitions = partitions
         self._deliver = deliver
-        self._offsets: dict[tuple[str, int], int] = {}
         self.seats = [
-            self._seat(step, partition, store()) for step in steps for partition in range(partitions)
+            self._seat(step, partition, index * partitions + partition, store())
+            for index, step in enumerate(steps)
+            for partition in range(partitions)
         ]
-        self._readers: dict[str, list[list[Seat]]] = {}
-        for step in steps:
-            row = [seat for seat in self.seats if seat.step is step]
-            for topic in step.reads:
-                self._readers.setdefault(topic, []).append(row)
+        self._due = [seat.task.next_due() or NEVER for seat in self.seats]
+        self._ready: deque[Seat] = deque()
+        self._routes: dict[str, Route] = {}
+        for topic in {*TOPICS, *(topic for step in steps for topic in step.reads)}:
+            public = topic in TOPICS and TOPICS[topic].role is Role.PUBLIC
+            rows = [[s for s in self.seats if s.step is step] for step in steps if topic in step.reads]
+            self._routes[topic] = Route(public, rows, [0] * partitions)
 
-    def _seat(self, step: Step, partition: int, store: Store) -> Seat:
-        return Seat(step, partition, store, Task(step, partition, self.partitions, State(store)))
+    def _seat(self, step: Step, partition: int, index: int, store: Store) -> Seat:
+        return Seat(step, partition, index, store, Task(step, partition, self.partitions, State(store)))
 
     # -- input
 
@@ -63,29 +78,39 @@ class Simulator:
         """Put a record before one step, whatever its topic: intake takes records of topics that nobody declared."""
         for seat in self.seats:
             if seat.step.name == step and seat.partition == partition_of(record.key, self.partitions):
-                seat.queue.append(record)
+                self._put(seat, record)
 
     def _append(self, record: Record, partition: int) -> None:
-        for row in self._readers.get(record.topic, ()):
-            row[partition].queue.append(record)
+        for row in self._routes[record.topic].readers:
+            self._put(row[partition], record)
+
+    def _put(self, seat: Seat, record: Record) -> None:
+        if not seat.queue:
+            self._ready.append(seat)
+        seat.queue.append(record)
 
     def _publish(self, output: Output) -> None:
-        topic = output.topic
-        partition = output.partition
+        topic, key, value, timestamp, partition, headers = output
         if partition is None:
-            partition = partition_of(output.key, self.partitions)
-        place = (topic, partition)
-        offset = self._offsets[place] = self._offsets.get(place, -1) + 1
-        record = Record(topic, output.key, output.value, output.timestamp, partition, offset, output.headers)
-        self._append(record, partition)
-        if TOPICS[topic].role is Role.PUBLIC:
+            partition = partition_of(key, self.partitions)
+        route = self._routes[topic]
+        offset = route.offsets[partition]
+        route.offsets[partition] = offset + 1
+        record = Record(topic, key, value, timestamp, partition, offset, headers)
+        for row in route.readers:
+            self._put(row[partition], record)
+        if route.public:
             self._deliver(record)
 
     # -- one piece at a time, as a service would run
 
     def busy(self) -> list[Seat]:
-        """Return the seats that have input or something to commit."""
-        return [seat for seat in self.seats if seat.queue or seat.taken or seat.task.touched]
+        """Return the seats that have input, something due or something to commit."""
+        return [
+            seat
+            for seat in self.seats
+            if seat.queue or seat.taken or seat.task.touched or (seat.task.next_due() or NEVER) <= self.now
+        ]
 
     def take(self, seat: Seat, count: int) -> None:
         """Let a task take in up to so many records, without committing."""
@@ -118,45 +143,49 @@ class Simulator:
     def churn(self, random: Random, crash_rate: float = 0.0, batch_max: int = 4) -> None:
         """Run tasks in a random order, with random batches, commits and crashes, until nothing is left to do."""
         while busy := self.busy():
-            seat = random.choice(busy)
-            if crash_rate and random.random() < crash_rate:
-                self.crash(seat)
-                continue
-            self.take(seat, random.randint(1, batch_max))
-            if not seat.queue or random.random() < 0.5:
-                self.commit(seat)
+            self.piece(random.choice(busy), random, crash_rate, batch_max)
+
+    def piece(self, seat: Seat, random: Random, crash_rate: float = 0.0, batch_max: int = 4) -> None:
+        """Let one task do a piece of work, or crash."""
+        if crash_rate and random.random() < crash_rate:
+            self.crash(seat)
+            return
+        self._fire(seat)
+        self.take(seat, random.randint(1, batch_max))
+        if not seat.queue or random.random() < 0.5:
+            self.commit(seat)
+
+    def _fire(self, seat: Seat) -> None:
+        if seat.task.fire(self.now):
+            seat.pending.extend(seat.task.take_outputs())
 
     # -- whole, as a file run does
 
     def settle(self) -> None:
         """Take everything to quiescence, upstream first, then let every touched task commit."""
+        self._drain()
         working = True
         while working:
-            self._drain()
             working = False
             for seat in self.seats:
                 if seat.task.touched:
+                    working = True
                     seat.task.before_commit(self.now)
-                    outputs = seat.task.take_outputs()
-                    if outputs:
-                        working = True
-                        for output in outputs:
-                            self._publish(output)
-                        self._drain()
-
-    def _drain(self) -> None:
-        moved = True
-        while moved:
-            moved = False
-            for seat in self.seats:
-                queue = seat.queue
-                if queue:
-                    moved = True
-                    records = list(queue)
-                    queue.clear()
-                    seat.task.receive(records, self.now)
                     for output in seat.task.take_outputs():
                         self._publish(output)
+                    self._drain()
+                    self._due[seat.index] = seat.task.next_due() or NEVER
+
+    def _drain(self) -> None:
+        ready, now = self._ready, self.now
+        while ready:
+            seat = ready.popleft()
+            records = list(seat.queue)
+            seat.queue.clear()
+            if records:
+                seat.task.receive(records, now)
+                for output in seat.task.take_outputs():
+                    self._publish(output)
 
     def flush(self, unflushed_max: int = 0) -> None:
         """Write states to their stores where more than so many keys wait."""
@@ -166,15 +195,13 @@ class Simulator:
 
     def advance(self, until: int) -> None:
         """Move the clock, never back; what falls due by then fires in its order, each at its own time."""
-        while True:
-            due = min((d for seat in self.seats if (d := seat.task.next_due()) is not None), default=None)
-            if due is None or due > until:
-                break
+        while (due := min(self._due)) <= until:
             self.now = max(self.now, due)
             for seat in self.seats:
                 next_due = seat.task.next_due()
                 if next_due is not None and next_due <= self.now:
                     seat.task.fire(self.now)
+                    self._due[seat.index] = seat.task.next_due() or NEVER
                     for output in seat.task.take_outputs():
                         self._publish(output)
             self.settle()

@@ -1,6 +1,5 @@
 """Dates and instants. Instants are milliseconds since 1970, UTC; dates of instants are UTC dates."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
@@ -60,12 +59,9 @@ def first_day(period: str) -> date:
     return date(int(period[:4]), int(period[5:]), 1)
 
 
-def periods_between(first: date, last: date) -> Iterator[str]:
-    """Yield each month touched by first..last, as YYYY-MM."""
-    period, end = period_of(first), period_of(last)
-    while period <= end:
-        yield period
-        period = next_period(period)
+def months_between(first: date, last: date) -> int:
+    """Count the months touched by first..last."""
+    return max((last.year - first.year) * 12 + last.month - first.month + 1, 0)
 
 
 def working_days(first: date, last: date) -> int:

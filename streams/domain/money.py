@@ -14,6 +14,7 @@ _DIGITS = {
 _UNITS = {digits: Decimal(1).scaleb(-digits) for digits in (0, 2, 3, 4)}
 _UNIT = {currency: _UNITS[digits] for currency, digits in _DIGITS.items()}
 _CENT = _UNITS[2]
+_PUBLISHED = Decimal("0.000001")
 
 EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
 """Precision of intermediate results: wide enough that no product of three declared fields loses a digit."""
@@ -27,6 +28,11 @@ def minor_unit(currency: str) -> Decimal:
 def round_money(amount: Decimal, currency: str) -> Decimal:
     """Round half up to the minor unit of the currency."""
     return amount.quantize(_UNIT.get(currency, _CENT), ROUND_HALF_UP, EXACT)
+
+
+def round_quotient(value: Decimal | None) -> Decimal | None:
+    """Return a quotient as published: rounded half up to six digits after the point."""
+    return None if value is None else value.quantize(_PUBLISHED, ROUND_HALF_UP, EXACT)
 
 
 def divide(numerator: Decimal, denominator: Decimal) -> Decimal:

@@ -59,7 +59,7 @@ class ProducerOutbox:
     def add(self, outputs: Iterable[Output]) -> None:
         """Encode outputs and queue them for sending."""
         for output in outputs:
-            value = self._wire.encode(output.topic, output.value)
+            value = self._wire.write(output.topic, output.value)
             self._produce(output, value)
             self._metrics.written(output.topic, len(value) if value else 0)
 

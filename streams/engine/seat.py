@@ -104,15 +104,16 @@ class Seat:
     def _record(self, event: Event) -> Record:
         message = event.message
         key = message.key
-        return Record(
+        record = Record(
             message.topic,
             None if key is None else key.decode(errors="surrogateescape"),
-            self._wire.decode(message.topic, message.value),
+            message.value,
             round(message.timestamp * 1000) if message.timestamp else 0,
             message.partition,
             message.offset,
             _headers(message.headers),
         )
+        return record._replace(value=self._wire.read(record))
 
 
 def _headers(headers: object) -> tuple[tuple[str, bytes], ...]:

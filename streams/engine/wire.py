@@ -2,12 +2,14 @@
 
 from typing import Any, Protocol
 
+from streams.step import Record
+
 
 class Wire(Protocol):
     """How the values of each topic become bytes and come back."""
 
-    def decode(self, topic: str, value: bytes | None, /) -> Any:
-        """Return what a step sees of a record's value."""
+    def read(self, record: Record, /) -> Any:
+        """Return what a step sees of a record whose value is still bytes, or None for a tombstone."""
 
-    def encode(self, topic: str, value: Any, /) -> bytes | None:
+    def write(self, topic: str, value: Any, /) -> bytes | None:
         """Return the bytes of an output's value; None is a tombstone."""

@@ -90,7 +90,7 @@ def _decimal(spec: FieldSpec) -> Converter:
 def _string(value: Any) -> str:
     if not isinstance(value, str):
         raise Fault(f"{value!r} is no text")
-    if _CONTROL.search(value):
+    if not value.isprintable() and _CONTROL.search(value):
         raise Fault(f"{value!r} has control characters")
     return value
 
@@ -133,16 +133,25 @@ def _date(value: Any) -> date:
 
 
 def _timestamp(value: Any) -> int:
-    moment = value
     if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            raise Fault(f"{value!r} is no time as RFC 3339 writes it") from None
-    if not isinstance(moment, datetime):
-        raise Fault(f"{value!r} is no time")
+        return _parsed_timestamp(value)
+    if isinstance(value, datetime):
+        return _checked_timestamp(value)
+    raise Fault(f"{value!r} is no time")
+
+
+@lru_cache(maxsize=8192)
+def _parsed_timestamp(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Fault(f"{text!r} is no time as RFC 3339 writes it") from None
+    return _checked_timestamp(moment)
+
+
+def _checked_timestamp(moment: datetime) -> int:
     if moment.tzinfo is None:
-        raise Fault(f"{value!r} has no time zone: write UTC as Z")
+        raise Fault(f"{moment} has no time zone: write UTC as Z")
     _in_range(moment.date())
     return instant(moment)
 

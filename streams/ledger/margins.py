@@ -3,7 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
-from streams.domain.calendar import date_of, periods_between
+from streams.domain.calendar import date_of, months_between
 from streams.domain.fact import Cause, MarginPart
 from streams.domain.ledger import Outlook, ProjectState
 from streams.domain.money import ZERO
@@ -66,7 +66,7 @@ class Margins:
         if terms is not None and terms.contract.billing_type == RETAINER:
             fees_due = self._book.contract(key).fees_due
             last = terms.end_on or max(date_of(self._context.now), terms.contract.start_on)
-            months = sum(1 for _ in periods_between(terms.contract.start_on, last))
+            months = months_between(terms.contract.start_on, last)
             fees_all = (terms.contract.periodic_fee or ZERO) * months
         return pool_of(siblings, fees_due, fees_all)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from streams.domain.calendar import moment
 from streams.domain.fact import Cause, Claim
-from streams.domain.money import ZERO
+from streams.domain.money import ZERO, round_quotient
 from streams.domain.policy import Policy
 from streams.rules.audit import audit_record
 from streams.rules.claims import AGAINST, FOR, NONE
@@ -127,8 +127,8 @@ class DriftBehaviour:
             "opened_at": moment(opened_at),
             "due_at": moment(held.due_at) if held.due_at else None,
             "resolved_at": None if resolved_at is None else moment(resolved_at),
-            "measure": held.measure,
-            "threshold": held.threshold,
+            "measure": round_quotient(held.measure),
+            "threshold": round_quotient(held.threshold),
             "unit": _UNITS.get(kind, dict(held.evidence).get("currency", "money")),
             "evidence": dict(held.evidence),
         }

@@ -4,17 +4,20 @@ When a project changes its contract, two ledgers speak of it for a while; the ne
 """
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NamedTuple
 
 from streams.domain.calendar import moment
 from streams.domain.fact import Cause, Figures, MarginPart
+from streams.domain.money import EXACT, round_quotient
 from streams.domain.policy import Policy
 from streams.rules.claims import FOR, Party, claim, nothing
 from streams.step import Context, Record, Step
 from streams.topics import DRIFT_CLAIMS, MARGIN_PARTS, MARGINS
 
 _KIND = "margin_erosion"
+_QUOTIENTS = ("margin_pct", "percent_complete", "forecast_margin_pct")
+_HOURS = Decimal("0.0001")
 
 
 class Published(NamedTuple):
@@ -70,6 +73,9 @@ class MarginBehaviour:
         assert known.figures is not None  # looked at before
         fields = known.figures._asdict()
         del fields["region"]
+        for name in _QUOTIENTS:
+            fields[name] = round_quotient(fields[name])
+        fields["remaining_hours"] = fields["remaining_hours"].quantize(_HOURS, ROUND_HALF_UP, EXACT)
         return {
             "project_id": project_id,
             **fields,

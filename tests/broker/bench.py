@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from streams.engine.drained import GroupLag
 
 TOPICS = ("toy.orders", "toy.payments", "toy.moves")
 WAIT_SECONDS_MAX = 45.0
+_PAUSE_SECONDS = 0.1
 
 
 class WorkerChild:
@@ -42,10 +43,11 @@ class WorkerChild:
         self.messages = self._child.communicate(timeout=WAIT_SECONDS_MAX)[1]
         return self._child.returncode
 
-    @property
-    def running(self) -> bool:
-        """Whether the worker has not ended."""
-        return self._child.poll() is None
+    def ends_within(self, seconds: float) -> bool:
+        """Whether the worker ends by itself within some seconds; waits as long."""
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(seconds)
+        return self._child.returncode is not None
 
 
 @contextmanager
@@ -55,7 +57,7 @@ def worker(brokers: str, folder: Path, *arguments: str) -> Iterator[WorkerChild]
     try:
         yield child
     finally:
-        if child.running:
+        if not child.ends_within(0):
             child.kill()
 
 
@@ -76,7 +78,7 @@ def drain(brokers: str, written: int, child: WorkerChild) -> None:
             now = lag.of(TOPICS)
             if now.open == 0 and now.written >= written:
                 return
-            assert child.running, "the worker ended"
+            assert not child.ends_within(_PAUSE_SECONDS), "the worker ended"
             assert time.monotonic() < deadline, f"still open after {WAIT_SECONDS_MAX} s: {now}"
     finally:
         lag.close()
@@ -87,7 +89,7 @@ def reached(brokers: str, count: int, child: WorkerChild) -> None:
     lag = GroupLag(brokers, "watcher")
     deadline = time.monotonic() + WAIT_SECONDS_MAX
     while lag.of(["toy.journal"]).written < count:
-        assert child.running, "the worker ended"
+        assert not child.ends_within(_PAUSE_SECONDS), "the worker ended"
         assert time.monotonic() < deadline, f"fewer than {count} records after {WAIT_SECONDS_MAX} s"
     lag.close()
 

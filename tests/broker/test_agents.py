@@ -70,7 +70,7 @@ def test_a_killed_worker_loses_nothing_and_applies_every_record_to_its_state_onc
     with worker(brokers, tmp_path) as child:
         reached(brokers, 1000, child)
         child.kill()
-    assert len(read_all(brokers, "toy.moves")) < 10_000, "killed too late to show anything"
+    assert len(read_all(brokers, "toy.journal")) < 10_000, "killed too late to show anything"
     with worker(brokers, tmp_path) as child:
         drain(brokers, 20_000, child)
         assert child.stop() == 0

@@ -20,16 +20,14 @@ class Sum(NamedTuple):
 class JsonWire:
     """Values as JSON; a source value that is no JSON reaches the step as bytes."""
 
-    def decode(self, _topic: str, value: bytes | None) -> Any:
+    def read(self, record: Record) -> Any:
         """Return the JSON value, or the bytes."""
-        if value is None:
-            return None
         try:
-            return orjson.loads(value)
+            return None if record.value is None else orjson.loads(record.value)
         except orjson.JSONDecodeError:
-            return value
+            return record.value
 
-    def encode(self, _topic: str, value: Any) -> bytes | None:
+    def write(self, _topic: str, value: Any) -> bytes | None:
         """Return the bytes of a JSON value."""
         return None if value is None else orjson.dumps(value)
 

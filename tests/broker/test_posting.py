@@ -1,0 +1,144 @@
+"""Triggers to the file exchange and answers back, step by step with the clock in hand."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from state import MemoryStore, State
+from streams.domain.canonical import LegalEntity
+from streams.domain.fact import Cause, Fact
+from streams.engine.posting import posting_step
+from streams.sinks.batch_file import read_batch
+from streams.sinks.contract import Fatal, Posting, Sink
+from streams.sinks.delivery import Limits
+from streams.sinks.file_exchange import FileExchange
+from streams.step import Output, Record, Task
+
+pytestmark = pytest.mark.broker
+
+NOON = 1_750_000_000_000
+POLL_MS = 500
+LIMITS = Limits(postings_max=10, age_ms_max=2_000)
+CAUSE = Cause("erp.LegalEntity", 0, 0, 1, 0, NOON)
+
+
+class Bench:
+    """One partition's posting task over a store that outlives it."""
+
+    def __init__(self, connect: Callable[[str], Sink[Posting]]) -> None:
+        self._step = posting_step(connect, LIMITS, POLL_MS)
+        self._store = MemoryStore()
+        self._offset = 0
+        self.start()
+
+    def start(self) -> None:
+        self._task = Task(self._step, 0, 1, State(self._store))
+
+    def take(self, topic: str, key: str, value: Any, now: int) -> list[Output]:
+        self._task.receive([Record(topic, key, value, now, 0, self._offset)], now)
+        self._offset += 1
+        return self._commit(now)
+
+    def tick(self, now: int) -> list[Output]:
+        self._task.fire(now)
+        return self._commit(now)
+
+    def _commit(self, now: int) -> list[Output]:
+        self._task.before_commit(now)
+        outputs = self._task.take_outputs()
+        self._task.commit()
+        return outputs
+
+
+def trigger(number: int, amount: str = "100.00", reverses: str | None = None) -> dict[str, Any]:
+    return {
+        "trigger_id": f"t{number}", "kind": "time", "revision": 0, "reverses": reverses, "contract_number": "C1",
+        "contract_version": 0, "project_id": "P1", "client_id": "A1", "legal_entity": "LE1", "erp_customer_id": "CU1",
+        "source_kind": "time_entry", "source_id": "e1", "employee_id": "W1", "service_date": date(2025, 6, 2),
+        "service_period": "2025-06", "posting_period": "2025-06", "quantity": Decimal("1"), "rate": Decimal("100"),
+        "amount": Decimal(amount), "currency": "EUR", "tax_code": "TX", "billing_code": "B1", "po_number": None,
+        "cause": None, "occurred_at": datetime(2025, 6, 2, tzinfo=UTC), "emitted_at": datetime(2025, 6, 2, tzinfo=UTC),
+    }  # fmt: skip
+
+
+def entity(system: str) -> Fact:
+    return Fact("legal_entity", "LE1", "LE1", LegalEntity("LE1", "One", "EUR", "DE", "TX", system), CAUSE, (0, 1))
+
+
+def batches(root: Path, system: str) -> list[list[str]]:
+    return [
+        [posting.trigger_id for posting in read_batch(path).postings]
+        for path in sorted((root / system / "outbound").glob("*.csv"))
+    ]
+
+
+def test_a_trigger_waits_for_its_legal_entity_and_then_for_its_batch(tmp_path: Path) -> None:
+    bench = Bench(lambda system: FileExchange(tmp_path, system))
+    assert bench.take("billing.triggers", "C1", trigger(1), NOON) == []
+    assert bench.take("facts.contract", "LE1", entity("legacy"), NOON + 1) == []
+    assert batches(tmp_path, "legacy") == []
+    assert bench.tick(NOON + 1_000) == []
+    assert batches(tmp_path, "legacy") == []
+    assert bench.tick(NOON + 3_000) == []
+    assert batches(tmp_path, "legacy") == [["t1"]]
+
+
+def test_what_was_posted_is_not_posted_again_after_a_restart_nor_when_it_comes_again(tmp_path: Path) -> None:
+    bench = Bench(lambda system: FileExchange(tmp_path, system))
+    bench.take("facts.contract", "LE1", entity("legacy"), NOON)
+    bench.take("billing.triggers", "C1", trigger(1), NOON)
+    bench.tick(NOON + 3_000)
+    bench.start()
+    bench.take("billing.triggers", "C1", trigger(1), NOON + 4_000)
+    bench.tick(NOON + 10_000)
+    assert batches(tmp_path, "legacy") == [["t1"]]
+
+
+def test_a_reversal_goes_where_its_original_went_though_the_books_moved(tmp_path: Path) -> None:
+    bench = Bench(lambda system: FileExchange(tmp_path, system))
+    bench.take("facts.contract", "LE1", entity("legacy"), NOON)
+    bench.take("billing.triggers", "C1", trigger(1), NOON)
+    bench.tick(NOON + 3_000)
+    bench.take("facts.contract", "LE1", entity("new-erp"), NOON + 4_000)
+    bench.take("billing.triggers", "C1", trigger(2, "-100.00", "t1"), NOON + 4_000)
+    bench.take("billing.triggers", "C1", trigger(3), NOON + 4_000)
+    bench.tick(NOON + 10_000)
+    assert batches(tmp_path, "new-erp") == [["t3"]]
+    # The original is unanswered yet, so its reversal waits for the answer.
+    assert batches(tmp_path, "legacy") == [["t1"]]
+
+
+def test_a_sink_that_gives_up_is_an_exception_and_posts_once_it_is_back(tmp_path: Path) -> None:
+    broken = True
+
+    def connect(system: str) -> Sink[Posting]:
+        if broken:
+            raise Fatal("no folder")
+        return FileExchange(tmp_path, system)
+
+    bench = Bench(connect)
+    bench.take("facts.contract", "LE1", entity("legacy"), NOON)
+    opened = bench.take("billing.triggers", "C1", trigger(1), NOON)
+    assert [(output.topic, output.value["kind"], output.value["state"]) for output in opened] == [
+        ("exceptions", "delivery_failed", "open")
+    ]
+    broken = False
+    assert bench.tick(NOON + 5_000) == []
+    closed = bench.tick(NOON + 61_000) + bench.tick(NOON + 64_000)
+    assert [(output.key, output.value["state"]) for output in closed] == [(opened[0].key, "resolved")]
+    assert batches(tmp_path, "legacy") == [["t1"]]
+
+
+def test_a_system_that_cannot_be_named_is_unroutable_until_it_can(tmp_path: Path) -> None:
+    bench = Bench(lambda system: FileExchange(tmp_path, system))
+    opened = bench.take("facts.contract", "LE1", entity("No Such!"), NOON)
+    assert [(output.value["kind"], output.value["state"]) for output in opened] == [("unroutable", "open")]
+    bench.take("billing.triggers", "C1", trigger(1), NOON)
+    closed = bench.take("facts.contract", "LE1", entity("legacy"), NOON + 1)
+    assert [(output.value["kind"], output.value["state"]) for output in closed] == [("unroutable", "resolved")]
+    bench.tick(NOON + 3_000)
+    assert batches(tmp_path, "legacy") == [["t1"]]

@@ -1,0 +1,1 @@
+"""What tests of several tiers share: running files and firms through the simulator."""

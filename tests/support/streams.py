@@ -1,0 +1,109 @@
+"""Running records through the simulator: whole as a file run does, or in pieces as a service would."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from random import Random
+from typing import Any
+
+import orjson
+
+from streams.domain.calendar import instant
+from streams.intake.change import Change
+from streams.intake.reading import Reader
+from streams.replay import as_line, run
+from streams.simulator import Simulator
+from streams.sources import recorded_reader
+from streams.step import Record
+from streams.topology import Rulebook, load_rulebook, topology
+
+JsonRecord = dict[str, Any]
+
+
+@cache
+def rulebook() -> Rulebook:
+    """The shipped rulebook, loaded once."""
+    return load_rulebook()
+
+
+@cache
+def reader() -> Reader:
+    """A reader of JSON values."""
+    return recorded_reader(rulebook(), None)
+
+
+class Collected:
+    """What a simulator delivered, in the JSON view of a replay file."""
+
+    def __init__(self) -> None:
+        self.records: list[JsonRecord] = []
+
+    def __call__(self, record: Record) -> None:
+        self.records.append(orjson.loads(as_line(record)))
+
+    def of(self, topic: str) -> list[JsonRecord]:
+        """Return the values of one topic, in order."""
+        return [record["value"] for record in self.records if record["topic"] == topic]
+
+
+def record_of(content: JsonRecord, offset: int) -> Record:
+    """Return a record of a replay file as steps take it."""
+    return Record(content["topic"], content["key"], content["value"], content.get("timestamp", 0), 0, offset)
+
+
+def file_run(contents: Iterable[JsonRecord], until: str | None = None) -> list[JsonRecord]:
+    """Return what a file run derives."""
+    collected = Collected()
+    simulator = Simulator(topology(rulebook(), reader()), collected)
+    records = (record_of(content, offset) for offset, content in enumerate(contents))
+    run(records, simulator, reader(), None if until is None else _instant(until))
+    return collected.records
+
+
+def service_run(
+    contents: Sequence[JsonRecord],
+    random: Random,
+    partitions: int = 1,
+    crash_rate: float = 0.0,
+    until: str | None = None,
+    again: bool = False,
+) -> list[JsonRecord]:
+    """Return what a service derives that is far behind its feeds: pieces in random order, with delays and crashes.
+
+    The clock stands where a file run would end, since a service that catches up reads the past with today's clock.
+    `again` delivers the whole input a second time once all is quiet.
+    """
+    collected = Collected()
+    simulator = Simulator(topology(rulebook(), reader()), collected, partitions)
+    parts = []
+    for offset, content in enumerate(contents):
+        for part in reader().split(record_of(content, offset)):
+            read = reader().read(part)
+            if read is None:
+                continue
+            if isinstance(read, Change) and read.refusal is None:
+                simulator.now = max(simulator.now, read.cause.occurred_at)
+            parts.append(part._replace(value=read))
+    if until is not None:
+        simulator.now = max(simulator.now, _instant(until))
+    for _ in range(2 if again else 1):
+        feed_in_pieces(simulator, parts, random, crash_rate)
+    return collected.records
+
+
+def feed_in_pieces(simulator: Simulator, parts: Sequence[Record], random: Random, crash_rate: float) -> None:
+    """Feed records a few at a time, letting tasks run in between; then run to the end and fire what is due."""
+    place = 0
+    while place < len(parts):
+        for part in parts[place : (place := place + random.randint(1, 30))]:
+            simulator.feed_to("intake", part)
+        for _ in range(random.randint(0, 40)):
+            if not (busy := simulator.busy()):
+                break
+            simulator.piece(random.choice(busy), random, crash_rate)
+    simulator.churn(random, crash_rate)
+
+
+def _instant(text: str) -> int:
+    from datetime import datetime
+
+    return instant(datetime.fromisoformat(text))
