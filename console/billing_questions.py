@@ -80,9 +80,7 @@ def billing_by_month(model: ReadModel, _now: int) -> Table:
 def unbilled_milestones(model: ReadModel, now: int) -> Table:
     """Which milestones are complete and not invoiced, and where each of them stands."""
     held = {matter.entity_id: matter for matter in model.open_matters("billing_hold") if _is_milestone(matter)}
-    newest = {
-        trigger.source_id: trigger for trigger in model.triggers.values() if trigger.source_kind == "milestone"
-    }
+    newest = {trigger.source_id: trigger for trigger in model.triggers.values() if trigger.source_kind == "milestone"}
     answers = _newest_receipts(model)
     rows: list[Row] = []
     alerts = model.open_alerts("milestone_unbilled")

@@ -1,9 +1,9 @@
 """Questions about drift: where margins, people, systems and revenue part ways, from open alerts.
 
-Of the evidence of alerts these names are read: `floor` and `baseline` (margin_erosion), `hours` and `capacity`
-(overallocation), `place` and `taken_over` (amendment_unpropagated), `crm`, `psa` and `erp` (status_mismatch), `billed`
-and `cap` (cap_burn), `triggered` and `invoiced` (reconciliation_gap), `recognized` and `earned` (revenue_drift), and
-`currency` wherever amounts are. What is absent shows as having no value.
+Of the evidence of alerts these names are read: `baseline_margin_pct` (margin_erosion), `hours` and `capacity`
+(overallocation), `taken_over` (amendment_unpropagated), `crm`, `psa` and `erp` (status_mismatch), `billed` and `cap`
+(cap_burn), `triggered` and `invoiced` (reconciliation_gap), `recognized` and `earned` (revenue_drift), and `currency`
+wherever amounts are. What is absent shows as having no value.
 """
 
 from collections import defaultdict
@@ -33,13 +33,12 @@ def margin_at_risk(model: ReadModel, now: int) -> Table:
     rows: list[Row] = []
     for alert in sorted(model.open_alerts("margin_erosion"), key=_furthest_under):
         margin = model.margins.get(alert.entity_id)
-        floor = number_in(alert, "floor")
-        baseline = margin.baseline_margin_pct if margin else number_in(alert, "baseline")
+        baseline = margin.baseline_margin_pct if margin else number_in(alert, "baseline_margin_pct")
         place = (alert.entity_id, alert.contract_number, alert.client_id)
         figures: tuple[Cell, ...] = (
             margin.margin_pct if margin else None,
             margin.forecast_margin_pct if margin else alert.measure,
-            floor if floor is not None else alert.threshold,
+            alert.threshold,
             baseline,
             Money(margin.forecast_revenue - margin.forecast_cost, margin.currency) if margin else None,
         )
@@ -50,7 +49,7 @@ def margin_at_risk(model: ReadModel, now: int) -> Table:
         Column("Client", aside=True),
         Column("Margin now", Kind.PERCENT),
         Column("Forecast", Kind.PERCENT),
-        Column("Floor", Kind.PERCENT),
+        Column("Least allowed", Kind.PERCENT),
         Column("Baseline", Kind.PERCENT),
         Column("Forecast margin", Kind.MONEY, aside=True, summed=True),
         *_SINCE,
@@ -60,7 +59,7 @@ def margin_at_risk(model: ReadModel, now: int) -> Table:
         "Margin at risk",
         "Which projects will miss their margin, by how much, and since when?",
         columns, rows, "No project is about to miss its margin.",
-        "Forecast is the margin at completion; the alert opens under the floor or well under the baseline.",
+        "Forecast is the margin at completion. Least allowed is the floor, or, if higher, some points under the baseline.",
     )  # fmt: skip
 
 

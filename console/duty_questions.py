@@ -80,9 +80,7 @@ def ageing(model: ReadModel, now: int) -> Table:
     for alert in model.open_alerts():
         counts[_band(alert.opened_at, now)]["alert"] += 1
     bands = (*(words for words, _, _ in AGES), OLDER)
-    rows: list[Row] = [
-        (band, counts[band]["held"], counts[band]["exception"], counts[band]["alert"]) for band in bands
-    ]
+    rows: list[Row] = [(band, counts[band]["held"], counts[band]["exception"], counts[band]["alert"]) for band in bands]
     columns = (
         Column("Open for"),
         Column("Held billing", Kind.COUNT),
@@ -93,7 +91,7 @@ def ageing(model: ReadModel, now: int) -> Table:
         "ageing",
         "Age of what is open",
         "How long have held billing, exceptions and alerts been open?",
-        columns, rows if counts else (), "Nothing is open.",
+        columns, rows if any(counts.values()) else (), "Nothing is open.",
     )  # fmt: skip
 
 
@@ -167,6 +165,7 @@ def dead_letters(model: ReadModel, _now: int) -> Table:
     return answer(
         "dead-letters",
         "Records that could not be read",
-        "Which records could not be taken in, and why? They are kept as they came.",
+        "Which records could not be taken in, and why?",
         columns, rows, "Every record could be read.",
+        "Each is kept as it came, and can be taken in again once the cause is mended.",
     )  # fmt: skip

@@ -4,6 +4,7 @@ A derived record comes either in its JSON view (decimals and times are text) or 
 datetime, or an instant in milliseconds). Both read the same here. Instants leave as milliseconds since 1970, UTC.
 """
 
+from base64 import b64decode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -107,12 +108,21 @@ class Fields:
 
 
 def headers_of(record: Mapping[str, Any]) -> dict[str, str]:
-    """Return the headers of a record as text by name; they come as a map or as pairs, of text or UTF-8 bytes.
+    """Return the headers of a record as text by name; they come as a map or as pairs, of bytes, or of Base64 in files.
 
-    Bytes that are no UTF-8 show as replacement characters: a dead letter must be seen, whatever is in it.
+    Bytes that are no UTF-8 show as replacement characters: a dead letter must be seen, whatever is in it. Raises
+    `UnreadableRecord` for text that is no Base64.
     """
     found = record.get("headers") or {}
     pairs = found.items() if isinstance(found, Mapping) else found
-    return {
-        str(name): each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for name, each in pairs
-    }
+    return {str(name): _header_text(record, name, each) for name, each in pairs}
+
+
+def _header_text(record: Mapping[str, Any], name: str, value: str | bytes | None) -> str:
+    try:
+        raw = b64decode(value, validate=True) if isinstance(value, str) else value or b""
+    except ValueError:
+        raise UnreadableRecord(
+            f"{record.get('topic')}, key {record.get('key')!r}: header {name} is {value!r}; expected bytes or Base64"
+        ) from None
+    return raw.decode("utf-8", "replace")

@@ -7,9 +7,7 @@ it here: the terminal, the page and the CSV files show it.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from console import billing_questions as billing
-from console import drift_questions as drift
-from console import duty_questions as duty
+from console import billing_questions as billing, drift_questions as drift, duty_questions as duty
 from console.readmodel import ReadModel
 from console.table import Table
 

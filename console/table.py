@@ -76,6 +76,7 @@ class Table:
     note: str = ""
     totals: tuple[Row, ...] = ()
 
+
 def answer(
     name: str, title: str, question: str, columns: Sequence[Column], rows: Sequence[Row], nothing: str, note: str = ""
 ) -> Table:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 from firm.coins import minor_of, value_of
-from firm.contracts import BILLED_BY_TIME, RETAINER, Contract
+from firm.contracts import BILLED_BY_TIME, FIXED_FEE, RETAINER, Contract
 from firm.delivery import Milestone, Project
 from firm.fx import ExchangeRates
 
@@ -77,8 +77,9 @@ class Books:
             return
         if item.contract is not contract:
             item.contract, item.revision = contract, 0
-        contract.earned += value
-        item.earned = value
+        if item.milestone is None or contract.billing != FIXED_FEE:  # a fixed fee is earned by progress
+            contract.earned += value
+            item.earned = value
         self._draw(item, contract, value)
 
     def undo(self, item: Item) -> None:

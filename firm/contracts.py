@@ -28,6 +28,7 @@ class Client:
     name: str
     company: Company
     country: str
+    contracts: list[Contract] = field(default_factory=list)
     customers: set[str] = field(default_factory=set)  # legal entities whose ERP has it as an active customer
 
     @property

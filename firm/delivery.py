@@ -98,6 +98,7 @@ class Project:
     budget_cost: int = 0
     planned_revenue: int = 0
     stories: set[str] = field(default_factory=set)
+    neighbor: Project | None = None  # where its time is sometimes booked, or should have been
     approves_on: int = 0  # weekday on which its lead approves
     approves_at_ms: int = 0  # time of that day, UTC
     # What has become of it

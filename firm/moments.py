@@ -65,10 +65,15 @@ def next_workday(number: int) -> int:
     return number
 
 
-@cache
 def weekdays_between(first: int, last: int) -> int:
     """Monday to Friday days from `first` to `last`, both included; 0 if `last` is before `first`."""
-    return sum(1 for number in range(first, last + 1) if weekday(number) < 5)
+    return max(0, _weekdays_before(last + 1) - _weekdays_before(first))
+
+
+def _weekdays_before(number: int) -> int:
+    """Monday to Friday days before a day, counted from a Monday."""
+    weeks, rest = divmod(number + 3, 7)
+    return weeks * 5 + min(rest, 5)
 
 
 def months_later(day: date, months: int) -> date:

@@ -183,6 +183,7 @@ def _bonus(contract: Contract, counts: dict[str, int]) -> None:
     amount = _round(planned_value(project) * 4 // 100, contract.currency)
     milestone = Milestone(f"M{counts['milestones']:06d}", project, "Go-live bonus", due, amount=amount)
     milestone.done_ms = due * DAY_MS + 15 * HOUR_MS
+    milestone.signed_ms = milestone.done_ms + DAY_MS
     milestone.invoice_after_ms = 2 * HOUR_MS
     project.milestones.append(milestone)
 

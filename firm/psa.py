@@ -8,6 +8,7 @@ from firm.chance import Chance
 from firm.contracts import Client, Contract
 from firm.crm import activation_ms, closing_ms
 from firm.delivery import Assignment, Milestone, Project
+from firm.invoicing import Invoicing
 from firm.masters import Master
 from firm.moments import DAY_MS, HOUR_MS, MINUTE_MS, moment_text
 from firm.people import Person
@@ -18,11 +19,12 @@ from firm.wire import Wire
 class Psa:
     """Puts everything the PSA will tell of its masters on the agenda."""
 
-    def __init__(self, size: FirmSize, wire: Wire, agenda: Agenda, books: Books) -> None:
+    def __init__(self, size: FirmSize, wire: Wire, agenda: Agenda, books: Books, invoicing: Invoicing) -> None:
         self._size = size
         self._wire = wire
         self._agenda = agenda
         self._books = books
+        self._invoicing = invoicing
         self._chance = Chance(size.seed, "psa")
 
     def plan_client(self, client: Client) -> None:
@@ -72,7 +74,7 @@ class Psa:
             at_ms = (assignment.first - 3) * DAY_MS + 11 * HOUR_MS + number * MINUTE_MS
             self._agenda.put(at_ms, self._open_assignment, assignment, "Confirmed")
             if number % 3 == 2:
-                self._agenda.put(at_ms + 6 * DAY_MS, self._cut_back, assignment)
+                self._agenda.put(at_ms + 6 * DAY_MS, self._set_assignment, assignment, "Cancelled")
 
     def _open_resource(self, at_ms: int, master: Master, person: Person, there: bool) -> None:
         master.open(at_ms, person.resource_row(at_ms), there)
@@ -160,10 +162,6 @@ class Psa:
         if assignment.master is not None:
             assignment.master.change(at_ms, status=status)
 
-    def _cut_back(self, at_ms: int, assignment: Assignment) -> None:
-        if assignment.master is not None:
-            assignment.master.change(at_ms, status="Cancelled")
-
     def _drop_assignment(self, at_ms: int, assignment: Assignment) -> None:
         if assignment.master is not None:
             assignment.master.remove(at_ms)
@@ -203,8 +201,4 @@ class Psa:
         item = Item(milestone.project, "milestone", milestone.id, milestone.done_ms // DAY_MS, at_ms, milestone=milestone)
         self._books.bill(item)
         if milestone.invoice_after_ms is not None:
-            self._agenda.put(at_ms + milestone.invoice_after_ms, self.invoice_milestone, item)
-
-    def invoice_milestone(self, at_ms: int, item: Item) -> None:
-        """Told by whoever invoices: the firm sets it when it opens."""
-        raise NotImplementedError
+            self._agenda.put(at_ms + milestone.invoice_after_ms, self._invoicing.milestone, item)

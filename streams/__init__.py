@@ -1,0 +1,1 @@
+"""What happens: changes become facts, facts move ledgers, ledgers yield decisions. Begin with `streams.topology`."""

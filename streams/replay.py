@@ -35,7 +35,7 @@ class UnusableInput(Exception):
 class Lines:
     """The records of one file, in its order; `-` is standard input, gzip is recognised."""
 
-    def __init__(self, path: str, stream: IO[bytes], progress: Progress) -> None:
+    def __init__(self, path: str, stream: Iterable[bytes], progress: Progress) -> None:
         self._path = path
         self._stream = stream
         self._progress = progress
@@ -100,14 +100,14 @@ class Lines:
 def open_input(path: str, stack: ExitStack, progress: Progress) -> Lines:
     """Open one input; raises UnusableInput if that cannot be done."""
     try:
-        raw: IO[bytes] = sys.stdin.buffer if path == "-" else stack.enter_context(Path(path).open("rb"))
-        start = raw.peek(2)[:2] if hasattr(raw, "peek") else b""
+        raw: Any = sys.stdin.buffer if path == "-" else stack.enter_context(Path(path).open("rb"))
+        start = raw.peek(2)[:2]
     except OSError as error:
         raise UnusableInput(f"{path}: cannot be read: {error.strerror}") from error
     if path != "-":
         progress.expect(Path(path).stat().st_size * (8 if start == b"\x1f\x8b" else 1))
     if start == b"\x1f\x8b":
-        raw = stack.enter_context(gzip.open(raw))  # type: ignore[assignment]
+        return Lines(path, stack.enter_context(gzip.GzipFile(fileobj=raw)), progress)
     return Lines(path, raw, progress)
 
 
@@ -158,7 +158,11 @@ def replay(
     paths: list[str], out: IO[bytes], rulebook: Rulebook, reader: Reader, until: datetime | None, progress: Progress
 ) -> int:
     """Run files through the topology and write what is derived; return how many records came in."""
-    simulator = Simulator(topology(rulebook, reader), lambda record: out.write(as_line(record)))
+
+    def deliver(record: Record) -> None:
+        out.write(as_line(record))
+
+    simulator = Simulator(topology(rulebook, reader), deliver)
     with ExitStack() as stack:
         inputs = [open_input(path, stack, progress) for path in paths]
         try:

@@ -23,11 +23,22 @@ class Topic(NamedTuple):
 
 _PSA = ("clients", "resources", "projects", "milestones", "assignments", "time_entries", "expenses")
 _PSA_OWN_KEY = ("clients", "resources", "projects")
-_CRM = {"Account": "account id", "Opportunity": "opportunity id", "Contract": "contract number",
-        "ContractAmendment": "contract number"}
-_ERP = {"LegalEntity": "legal entity id", "Customer": "customer id", "Project": "project id", "Invoice": "project id",
-        "CostPosting": "project id", "RevenueSchedule": "schedule id", "FxRate": "From:To:Date",
-        "Period": "LegalEntity:Period"}
+_CRM = {
+    "Account": "account id",
+    "Opportunity": "opportunity id",
+    "Contract": "contract number",
+    "ContractAmendment": "contract number",
+}
+_ERP = {
+    "LegalEntity": "legal entity id",
+    "Customer": "customer id",
+    "Project": "project id",
+    "Invoice": "project id",
+    "CostPosting": "project id",
+    "RevenueSchedule": "schedule id",
+    "FxRate": "From:To:Date",
+    "Period": "LegalEntity:Period",
+}
 
 
 def _source(name: str, key: str) -> Topic:

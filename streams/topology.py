@@ -1,6 +1,6 @@
 """The topology: every step, in the order in which changes flow. Start reading here.
 
-    intake -> ledger -> margins, drift -> analytics, with people asked and answering at the ledger's side.
+intake -> ledger -> margins, drift -> analytics, with people asked and answering at the ledger's side.
 """
 
 from dataclasses import dataclass

@@ -32,7 +32,8 @@ NO_CAUSE = Cause(None, None, None, None, 0, 0)
 class Fact(NamedTuple):
     """A row that a contract's ledger reckons with. `scope` is the project it came under, where there is one.
 
-    `version` is (epoch, position) of the row's own newest version, which `cause` need not be: a project that moves takes
+    `version` is (epoch, position) of the row's own newest version, which `cause` need not be: a project that moves
+    takes its rows along.
     its rows along.
     """
 

@@ -1,8 +1,9 @@
 """The ledger of a contract: per item, what it is worth now and what has been emitted for it."""
 
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from streams.domain.canonical import Amendment, Contract, RevenueSchedule
 from streams.domain.fact import Cause, Figures, ProjectView
@@ -13,9 +14,14 @@ EXPENSE = "expense"
 MILESTONE = "milestone"
 RETAINER_PERIOD = "retainer_period"
 
+NO_CONTRACT_PREFIX = "~"
+"""Ledger keys of projects and deals without a contract begin with it: each has a ledger of its own, under its id."""
+
 
 class Work(NamedTuple):
     """What is to be billed and costed: one source row in force, flat.
+
+    `ready_at` is when it was completed or approved, 0 if that is not known, `accepted_at` when it was accepted.
 
     `quantity` is hours of a time entry, the amount of an expense in `currency`, the fixed amount of a milestone or the
     fee of a retainer month (None: by `percent`). `ready` says that its status allows billing on a contract that asks
@@ -106,6 +112,12 @@ class Totals(NamedTuple):
 NOTHING = Totals()
 
 
+def added_up(totals: Totals, share: Totals, sign: int) -> Totals:
+    """Return totals with a share added (sign 1) or taken out (sign -1)."""
+    pairs: Iterable[tuple[Any, Any]] = zip(totals, share, strict=True)
+    return Totals._make([whole + sign * part if part else whole for whole, part in pairs])
+
+
 class Item(NamedTuple):
     """One source item of a contract: the row in force, its worth, and what was emitted for it.
 
@@ -133,12 +145,11 @@ class Item(NamedTuple):
 class Outlook(NamedTuple):
     """What is left to do on a project, kept until something it depends on changes.
 
-    `remaining_hours` None: milestones decide. `extra_cost` and `extra_revenue` are what the remaining assignments add,
+    `remaining_hours` None: no assignment is confirmed. `extra_cost` and `extra_revenue` are what the remaining assignments add,
     in project currency; `extra_home` the revenue in contract currency.
     """
 
     remaining_hours: Decimal | None
-    assigned_hours: Decimal
     extra_cost: Decimal
     extra_revenue: Decimal
     extra_home: Decimal

@@ -76,11 +76,16 @@ class Policy(_Strict):
 
     version: int
     alerts: AlertPolicies
+    activation_after_hours: Decimal = Field(default=Decimal(24), gt=0)
 
     def alert(self, kind: str) -> AlertPolicy:
         """Return the policy of a kind of alert."""
         policy: AlertPolicy = getattr(self.alerts, kind)
         return policy
+
+    def activation_delay_ms(self) -> int:
+        """Return after how many milliseconds a step of an activation is late."""
+        return int(self.activation_after_hours * HOUR_MS)
 
     def delay_ms(self, kind: str, client_id: str | None, region: str | None) -> int:
         """Return after how many milliseconds a condition becomes an alert."""

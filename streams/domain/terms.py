@@ -51,13 +51,14 @@ class Terms:
         """Return the place of an amendment among the approved ones by effective date and id, from 1."""
         return next(place for place, a in enumerate(self.amendments, 1) if a.id == amendment_id)
 
-    def dated_rates(self) -> set[tuple[str, date, tuple[int, Decimal]]]:
-        """Return (role, effective from, (place among equal dates, rate)) of every rate, to compare two states of terms."""
-        return {
-            (role, dated.since, (sum(1 for other in rates if other.since == dated.since and other.rank < dated.rank), dated.rate))
-            for role, rates in self._rates.items()
-            for dated in rates
-        }
+    def dated_rates(self) -> set[tuple[str, date, int, Decimal]]:
+        """Return (role, effective from, place among equal dates, rate) of every rate, to compare two states of terms."""
+        found = set()
+        for role, rates in self._rates.items():
+            days = [dated.since for dated in rates]
+            for index, dated in enumerate(rates):
+                found.add((role, dated.since, days[index:].count(dated.since), dated.rate))
+        return found
 
     def _end(self) -> date | None:
         ends = [a.new_end_on for a in self.amendments if a.new_end_on is not None]

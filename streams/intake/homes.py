@@ -4,12 +4,12 @@ from typing import Any, NamedTuple
 
 from streams.domain.canonical import ErpProject, Invoice, Project
 from streams.domain.fact import Allocation, Cause, Fact, ProjectView
-from streams.intake.memory import Kept, Memory
+from streams.domain.ledger import NO_CONTRACT_PREFIX
+from streams.intake.memory import Memory
 from streams.step import Context
 from streams.topics import CONTRACT_FACTS, PERSON_FACTS
 
 _ITEMS = {"TimeEntry": "time_entry", "Expense": "expense", "Milestone": "milestone", "Assignment": "assignment"}
-NO_CONTRACT_PREFIX = "~"
 
 
 class Home(NamedTuple):
@@ -65,20 +65,20 @@ class Homes:
 
     def _leave(self, project_id: str, ledger: str, cause: Cause) -> None:
         for kind, name in _ITEMS.items():
-            for kept in self._memory.rows_of(kind, project_id):
-                if counts(kind, kept.good):
-                    self._emit(ledger, Fact(name, project_id, kept.good.id, None, cause, _version(kept)))
+            for row, version in self._memory.rows_of(kind, project_id):
+                if counts(kind, row):
+                    self._emit(ledger, Fact(name, project_id, row.id, None, cause, version))
         self._emit(ledger, Fact("project", project_id, project_id, None, cause, (0, 0)))
 
     def _enter(self, project_id: str, ledger: str, cause: Cause) -> None:
         """Release what waited for the project, or moves with it."""
         for kind, name in _ITEMS.items():
-            for kept in self._memory.rows_of(kind, project_id):
-                if counts(kind, kept.good):
-                    self._emit(ledger, Fact(name, project_id, kept.good.id, kept.good, cause, _version(kept)))
-        for kept in self._memory.rows_of("Invoice", project_id):
-            if kept.good.contract_number != ledger:
-                self._emit(ledger, Fact("invoice", project_id, kept.good.id, kept.good, cause, _version(kept)))
+            for row, version in self._memory.rows_of(kind, project_id):
+                if counts(kind, row):
+                    self._emit(ledger, Fact(name, project_id, row.id, row, cause, version))
+        for invoice, version in self._memory.rows_of("Invoice", project_id):
+            if invoice.contract_number != ledger:
+                self._emit(ledger, Fact("invoice", project_id, invoice.id, invoice, cause, version))
 
     def item(self, kind: str, scope: str, before: Any, after: Any, identity: str, cause: Cause) -> None:
         """Tell a change of a row that belongs to a project; while the project is unknown it waits in its place."""
@@ -110,15 +110,9 @@ class Homes:
         self._context.emit(CONTRACT_FACTS, ledger, fact)
 
 
-def _version(kept: Kept[Any]) -> tuple[int, int]:
-    return kept.epoch, kept.position
-
-
 def _seen(cause: Cause) -> tuple[int, int]:
     return cause.epoch, cause.position or 0
 
 
 def _allocation(scope: str, row: Any, cause: Cause) -> Allocation:
     return Allocation(row.id, scope, row.resource_id, row.start_on, row.end_on, row.hours_per_week, cause)
-
-

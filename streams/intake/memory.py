@@ -45,7 +45,7 @@ class Refused(NamedTuple):
 
 
 TABLES: dict[str, Any] = {
-    **{f"rows.{kind}": Kept[row_type(kind)] for kind in KINDS},
+    **{f"rows.{kind}": Kept.__class_getitem__(row_type(kind)) for kind in KINDS},
     "rows.": Kept[str],
     "intake.refused": Refused,
 }
@@ -72,9 +72,10 @@ class Memory:
         kept = self._rows[kind].get(f"{scope}{SEP}{identity}")
         return None if kept is None else kept.good
 
-    def rows_of(self, kind: str, scope: str) -> list[Kept[Any]]:
-        """Return all rows under a scope that have a version in force."""
-        return [kept for _, kept in self._rows[kind].scan(scope + SEP) if kept.good is not None]
+    def rows_of(self, kind: str, scope: str) -> list[tuple[Any, tuple[int, int]]]:
+        """Return the versions in force of all rows under a scope, each with the (epoch, position) last seen."""
+        found = self._rows[kind].scan(scope + SEP)
+        return [(kept.good, (kept.epoch, kept.position)) for _, kept in found if kept.good is not None]
 
     def refusal(self, change: Change) -> Refused | None:
         """Return what was refused of the row of a change."""

@@ -23,9 +23,7 @@ class Violation(NamedTuple):
 class OwnershipCheck:
     """Compares a project's copies with what the owner says. An empty copy violates nothing."""
 
-    def __init__(
-        self, context: Context, memory: Memory, ownership: Ownership, tell: Callable[..., None]
-    ) -> None:
+    def __init__(self, context: Context, memory: Memory, ownership: Ownership, tell: Callable[..., None]) -> None:
         self._context = context
         self._memory = memory
         self._violations = context.table("intake.violation")
@@ -34,16 +32,27 @@ class OwnershipCheck:
 
     def check(self, project_id: str, cause: Cause) -> None:
         """Open or close the violations of a project after one of its rows changed."""
-        rows = {
-            topic: self._memory.good(kind, project_id, project_id) for topic, kind in _PROJECT_ROWS.items()
-        }
+        rows = {topic: self._memory.good(kind, project_id, project_id) for topic, kind in _PROJECT_ROWS.items()}
         for owned in self._fields:
             owner = _said(rows.get(owned.owner.topic), owned.name)
             for copy in owned.copies:
-                self._compare(project_id, owned.name, owned.owner.system, owner, (copy.system, _said(rows.get(copy.topic), owned.name)), cause)
+                self._compare(
+                    project_id,
+                    owned.name,
+                    owned.owner.system,
+                    owner,
+                    (copy.system, _said(rows.get(copy.topic), owned.name)),
+                    cause,
+                )
 
     def _compare(
-        self, project_id: str, name: str, owner_system: str, owner: str | None, copy: tuple[str, str | None], cause: Cause
+        self,
+        project_id: str,
+        name: str,
+        owner_system: str,
+        owner: str | None,
+        copy: tuple[str, str | None],
+        cause: Cause,
     ) -> None:
         place = SEP.join((project_id, name, copy[0]))
         before: Violation | None = self._violations.get(place)

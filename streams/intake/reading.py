@@ -117,7 +117,8 @@ class Reader:
         for name, number in (("position", position), ("ts_ms", happened)):
             if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < _INT64:
                 raise EnvelopeFault(f"source.{name} {number!r} is no whole number from 0")
-        assert isinstance(position, int) and isinstance(happened, int)  # looked at above
+        assert isinstance(position, int)
+        assert isinstance(happened, int)
         epoch = self._epochs.get(str(source.get("name")), 0)
         return op, row, Cause(record.topic, record.partition, record.offset, position, epoch, happened)
 

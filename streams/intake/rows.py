@@ -39,7 +39,7 @@ class RowReader:
 
     def read(self, raw: Mapping[str, Any]) -> Any:
         """Return the canonical row. Raises Refused."""
-        values = []
+        values: list[Any] = []
         get = raw.get
         try:
             for name, required, convert in self._fields:

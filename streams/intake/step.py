@@ -7,6 +7,7 @@ import orjson
 
 from schemas.mapping import Mappings, Ownership
 from streams.domain.fact import Cause, Claim, Fact
+from streams.domain.ledger import NO_CONTRACT_PREFIX
 from streams.domain.money import ZERO
 from streams.intake.change import Change, Heartbeat, Refusal, Unreadable
 from streams.intake.deadletter import dead_letter
@@ -23,6 +24,7 @@ from streams.topics import AUDIT, CONTRACT_FACTS, DEAD_LETTERS, DRIFT_CLAIMS, EX
 _ITEM_KINDS = frozenset({"TimeEntry", "Expense", "Milestone", "Assignment"})
 _REFERENCES = {
     "FxRate": "fx_rate", "Customer": "customer", "LegalEntity": "legal_entity", "Period": "period", "Client": "client",
+    "Account": "account",
 }  # fmt: skip
 _PEOPLE = {"Resource": "resource", "Worker": "worker"}
 _RELEASED = frozenset({"released", "paid"})
@@ -48,6 +50,7 @@ class IntakeBehaviour:
             "Project": self._project,
             "ErpProject": self._project,
             "Contract": self._contract,
+            "Opportunity": self._opportunity,
             "Amendment": self._amendment,
             "RevenueSchedule": self._schedule,
             "Invoice": self._invoice,
@@ -136,13 +139,17 @@ class IntakeBehaviour:
             if change.refusal is None:
                 self._memory.refused.delete("\x1f".join((refused.topic, refused.scope, refused.id)))
                 was = change._replace(id=refused.id, kind="" if change.id != refused.id else change.kind)
-                self._tell_refused(was, refused.kind, refused.reasons, (refused.first_seen, False), refused.attempts + 1)
+                self._tell_refused(
+                    was, refused.kind, refused.reasons, (refused.first_seen, False), refused.attempts + 1
+                )
                 self._apply(change, self._memory.kept(change))
 
     # -- facts
 
     def _emit(self, key: str, kind: str, change: Change) -> None:
-        self._context.emit(CONTRACT_FACTS, key, Fact(kind, change.scope, change.id, change.row, change.cause, _version(change)))
+        self._context.emit(
+            CONTRACT_FACTS, key, Fact(kind, change.scope, change.id, change.row, change.cause, _version(change))
+        )
 
     def _item(self, change: Change, before: Any) -> None:
         self._homes.item(change.kind, change.scope, before, change.row, change.id, change.cause)
@@ -153,6 +160,14 @@ class IntakeBehaviour:
 
     def _contract(self, change: Change, _: Any) -> None:
         self._emit(change.id, "contract", change)
+
+    def _opportunity(self, change: Change, before: Any) -> None:
+        old = None if before is None else before.contract_number or f"{NO_CONTRACT_PREFIX}{before.id}"
+        new = None if change.row is None else change.row.contract_number or f"{NO_CONTRACT_PREFIX}{change.id}"
+        if old is not None and old != new:
+            self._emit(old, "opportunity", change._replace(row=None))
+        if new is not None:
+            self._emit(new, "opportunity", change)
 
     def _amendment(self, change: Change, before: Any) -> None:
         approved = change.row is not None and change.row.status == "approved"

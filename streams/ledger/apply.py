@@ -7,9 +7,10 @@ from decimal import Decimal
 from streams.domain.calendar import date_of, period_of
 from streams.domain.canonical import Assignment, Expense, Invoice, Milestone, Project, TimeEntry
 from streams.domain.fact import NO_CAUSE, Cause, Fact, Person, PersonQuery, ProjectView
-from streams.domain.ledger import EXPENSE, MILESTONE, TIME_ENTRY, NamedLine, Work
+from streams.domain.ledger import EXPENSE, MILESTONE, TIME_ENTRY, NamedLine, Reconciled, Work
 from streams.domain.money import ZERO
 from streams.domain.terms import Terms
+from streams.ledger.activations import Activations
 from streams.ledger.book import Book, ItemKey
 from streams.ledger.reference import SEP, Reference
 from streams.rules.revaluation import touched_by
@@ -23,8 +24,9 @@ _RELEASED = frozenset({"released", "paid"})
 class Application:
     """Applies facts to the book of one partition."""
 
-    def __init__(self, context: Context, book: Book, reference: Reference) -> None:
+    def __init__(self, context: Context, book: Book, reference: Reference, activations: Activations) -> None:
         self._context = context
+        self._activations = activations
         self._book = book
         self._reference = reference
         self._of_kind: dict[str, Callable[[str, Fact], None]] = {
@@ -42,6 +44,8 @@ class Application:
             "legal_entity": self._legal_entity,
             "period": lambda _, fact: reference.put_period(fact.row, fact.id),
             "client": self._client,
+            "account": self._account,
+            "opportunity": self._opportunity,
         }
 
     def fact(self, key: str, fact: Fact) -> None:
@@ -62,9 +66,12 @@ class Application:
         # the newest version is the one in force.
         rows.sort(key=lambda w: w.version, reverse=True)
         work = rows[0] if rows else None
+        rivals = tuple(rows[1:])
+        if (work, rivals) == (before, item.rivals):
+            return
+        book.put_item(item_key, item._replace(work=work, rivals=rivals))
         if work == before:
             return
-        book.put_item(item_key, item._replace(work=work, rivals=tuple(rows[1:])))
         self._index(item_key, before, work)
         book.mark(item_key, fact.cause)
         if work is not None and work.resource_id:
@@ -178,7 +185,9 @@ class Application:
 
     def _contract(self, key: str, fact: Fact) -> None:
         state = self._book.contract(key)
-        self._change_terms(key, fact, lambda: self._book.put_contract(key, state._replace(contract=fact.row, cause=fact.cause)))
+        self._change_terms(
+            key, fact, lambda: self._book.put_contract(key, state._replace(contract=fact.row, cause=fact.cause))
+        )
         self._reference.depend("account", fact.row.account_id, key)
         if fact.row.legal_entity:
             self._reference.depend("legal_entity", fact.row.legal_entity, key)
@@ -294,7 +303,7 @@ class Application:
         if trigger.project_id is not None:
             change = (now.amount if now else ZERO) - (before.amount if before else ZERO)
             spot = SEP.join((key, trigger.project_id, trigger.posting_period))
-            sums = book.reconciled.get(spot)
+            sums = book.reconciled.get(spot) or Reconciled()
             book.reconciled.put(spot, sums._replace(invoiced=sums.invoiced + change))
             book.dirty_reconciled[key, trigger.project_id, trigger.posting_period] = fact.cause
         if trigger.kind == MILESTONE:
@@ -303,9 +312,7 @@ class Application:
     def _schedule(self, key: str, fact: Fact) -> None:
         state = self._book.contract(key)
         others = tuple(s for s in state.schedules if s.id != fact.id)
-        self._book.put_contract(
-            key, state._replace(schedules=others if fact.row is None else (*others, fact.row))
-        )
+        self._book.put_contract(key, state._replace(schedules=others if fact.row is None else (*others, fact.row)))
         self._book.mark_contract(key, fact.cause)
 
     # -- reference rows
@@ -333,6 +340,17 @@ class Application:
         self._reference.put_client(fact.row, fact.id)
         for key in self._reference.dependants("client", fact.id):
             self._book.mark_all_projects(key, fact.cause)
+
+    def _account(self, _: str, fact: Fact) -> None:
+        self._reference.put_account(fact.row, fact.id)
+        for key in self._reference.dependants("deal", fact.id):
+            self._book.mark_contract(key, fact.cause)
+
+    def _opportunity(self, key: str, fact: Fact) -> None:
+        self._activations.put(key, fact.id, fact.row, fact.cause)
+        if fact.row is not None:
+            self._reference.depend("deal", fact.row.account_id, key)
+        self._book.mark_contract(key, fact.cause)
 
 
 def _gated_by(view: ProjectView) -> tuple[bool, str | None]:
@@ -364,8 +382,9 @@ def _as_work(fact: Fact) -> Work:
         expense: Expense = row
         rank = expense.changed_at if expense.approved_at is None else expense.approved_at
         return Work(
-            fact.scope, fact.cause, fact.version, expense.spent_on, expense.amount, expense.category, expense.resource_id,
-            expense.currency, billable=expense.billable, rank=rank,
+            fact.scope, fact.cause, fact.version, expense.spent_on, expense.amount, expense.category,
+            expense.resource_id,
+            expense.currency, billable=expense.billable, rank=rank, ready_at=expense.approved_at or 0,
         )  # fmt: skip
     return _milestone_work(fact, row)
 
@@ -378,4 +397,3 @@ def _milestone_work(fact: Fact, row: Milestone) -> Work:
         counts=row.status != "cancelled", rank=ready_at, ready_at=ready_at,
         accepted_at=row.accepted_at or ready_at,
     )  # fmt: skip
-

@@ -180,4 +180,3 @@ class Book:
 def queue_key(key: str, work: Work, item_id: str, kind: str) -> str:
     """Return where an item stands in the queue for a cap: by (approved_at, id)."""
     return SEP.join((key, f"{work.rank:015d}", item_id, kind))
-

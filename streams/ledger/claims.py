@@ -1,13 +1,13 @@
 """Claims: what this partition's ledgers say for or against alerts, told once per commit where it changed."""
 
 from streams.domain.fact import NO_CAUSE, Cause, Claim, ProjectView
-from streams.domain.ledger import EXPENSE, MILESTONE, Item
+from streams.domain.ledger import EXPENSE, MILESTONE, NO_CONTRACT_PREFIX, Item, Reconciled
 from streams.domain.money import ZERO
 from streams.domain.policy import Policy
 from streams.domain.terms import Terms
 from streams.ledger.book import Book, ItemKey
 from streams.ledger.margins import Margins
-from streams.ledger.publish import NO_CONTRACT_PREFIX, Publisher
+from streams.ledger.publish import Publisher
 from streams.ledger.reference import SEP, Reference
 from streams.rules import claims as rules
 from streams.rules.billing import trigger_id
@@ -39,7 +39,7 @@ class Claims:
             self._item(item_key, cause)
         gaps, book.dirty_reconciled = book.dirty_reconciled, {}
         for (key, project_id, period), cause in gaps.items():
-            sums = book.reconciled.get(SEP.join((key, project_id, period)))
+            sums = book.reconciled.get(SEP.join((key, project_id, period))) or Reconciled()
             party = self._party(key, project_id)
             self._tell(key, rules.reconciliation_gap(period, sums, party, self._policy, cause))
         contracts, book.dirty_contracts = book.dirty_contracts, {}

@@ -5,11 +5,11 @@ from decimal import Decimal
 
 from streams.domain.calendar import date_of, months_between
 from streams.domain.fact import Cause, MarginPart
-from streams.domain.ledger import Outlook, ProjectState
+from streams.domain.ledger import NO_CONTRACT_PREFIX, Outlook, ProjectState
 from streams.domain.money import ZERO
 from streams.domain.terms import FIXED_FEE, RETAINER, Terms
 from streams.ledger.book import Book
-from streams.ledger.publish import NO_CONTRACT_PREFIX, Publisher
+from streams.ledger.publish import Publisher
 from streams.ledger.reference import SEP, Reference
 from streams.rules.exceptions import Entity
 from streams.rules.margin import Pool, Sibling, earned, figures_of, pool_of
@@ -104,20 +104,20 @@ class Margins:
         project = state.view.project
         client = terms.contract.account_id if terms is not None else self._reference.account_of(project.client_id)
         contract = None if key.startswith(NO_CONTRACT_PREFIX) else key
-        mismatch = self._currency_differs(key, sibling, state, terms, cause)
+        mismatch = self._currency_differs(key, state, terms, cause)
         figures = figures_of(sibling, None if mismatch else terms, pool, client, contract)
         if figures == state.figures:
             return
         generation = state.view.generation
         self._book.put_project(
-            key, sibling.project_id, self._book.project(key, sibling.project_id)._replace(figures=figures, generation=generation)
+            key,
+            sibling.project_id,
+            self._book.project(key, sibling.project_id)._replace(figures=figures, generation=generation),
         )
         part = MarginPart(sibling.project_id, generation, figures, cause)
         self._context.emit(MARGIN_PARTS, sibling.project_id, part)
 
-    def _currency_differs(
-        self, key: str, sibling: Sibling, state: ProjectState, terms: Terms | None, cause: Cause
-    ) -> bool:
+    def _currency_differs(self, key: str, state: ProjectState, terms: Terms | None, cause: Cause) -> bool:
         """Tell whether fees or value cannot be split because the project counts in another currency; say so once."""
         assert state.view is not None  # siblings have one
         project = state.view.project

@@ -5,7 +5,7 @@ from typing import Any
 
 from streams.domain.calendar import moment, period_of
 from streams.domain.fact import Cause
-from streams.domain.ledger import MILESTONE, Item, Outstanding, Reconciled, TriggerPlace
+from streams.domain.ledger import MILESTONE, NO_CONTRACT_PREFIX, Item, Outstanding, Reconciled, TriggerPlace
 from streams.domain.money import ZERO
 from streams.ledger.book import Book, ItemKey
 from streams.ledger.reference import SEP, Reference
@@ -14,9 +14,6 @@ from streams.rules.billing import first_open_period, trigger_id
 from streams.rules.exceptions import Entity, cause_record, exception_record
 from streams.step import Context
 from streams.topics import AUDIT, EXCEPTIONS, TRIGGERS
-
-NO_CONTRACT_PREFIX = "~"
-"""Ledger keys of projects without a contract begin with it: they have a ledger of their own, under their id."""
 
 
 class Publisher:
@@ -122,9 +119,11 @@ class Publisher:
         entity = Entity("contract", key, contract_number=key)
         message = f"contract {key} is billed {drawn} under a cap of {cap}: nothing more bills until the cap is raised"
         evidence = {"cap": str(cap), "billed": str(drawn)}
-        self.exception(key, "validation_failed", entity, ("cap_under_billed",), message, (since, open_), evidence, cause)
+        self.exception(
+            key, "validation_failed", entity, ("cap_under_billed",), message, (since, open_), evidence, cause
+        )
 
-    def _exception(
+    def _exception(  # noqa: PLR0913 - the parts of an exception are independent
         self, key: ItemKey, kind: str, item: Item, reasons: tuple[str, ...], message: str, state: tuple[int, bool],
         evidence: dict[str, str], cause: Cause,
     ) -> None:  # fmt: skip
@@ -155,9 +154,7 @@ class Publisher:
         item_key = (key, entity.kind, entity.id)
         self._audit(item_key, action, entity.project_id, before, after, cause)
 
-    def _audit(
-        self, key: ItemKey, action: str, project_id: str | None, before: Any, after: Any, cause: Cause
-    ) -> None:
+    def _audit(self, key: ItemKey, action: str, project_id: str | None, before: Any, after: Any, cause: Cause) -> None:
         contract = None if key[0].startswith(NO_CONTRACT_PREFIX) else key[0]
         record = audit_record(action, (key[1], key[2]), contract, project_id, before, after, cause, self.now)
         self._context.emit(AUDIT, contract or project_id or key[0], record)

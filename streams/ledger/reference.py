@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from streams.domain.canonical import Client, Customer, FxRate, LegalEntity, Period
+from streams.domain.canonical import Account, Client, Customer, FxRate, LegalEntity, Period
 from streams.domain.money import divide, multiply
 from streams.rules.gates import BillTo
 from streams.step import Context
@@ -24,6 +24,7 @@ TABLES: dict[str, Any] = {
     "reference.legal_entity": LegalEntity,
     "reference.closed_period": bool,
     "reference.client": str,
+    "reference.account": Account,
     "reference.contract_of": bool,
 }
 _CACHED_MAX = 50_000
@@ -40,6 +41,7 @@ class Reference:
         self._legal_entity = context.table("reference.legal_entity")
         self._closed = context.table("reference.closed_period")
         self._client = context.table("reference.client")
+        self._account = context.table("reference.account")
         self._contract_of = context.table("reference.contract_of")
         self._rates: dict[tuple[str, str, date, bool], Decimal | None] = {}
         self._bill_to: dict[tuple[str, str | None], BillTo] = {}
@@ -171,6 +173,18 @@ class Reference:
     def account_of(self, client_id: str) -> str | None:
         """Return the account of a PSA client, None while the client is unknown."""
         account: str | None = self._client.get(client_id)
+        return account
+
+    def put_account(self, row: Account | None, identity: str) -> None:
+        """Keep or forget an account."""
+        if row is None:
+            self._account.delete(identity)
+        else:
+            self._account.put(identity, row)
+
+    def account(self, account_id: str) -> Account | None:
+        """Return an account, None while it is unknown."""
+        account: Account | None = self._account.get(account_id)
         return account
 
     # -- who depends on them

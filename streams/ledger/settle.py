@@ -1,4 +1,4 @@
-"""The ledger yields decisions: marked items are valued, compared with what was emitted, and the difference is emitted."""
+"""The ledger yields decisions: marked items are valued, compared with what was emitted, the difference is emitted."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -19,6 +19,7 @@ from streams.domain.ledger import (
     Totals,
     Work,
     Worth,
+    added_up,
 )
 from streams.domain.money import ZERO
 from streams.domain.terms import RETAINER, Terms
@@ -54,8 +55,8 @@ class Settlement:
             for key, cause in marked.items():
                 self._settle(key, cause)
                 contracts[key[0]] = cause
-        for key, cause in contracts.items():
-            self._release(key, cause)
+        for ledger, cause in contracts.items():
+            self._release(ledger, cause)
 
     def _mark_overage(self) -> None:
         """Mark the entries of a retainer's month whose place around the included hours has changed."""
@@ -201,7 +202,10 @@ class Settlement:
     ) -> Outstanding:  # fmt: skip
         terms, bill_to, person = parties
         work, kind = item.work, worth.kind
-        assert work is not None and kind is not None and bill_to.legal_entity and bill_to.customer_id
+        assert work is not None
+        assert kind is not None
+        assert bill_to.legal_entity
+        assert bill_to.customer_id
         return Outstanding(
             trigger_id=self._publish.trigger_id(key, revision),
             kind=kind,
@@ -246,14 +250,15 @@ class Settlement:
     ) -> Item:  # fmt: skip
         terms, project, person = parties
         work = item.work
-        share, owner, cost = NOTHING, "", ZERO
+        share, owner = NOTHING, ""
+        cost: Decimal | None = ZERO
         if work is not None and work.project_id and project.view is not None:
             currency, owner = project.view.project.currency, work.project_id
             rates = person.cost_rates if person is not None else None
-            known = ZERO if item.kind == MILESTONE else cost_of(item, currency, rates, self._reference.convert)
+            if item.kind != MILESTONE:
+                cost = cost_of(item, currency, rates, self._reference.convert)
             self._note_fx(key, item, terms, currency, rates)
-            share = share_of(item, terms, currency, known, self._reference.convert)
-            cost = known
+            share = share_of(item, terms, currency, cost, self._reference.convert)
         item = self._uncosted(key, item, cost is None, cause)
         if (share, owner) != (before.share, before.share_of):
             self._move_share(key[0], before.share_of, before.share, owner, share, cause)
@@ -286,7 +291,7 @@ class Settlement:
             if not project_id or share is NOTHING:
                 continue
             project = book.project(key, project_id)
-            totals = Totals._make(t + sign * s if s else t for t, s in zip(project.totals, share, strict=True))
+            totals = added_up(project.totals, share, sign)
             book.put_project(key, project_id, project._replace(totals=totals))
             book.mark_project(key, project_id, cause)
 

@@ -8,18 +8,29 @@ from streams.domain.ledger import RETAINER_PERIOD, Work
 from streams.domain.money import ZERO
 from streams.domain.policy import Policy
 from streams.domain.terms import RETAINER
+from streams.ledger import activations as activation_tables
 from streams.ledger import book as book_tables
 from streams.ledger import reference as reference_tables
+from streams.ledger.activations import Activations
 from streams.ledger.apply import Application
 from streams.ledger.book import Book
 from streams.ledger.claims import Claims
 from streams.ledger.margins import Margins
 from streams.ledger.publish import Publisher
-from streams.ledger.reference import Reference
+from streams.ledger.reference import SEP, Reference
 from streams.ledger.settle import BillingCode, Settlement
 from streams.step import Context, Record, Step
-from streams.topics import AUDIT, CONTRACT_FACTS, DRIFT_CLAIMS, EXCEPTIONS, MARGIN_PARTS, PERSON_FACTS, TRIGGERS
-
+from streams.topics import (
+    ACTIVATION_COMMANDS,
+    ACTIVATION_EVENTS,
+    AUDIT,
+    CONTRACT_FACTS,
+    DRIFT_CLAIMS,
+    EXCEPTIONS,
+    MARGIN_PARTS,
+    PERSON_FACTS,
+    TRIGGERS,
+)
 
 
 class LedgerBehaviour:
@@ -30,7 +41,8 @@ class LedgerBehaviour:
         self._book = Book(context)
         self._reference = Reference(context)
         publisher = Publisher(context, self._book, self._reference)
-        self._application = Application(context, self._book, self._reference)
+        self._activations = Activations(context, self._book, self._reference, publisher, policy)
+        self._application = Application(context, self._book, self._reference, self._activations)
         self._settlement = Settlement(self._book, self._reference, publisher, billing_code)
         self._margins = Margins(context, self._book, self._reference, publisher)
         self._claims = Claims(context, self._book, self._reference, publisher, self._margins, policy)
@@ -46,13 +58,17 @@ class LedgerBehaviour:
                 self._application.fact(key, fact)
 
     def on_timer(self, key: str) -> None:
-        """A retainer's month begins: its fee falls due."""
-        self._make_fees(key, None)
+        """A retainer's month begins and its fee falls due, or a step of an activation is late."""
+        if key.startswith(activation_tables.TIMER + SEP):
+            self._activations.wake(key)
+        else:
+            self._make_fees(key, None)
 
     def before_commit(self) -> None:
         """Settle what was touched, then tell margins and claims."""
         for key, cause in list(self._book.dirty_contracts.items()):
             self._make_fees(key, cause)
+            self._activations.run(key, cause)
         self._settlement.run()
         self._margins.run()
         self._claims.run()
@@ -107,9 +123,16 @@ def ledger_step(policy: Policy, billing_code: Callable[[str, str], str]) -> Step
         name="ledger",
         key="contract number",
         reads=(CONTRACT_FACTS,),
-        writes=(TRIGGERS, EXCEPTIONS, AUDIT, MARGIN_PARTS, DRIFT_CLAIMS, PERSON_FACTS),
+        writes=(
+            TRIGGERS,
+            EXCEPTIONS,
+            AUDIT,
+            MARGIN_PARTS,
+            DRIFT_CLAIMS,
+            PERSON_FACTS,
+            ACTIVATION_COMMANDS,
+            ACTIVATION_EVENTS,
+        ),
         begin=lambda context: LedgerBehaviour(context, policy, billing_code),
-        remembers={**book_tables.TABLES, **reference_tables.TABLES},
+        remembers={**book_tables.TABLES, **reference_tables.TABLES, **activation_tables.TABLES},
     )
-
-

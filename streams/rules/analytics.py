@@ -81,5 +81,8 @@ def activation_fact(event: Fields) -> Fields:
         "fact_kind": "activation",
         "occurred_at": event["occurred_at"],
         "attempts": event["attempt"],
-        **{name: event[name] for name in ("project_id", "contract_number", "client_id", "opportunity_id", "step", "state")},
+        **{
+            name: event[name]
+            for name in ("project_id", "contract_number", "client_id", "opportunity_id", "step", "state")
+        },
     }

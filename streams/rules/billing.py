@@ -46,7 +46,10 @@ def settle(item: Item, worth: Worth, currency: str, gates: tuple[str, ...], room
     work = item.work
     assert work is not None  # an item without a row is worth nothing
     stands = item.worth.amount == worth.amount and all(
-        o.kind == worth.kind and o.currency == currency and o.day == work.day and (o.project_id or "") == work.project_id
+        o.kind == worth.kind
+        and o.currency == currency
+        and o.day == work.day
+        and (o.project_id or "") == work.project_id
         for o in item.outstanding
     )
     kept = item.outstanding if stands else ()

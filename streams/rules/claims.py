@@ -24,7 +24,7 @@ class Party(NamedTuple):
     region: str | None
 
 
-def claim(
+def claim(  # noqa: PLR0913 - the parts of a claim are independent
     kind: str,
     entity_id: str,
     stance: str,
@@ -60,11 +60,11 @@ def milestone_unbilled(item: Item, terms: Terms | None, party: Party, policy: Po
 
 
 def expense_late(item: Item, party: Party, policy: Policy, cause: Cause) -> Claim:
-    """An approved expense waits for its cost posting."""
+    """An approved expense waits for its cost posting; how long is counted from its approval, if that is known."""
     work, kind = item.work, "expense_late"
-    if work is None:
+    if work is None or not work.ready_at:
         return nothing(kind, item.id, party, cause)
-    due_at = work.rank + policy.delay_ms(kind, party.client_id, party.region)
+    due_at = work.ready_at + policy.delay_ms(kind, party.client_id, party.region)
     evidence = (("amount", str(work.quantity)), ("currency", work.currency))
     measure = (work.quantity or ZERO, ZERO)
     return claim(kind, item.id, FOR, party, due_at, measure, cause, policy.alert(kind).severity, evidence)
@@ -146,5 +146,3 @@ def revenue_drift(
         ("recognized", str(recognized)), ("earned", str(earned)), ("currency", terms.contract.currency),
     )  # fmt: skip
     return claim(kind, contract, FOR, party, 0, (drift, threshold), cause, alert.severity, evidence)
-
-

@@ -8,7 +8,7 @@ OVER_CAP = "over_cap"
 
 
 class BillTo(NamedTuple):
-    """Who is invoiced by whom: the legal entity (None: none named or its row unknown) and its customer for the client."""
+    """Who invoices whom: the legal entity (None: none named or its row unknown) and its customer for the client."""
 
     legal_entity: str | None
     customer_id: str | None

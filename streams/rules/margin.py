@@ -28,7 +28,7 @@ class Pool(NamedTuple):
     """What the projects of one contract share.
 
     `weights` say how value and fees are split; `drawn_home` is the value of time and expenses in contract currency,
-    `extra_home` what remaining assignments would add, `remaining` their hours.
+    `extra_home` what remaining assignments would add, `remaining` the hours remaining on all projects.
     """
 
     weights: Mapping[str, Decimal]
@@ -45,7 +45,7 @@ def pool_of(siblings: list[Sibling], fees_due: Decimal, fees_all: Decimal) -> Po
         _weights(siblings),
         sum((s.totals.drawn_home for s in siblings), ZERO),
         sum((s.outlook.extra_home for s in siblings), ZERO),
-        sum((s.outlook.assigned_hours for s in siblings), ZERO),
+        sum((_remaining(s) for s in siblings), ZERO),
         fees_due,
         fees_all,
     )
@@ -108,13 +108,19 @@ def forecast(sibling: Sibling, terms: Terms | None, pool: Pool, revenue: Decimal
     if billing_type == CAPPED and terms.cap is not None:
         room = max(terms.cap - min(pool.drawn_home, terms.cap), ZERO)
         if pool.extra_home > room:
-            return revenue + _part_of_room(outlook, pool, room, currency)
+            return revenue + _part_of_room(sibling, pool, room, currency)
     return revenue + outlook.extra_revenue
 
 
-def _part_of_room(outlook: Outlook, pool: Pool, room: Decimal, currency: str) -> Decimal:
+def _remaining(sibling: Sibling) -> Decimal:
+    view = sibling.state.view
+    return (remaining_hours(view.project, sibling.outlook, sibling.totals) or ZERO) if view is not None else ZERO
+
+
+def _part_of_room(sibling: Sibling, pool: Pool, room: Decimal, currency: str) -> Decimal:
     """Return a project's part of what a cap leaves, by remaining hours, turned into its currency."""
-    part = divide(multiply(room, outlook.assigned_hours), pool.remaining) if pool.remaining else ZERO
+    outlook = sibling.outlook
+    part = divide(multiply(room, _remaining(sibling)), pool.remaining) if pool.remaining else ZERO
     if outlook.extra_home and outlook.extra_revenue != outlook.extra_home:
         part = divide(multiply(part, outlook.extra_revenue), outlook.extra_home)
     return round_money(part, currency)

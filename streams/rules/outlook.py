@@ -32,7 +32,7 @@ def outlook_of(
     """
     confirmed = list(assignments)
     if not confirmed or project.stage == "closed":
-        return Outlook(ZERO if project.stage == "closed" else None, ZERO, ZERO, ZERO, ZERO)
+        return Outlook(ZERO if project.stage == "closed" else None, ZERO, ZERO, ZERO)
     billed = terms is not None and terms.contract.billing_type in (TIME_AND_MATERIALS, CAPPED)
     hours, cost, revenue, home = ZERO, ZERO, ZERO, ZERO
     for assignment in confirmed:
@@ -48,7 +48,7 @@ def outlook_of(
             earned, earned_home = _revenue(left, assignment.role, start, terms, project.currency, convert, note_fx)
             revenue += earned
             home += earned_home
-    return Outlook(hours, hours, cost, revenue, home)
+    return Outlook(hours, cost, revenue, home)
 
 
 def _cost(

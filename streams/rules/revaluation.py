@@ -48,7 +48,7 @@ def _differs(old: Contract, new: Contract, names: tuple[str, ...]) -> bool:
 
 
 def _earliest_rate(before: Terms, after: Terms) -> date | None:
-    return min((since for _, since, _ in before.dated_rates() ^ after.dated_rates()), default=None)
+    return min((since for _, since, *_ in before.dated_rates() ^ after.dated_rates()), default=None)
 
 
 def _earliest_end(before: Terms, after: Terms) -> date | None:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from streams.domain.canonical import CostRate
 from streams.domain.ledger import EXPENSE, MILESTONE, NOTHING, TIME_ENTRY, Item, Totals
 from streams.domain.money import ONE, ZERO, multiply, round_money
 from streams.domain.terms import Terms, cost_rate_at
@@ -9,7 +10,7 @@ from streams.rules.gates import OVER_CAP
 from streams.rules.valuation import Convert
 
 
-def cost_of(item: Item, currency: str, cost_rates: tuple, convert: Convert) -> Decimal | None:
+def cost_of(item: Item, currency: str, cost_rates: tuple[CostRate, ...] | None, convert: Convert) -> Decimal | None:
     """Return what a time entry or an expense costs in project currency, rounded; None while that is unknown."""
     work = item.work
     if work is None or work.quantity is None:

@@ -38,8 +38,16 @@ class Publication(Protocol):
 Publish = Callable[[str, bytes, Headers], Publication]
 """Publish a value under a key. Raises BufferError when the producer's queue is full: nothing was taken then."""
 
-Lookup = Callable[[Collection[str]], Mapping[str, Place]]
-"""Return the place of each of these posting ids that the topic holds already, by the header `posting_id`."""
+
+class Published(NamedTuple):
+    """A fact found in the topic: its id, from the header `fact_id`, and where it stands."""
+
+    fact_id: str
+    place: Place
+
+
+Lookup = Callable[[Collection[str]], Mapping[str, Published]]
+"""Return those of these posting ids that the topic holds already, by the header `posting_id`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +109,8 @@ class AnalyticsTopic:
         for posting in postings:
             if posting.key in busy:
                 continue
-            headers = (("posting_id", posting.posting_id.encode()), ("kind", posting.kind.encode()))
             try:
-                publication = self._publish(posting.key, posting.value, headers)
+                publication = self._publish(posting.key, posting.value, _headers(posting))
             except BufferError as error:
                 if receipts:
                     break
@@ -117,14 +124,33 @@ class AnalyticsTopic:
         return receipts
 
     def find(self, posting_ids: Collection[str]) -> list[Receipt]:
-        """Return a receipt for each of these that is on its way."""
-        raise NotImplementedError
+        """Return a receipt for each of these that is on its way or in the topic."""
+        receipts = []
+        for posting_id, (posting, _) in self._on_the_way.items():
+            if posting_id in posting_ids:
+                receipts.append(receipt_of(posting, Status.SENT))
+        for posting_id, (fact_id, place) in self._lookup(posting_ids).items():
+            if posting_id not in self._on_the_way:
+                receipts.append(
+                    Receipt(
+                        posting_id,
+                        fact_id,
+                        self.system,
+                        _document_id(place),
+                        Status.POSTED,
+                        1,
+                        None,
+                        None,
+                        None,
+                        None,
+                        None,
+                    )
+                )
+        return receipts
 
     def poll(self, now: int) -> Answers:
         """Return what became of the facts on their way."""
-        arrived = [
-            (posting, publication) for posting, publication in self._on_the_way.values() if publication.done()
-        ]
+        arrived = [(posting, publication) for posting, publication in self._on_the_way.values() if publication.done()]
         for posting, _ in arrived:
             del self._on_the_way[posting.posting_id]
         return Answers(tuple(self._receipt(posting, publication, now) for posting, publication in arrived))
@@ -140,6 +166,14 @@ class AnalyticsTopic:
         if failure is not None:
             # A producer that gives up does not know whether the broker has it.
             return receipt_of(posting, Status.UNKNOWN, first_sent_at=now, error=f"{type(failure).__name__}: {failure}")
-        place = publication.result()
-        document_id = f"{place.topic}-{place.partition}-{place.offset}"
+        document_id = _document_id(publication.result())
         return receipt_of(posting, Status.POSTED, document_id=document_id, first_sent_at=now, answered_at=now)
+
+
+def _headers(posting: FactPosting) -> Headers:
+    named = (("posting_id", posting.posting_id), ("fact_id", posting.trigger_id), ("kind", posting.kind))
+    return tuple((name, value.encode()) for name, value in named)
+
+
+def _document_id(place: Place) -> str:
+    return f"{place.topic}-{place.partition}-{place.offset}"

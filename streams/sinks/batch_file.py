@@ -23,6 +23,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from unicodedata import category
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -35,6 +36,9 @@ VERSION = "1"
 _COLUMNS = tuple(field.name for field in fields(Posting) if field.name != "system")
 _POSTINGS = TypeAdapter(Posting)
 _OPTIONAL = frozenset({"reverses", "project_id", "po_number", "quantity", "rate"})
+
+_LINE_BREAKING = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories of what some reader takes for the end of a line, or cannot be written at all."""
 
 Totals = dict[str, tuple[int, Decimal]]
 """Currency to number of lines and sum of amounts."""
@@ -99,7 +103,7 @@ def unfit(posting: Posting) -> str | None:
         return f"amount {posting.amount} has more digits than {currency} has (smallest unit {minor_unit(currency)})"
     for name in _COLUMNS:
         value = getattr(posting, name)
-        if isinstance(value, str) and not value.isprintable():
+        if isinstance(value, str) and any(category(sign) in _LINE_BREAKING for sign in value):
             return f"{name} holds a control character: {value!r}"
         if value == "" and name in _OPTIONAL:
             return f"{name} is empty text: it must be absent or say something"
@@ -115,9 +119,7 @@ def render_batch(batch: Batch) -> bytes:
     for line, posting in enumerate(batch.postings, 1):
         rows.append(("detail", line, *(_text(posting, name) for name in _COLUMNS)))
     totals = batch.totals
-    rows += [
-        ("control", currency, lines, _money_text(total, currency)) for currency, (lines, total) in totals.items()
-    ]
+    rows += [("control", currency, lines, _money_text(total, currency)) for currency, (lines, total) in totals.items()]
     rows.append(("trailer", number_text(batch.number), len(batch.postings), len(totals)))
     buffer = io.StringIO(newline="")
     csv.writer(buffer, lineterminator="\n").writerows(rows)
@@ -140,7 +142,7 @@ def parse_batch(content: bytes, name: str) -> Batch:
     columns = reader.take("columns", len(_COLUMNS) + 2)
     if tuple(columns[1:]) != _COLUMNS:
         raise reader.bad(f"columns must be line,{','.join(_COLUMNS)}")
-    postings = []
+    postings: list[Posting] = []
     for row in reader.take_all("detail", len(_COLUMNS) + 2):
         if row[0] != str(len(postings) + 1):
             raise reader.bad(f"detail line {row[0]!r} must be {len(postings) + 1}")
@@ -234,7 +236,9 @@ class _Reader:
         row = self._rows[self._line] if self._line < len(self._rows) else ["nothing"]
         self._line += 1
         if not row or row[0] != kind:
-            raise self.bad(f"expected a {kind} line, found {(row or ['an empty line'])[0]!r}: the file is cut or mixed up")
+            raise self.bad(
+                f"expected a {kind} line, found {(row or ['an empty line'])[0]!r}: the file is cut or mixed up"
+            )
         if len(row) != width:
             raise self.bad(f"a {kind} line has {width} fields, this one {len(row)}")
         return row[1:]

@@ -5,7 +5,7 @@ and the target can be asked about it. Instants are milliseconds since 1970, UTC.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -205,7 +205,10 @@ class Sink(Protocol[P_contra]):
         """
 
     def find(self, posting_ids: Collection[str]) -> list[Receipt]:
-        """Return what the target already holds of these; an id without receipt has never arrived there."""
+        """Return what the target already holds of these; an id without receipt has never arrived there.
+
+        Fields that the target does not know are None: `Delivery` fills them from its memory.
+        """
 
     def poll(self, now: int) -> Answers:
         """Return the answers that arrived since the last call. A new sink object may return old answers again."""
@@ -256,3 +259,16 @@ def receipt_of(
         posting.posting_id, posting.trigger_id, posting.system, document_id, status, attempts, first_sent_at,
         answered_at, error, posting.contract_number, posting.project_id,
     )  # fmt: skip
+
+
+def completed(known: Receipt, answer: Receipt, attempts: int, first_sent_at: int | None) -> Receipt:
+    """Return the known receipt with the target's answer; the earliest known time of sending stays."""
+    return replace(
+        known,
+        status=answer.status,
+        document_id=answer.document_id,
+        answered_at=answer.answered_at,
+        error=answer.error,
+        attempts=attempts,
+        first_sent_at=first_sent_at if known.first_sent_at is None else known.first_sent_at,
+    )

@@ -6,7 +6,7 @@ with the receipts returned and the consumed input. After a crash the memory may 
 `Delivery` therefore asks the target about everything it has not asked about before, and never sends on trust.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol
 
@@ -24,6 +24,7 @@ from streams.sinks.contract import (
     Sink,
     Skippable,
     Status,
+    completed,
     posting_id_of,
     receipt_of,
 )
@@ -78,8 +79,8 @@ _receipts = TypeAdapter(Receipt)
 class Delivery(Generic[P]):
     """Delivers postings of one kind to one sink, remembering in one partition's memory.
 
-    Each method returns the receipts that changed; they are to be published with the next commit. A `Fatal` from the
-    sink is passed on: what changed until then is returned by the next call.
+    Each method returns the receipts that changed; they are to be published with the next commit. A `Fatal` of the sink
+    is passed on; if receipts changed before it, they are returned first, and every later `send` and `poll` raises it.
     """
 
     def __init__(self, sink: Sink[P], memory: Memory, posting_type: type[P], limits: Limits) -> None:
@@ -95,6 +96,7 @@ class Delivery(Generic[P]):
         self._problems: list[Problem] = []
         self._failures = 0
         self._retry_at: int | None = None
+        self._fatal: Fatal | None = None
         self._next = 0
         self._load()
 
@@ -120,6 +122,7 @@ class Delivery(Generic[P]):
 
     def send(self, now: int, flush: bool = False) -> list[Receipt]:
         """Send what may be sent: full batches, old ones, or with `flush` everything that waits for no answer."""
+        self._raise_fatal()
         if self._retry_at is not None and now < self._retry_at:
             return self._drain()
         try:
@@ -129,14 +132,18 @@ class Delivery(Generic[P]):
                     break
         except Retriable as failure:
             self._back_off(failure, now)
+        except Fatal as failure:
+            self._fatal = failure
+            if not self._changed:
+                raise
         else:
             self._failures, self._retry_at = 0, None
         return self._drain()
 
     def poll(self, now: int) -> Answers:
         """Take in the answers that have arrived at the sink. `Retriable` is passed on: poll again later."""
-        answers = self._sink.poll(now)
-        return self.record(answers)
+        self._raise_fatal()
+        return self.record(self._sink.poll(now))
 
     def record(self, answers: Answers) -> Answers:
         """Take in answers; those to postings unknown to this memory belong to another partition and change nothing."""
@@ -183,7 +190,9 @@ class Delivery(Generic[P]):
     def _ask(self) -> None:
         """Ask the target about everything of which it may hold more than the memory says."""
         while self._doubtful:
-            asked = [posting_id for posting_id, _ in zip(self._doubtful, range(self._limits.postings_max), strict=False)]
+            asked = [
+                posting_id for posting_id, _ in zip(self._doubtful, range(self._limits.postings_max), strict=False)
+            ]
             found = {receipt.posting_id: receipt for receipt in self._sink.find(asked)}
             for posting_id in asked:
                 del self._doubtful[posting_id]
@@ -268,12 +277,11 @@ class Delivery(Generic[P]):
         for answer in answers:
             entry = by_id.get(answer.posting_id)
             if entry is None or answer.status is Status.PENDING:
-                raise Fatal(f"{self.system} answered {answer.status} for posting {answer.posting_id}, not sent by this call")
-            attempts = entry.receipt.attempts + 1
-            first = entry.receipt.first_sent_at
-            if first is None:
-                first = now if answer.first_sent_at is None else answer.first_sent_at
-            self._note(entry, replace(answer, attempts=attempts, first_sent_at=first))
+                raise Fatal(
+                    f"{self.system} answered {answer.status} for posting {answer.posting_id}, not sent by this call"
+                )
+            first = now if answer.first_sent_at is None else answer.first_sent_at
+            self._note(entry, completed(entry.receipt, answer, entry.receipt.attempts + 1, first))
             if answer.status is Status.UNKNOWN:
                 self._doubtful[answer.posting_id] = None
         return bool(answers)
@@ -281,7 +289,9 @@ class Delivery(Generic[P]):
     def _reject(self, by_id: dict[str, _Open[P]], reasons: dict[str, str], now: int) -> bool:
         refused = [(by_id[posting_id], reason) for posting_id, reason in reasons.items() if posting_id in by_id]
         if not refused:
-            raise Fatal(f"{self.system} skipped postings that were not in the call: {', '.join(reasons) or 'none named'}")
+            raise Fatal(
+                f"{self.system} skipped postings that were not in the call: {', '.join(reasons) or 'none named'}"
+            )
         for entry, reason in refused:
             self._note(entry, replace(entry.receipt, status=Status.REJECTED, answered_at=now, error=reason))
         return True
@@ -315,8 +325,7 @@ class Delivery(Generic[P]):
         known = self.receipt(answer.posting_id)
         if known is None:
             return
-        first = answer.first_sent_at if known.first_sent_at is None else known.first_sent_at
-        answer = replace(answer, attempts=max(known.attempts, answer.attempts), first_sent_at=first)
+        answer = completed(known, answer, max(known.attempts, answer.attempts), answer.first_sent_at)
         entry = self._open.get(answer.posting_id)
         if entry is not None:
             self._note(entry, answer)
@@ -358,6 +367,10 @@ class Delivery(Generic[P]):
         self._pending.pop(entry.sequence, None)
         self._awaiting.pop(entry.posting.posting_id, None)
 
+    def _raise_fatal(self) -> None:
+        if self._fatal is not None:
+            raise self._fatal
+
     def _drain(self) -> list[Receipt]:
         changed, self._changed = self._changed, []
         return changed
@@ -371,7 +384,7 @@ class Delivery(Generic[P]):
 
 def _contradiction(known: Receipt, answer: Receipt) -> Problem:
     reason = (
-        f"answered as {answer.status} with document {answer.document_id}, but it stands as {known.status} with document "
-        f"{known.document_id}; the first answer is kept: correct the document in {known.system}"
+        f"answered as {answer.status} with document {answer.document_id}, but it stands as {known.status} with "
+        f"document {known.document_id}; the first answer is kept: correct the document in {known.system}"
     )
     return Problem(known.system, f"posting {known.posting_id} of trigger {known.trigger_id}", reason)

@@ -69,7 +69,7 @@ class LocalFiles:
 
     def names(self, folder: Path) -> list[str]:
         """Return the names in a folder, sorted."""
-        return sorted(os.listdir(folder))
+        return sorted(path.name for path in folder.iterdir())
 
     def read(self, path: Path) -> bytes:
         """Return the content of a file."""

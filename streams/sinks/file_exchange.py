@@ -87,7 +87,7 @@ class FileExchange:
                 self._catch_up()
             return self._known([posting_id for posting_id in posting_ids if posting_id in self._batch_of])
 
-    def poll(self, now: int) -> Answers:
+    def poll(self, now: int) -> Answers:  # noqa: ARG002 - an acknowledgement brings its own time
         """Read the acknowledgements that are new or were replaced; a wrong one is a problem and answers nothing."""
         receipts: list[Receipt] = []
         problems: list[Problem] = []
@@ -203,7 +203,9 @@ class FileExchange:
     def _answered(self, name: str) -> list[Receipt]:
         acknowledgement = parse_acknowledgement(read_checked(self._files, self.acknowledged / name), name)
         if acknowledgement.system != self.system or name != self.batch_path(acknowledgement.number).name:
-            raise BadFile(f"{name}: answers batch {acknowledgement.number} of {acknowledgement.system}, not what its name says")
+            raise BadFile(
+                f"{name}: answers batch {acknowledgement.number} of {acknowledgement.system}, not what its name says"
+            )
         try:
             batch = self._batch(acknowledgement.number)
         except FileNotFoundError as error:
@@ -214,14 +216,20 @@ class FileExchange:
         """Return one receipt a line of the batch. Raises BadFile if the answers are not those of its lines."""
         name = self.batch_path(batch.number).name
         if acknowledgement.batch_sha256 != batch.sha256:
-            raise BadFile(f"{name}: answers a batch with checksum {acknowledgement.batch_sha256}, ours has {batch.sha256}")
+            raise BadFile(
+                f"{name}: answers a batch with checksum {acknowledgement.batch_sha256}, ours has {batch.sha256}"
+            )
         if acknowledgement.refusal is not None:
             raise BadFile(f"{name}: {self.system} refused the whole batch: {acknowledgement.refusal}")
         answered = [(a.line, a.posting_id, a.amount, a.currency) for a in acknowledgement.answers]
         lines = [(line, p.posting_id, p.amount, p.currency) for line, p in enumerate(batch.postings, 1)]
         if answered != lines:
             wrong = next((pair for pair in zip(answered, lines, strict=False) if pair[0] != pair[1]), None)
-            what = f"answer {wrong[0]} is not line {wrong[1]}" if wrong else f"{len(answered)} answers for {len(lines)} lines"
+            what = (
+                f"answer {wrong[0]} is not line {wrong[1]}"
+                if wrong
+                else f"{len(answered)} answers for {len(lines)} lines"
+            )
             raise BadFile(f"{name}: {what} of the batch")
         return [
             receipt_of(

@@ -128,5 +128,3 @@ def margin_step(policy: Policy) -> Step:
         begin=lambda context: MarginBehaviour(context, policy),
         remembers={"margins.published": Published},
     )
-
-

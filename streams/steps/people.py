@@ -208,9 +208,7 @@ class PeopleBehaviour:
 
     def _wake(self, employee: str, allocations: list[Allocation]) -> None:
         today = date_of(self._context.now)
-        if any(plan.end_on >= today for plan in allocations):
-            self._context.timers.set(employee, start_of(monday_of(today) + timedelta(weeks=1)))
-        elif self._over.scan(employee + SEP):
+        if any(plan.end_on >= today for plan in allocations) or self._over.scan(employee + SEP):
             self._context.timers.set(employee, start_of(monday_of(today) + timedelta(weeks=1)))
         else:
             self._context.timers.cancel(employee)

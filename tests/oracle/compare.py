@@ -10,13 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from tests.oracle.amounts import ZERO, number
 from tests.oracle.batch import Batch, batch
 from tests.oracle.billing import DRAWS_CAP, Nets
 from tests.oracle.drift import emitted, nets_of, trigger_id
-from tests.oracle.folding import Record, clock_of, final_rows
+from tests.oracle.folding import Record, clock_of, final_rows, good_versions
 
 Value = dict[str, Any]
 # percentages travel with six digits after the point, hours with four
@@ -25,13 +26,8 @@ WITHIN |= {"approved_hours": 4, "billable_hours": 4, "remaining_hours": 4, "unco
 ALERTS_EXACT = {"milestone_unbilled", "amendment_unpropagated", "status_mismatch", "expense_late", "reconciliation_gap"}
 
 
-def disagreements(
-    records: Iterable[Record], derived: Iterable[Record], until: str | None = None, cap_lowered: bool = False
-) -> list[str]:
-    """Every difference between the derived records of a stream and the batch over its input, as sentences.
-
-    ``cap_lowered``: a cap may have been lowered on the way, so that more than the cap may be billed.
-    """
+def disagreements(records: Iterable[Record], derived: Iterable[Record], until: str | None = None) -> list[str]:
+    """Every difference between the derived records of a stream and the batch over its input, as sentences."""
     kept = list(records)
     values: dict[str, list[Value]] = defaultdict(list)
     last: dict[str, dict[str, Value]] = defaultdict(dict)
@@ -44,14 +40,36 @@ def disagreements(
     free = batch(folded, clock)
     settled = batch(folded, clock, triggers)
     nets = nets_of(triggers)
+    lowered = caps_lowered(kept)
     return [
         *_chains(values["billing.triggers"]),
-        *_billed(free, nets, cap_lowered),
+        *_billed(free, nets, lowered),
         *_holds(settled, last["exceptions"], nets),
         *_margins(settled, last["margin.updates"]),
         *_alerts(settled, last["drift.alerts"]),
-        *_exceptions(settled, last["exceptions"], cap_lowered),
+        *_exceptions(settled, last["exceptions"], lowered),
     ]
+
+
+def caps_lowered(records: Iterable[Record]) -> set[str]:
+    """Contracts whose cap may have been lower than before in some order of arrival, so that more may be billed."""
+    found: set[str] = set()
+    for (topic, _), versions in good_versions(records).items():
+        rows = [row for row in versions if row is not None]
+        named = {row["ContractNumber"] for row in rows if "ContractNumber" in row}
+        if topic == "crm.Contract":
+            # no cap is the highest one
+            caps = [(row.get("Cap") is None, number(row.get("Cap"))) for row in rows]
+            lowered = len({row["BillingType"] for row in rows}) > 1
+        elif topic == "crm.ContractAmendment":
+            deltas = [number(row.get("CapDelta")) if row and row["Status"] == "Approved" else ZERO for row in versions]
+            caps = [(False, delta) for delta in (ZERO, *deltas)]
+            lowered = len(named) > 1
+        else:
+            continue
+        if lowered or any(new < old for old, new in pairwise(caps)):
+            found |= named
+    return found
 
 
 def _chains(triggers: list[Value]) -> Iterator[str]:
@@ -78,7 +96,7 @@ def _chains(triggers: list[Value]) -> Iterator[str]:
             yield f"reversal of {name}: {value['amount']} does not take back {original['amount']}"
 
 
-def _billed(free: Batch, nets: Nets, cap_lowered: bool) -> Iterator[str]:
+def _billed(free: Batch, nets: Nets, lowered: set[str]) -> Iterator[str]:
     """Every item's net is its value; a gated one may be unbilled, and items of a crowded cap share it."""
     crowded = {
         name for name, facts in free.contracts.items() if facts["over_cap"] or (facts["billed_max"] < facts["value"])
@@ -93,13 +111,13 @@ def _billed(free: Batch, nets: Nets, cap_lowered: bool) -> Iterator[str]:
         capped = contract in free.contracts and free.contracts[contract]["cap"] is not None
         if capped and item.kind in DRAWS_CAP:
             drawn[contract] += net
-            if contract in crowded or cap_lowered:
+            if contract in crowded or contract in lowered:
                 if not ZERO <= net <= value:
                     yield f"net of {key} on {contract}: {net} is not within its value {value}"
                 continue
         if net not in ({ZERO, value} if item.gated else {value}):
             yield f"net of {key} on {contract}: {net}, expected {value}{' or nothing' if item.gated else ''}"
-    for contract in crowded if not cap_lowered else ():
+    for contract in crowded - lowered:
         outside = [i for i in free.items.values() if i.contract == contract and i.kind not in DRAWS_CAP]
         milestones = sum((i.earned for i in outside), ZERO)
         gated_outside = sum((i.earned for i in outside if i.gated), ZERO)
@@ -159,7 +177,7 @@ def _alerts(settled: Batch, alerts: dict[str, Value]) -> Iterator[str]:
             yield f"alert {name}: measure {found[name]['measure']}, expected {settled.alerts[name]}"
 
 
-def _exceptions(settled: Batch, exceptions: dict[str, Value], cap_lowered: bool) -> Iterator[str]:
+def _exceptions(settled: Batch, exceptions: dict[str, Value], lowered: set[str]) -> Iterator[str]:
     opened: dict[str, set[str]] = defaultdict(set)
     for value in exceptions.values():
         if value["state"] != "resolved":
@@ -171,8 +189,7 @@ def _exceptions(settled: Batch, exceptions: dict[str, Value], cap_lowered: bool)
         "validation_failed": {name for (_, name), kind in settled.refused.items() if kind == "validation_failed"}
         | settled.currency_clash,
     }
-    if cap_lowered:
-        opened["validation_failed"] -= set(settled.contracts) - wanted["validation_failed"]
+    opened["validation_failed"] -= lowered - wanted["validation_failed"]
     for kind, ids in wanted.items():
         yield from _unlike(f"open {kind}", dict.fromkeys(opened[kind]), dict.fromkeys(ids))
 

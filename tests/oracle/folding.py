@@ -84,6 +84,17 @@ def _settle(folded: Folded, key: tuple[str, str], known: list[_Version], newest:
         folded.rows[topic][key[1]] = good.row
 
 
+def good_versions(records: Iterable[Record]) -> dict[tuple[str, str], list[Row | None]]:
+    """Of each row the versions that apply, by position and without repeats; None where it is deleted."""
+    found: dict[tuple[str, str], dict[tuple[int, bool], Row | None]] = defaultdict(dict)
+    for record in records:
+        for key, version in _versions(record) if record.get("value") is not None else []:
+            applies = key[0] not in MASTERS if version.row is None else fault(key[0], version.row) is None
+            if applies:
+                found[key][version.position, not version.deleted] = version.row
+    return {key: [known[place] for place in sorted(known)] for key, known in found.items()}
+
+
 def _versions(record: Record) -> list[tuple[tuple[str, str], _Version]]:
     """The row versions in one record: one, or two when an update changes the row's identity, or none if dead."""
     topic, value = record["topic"], record["value"]

@@ -198,10 +198,13 @@ def _forecast_revenue(firm: Firm, terms: Terms, members: list[Margin], items: di
         drawn = (i.earned for i in items.values() if i.contract == terms.number and i.kind in ("time", "expense"))
         room = None if terms.cap is None else max(ZERO, terms.cap - sum(drawn, ZERO))
         to_do = sum((margin.progress.remaining for margin in members), ZERO)
+        planned = {margin.project["id"]: _planned_revenue(firm, terms, margin) for margin in members}
+        crowded = room is not None and sum(planned.values(), ZERO) > room
         for margin in members:
-            rest = _planned_revenue(firm, terms, margin)
-            if room is not None and to_do:
-                rest = min(rest, rounded(room * margin.progress.remaining / to_do, terms.currency))
+            rest = planned[margin.project["id"]]
+            if room is not None and crowded:
+                # the rest of the cap, which is less than the plans of all, goes by remaining hours
+                rest = rounded(room * margin.progress.remaining / to_do, terms.currency)
             margin.forecast_revenue = margin.revenue + rest
         return
     for margin in members:

@@ -1,6 +1,7 @@
 """Running records through the simulator: whole as a file run does, or in pieces as a service would."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import cache
 from random import Random
 from typing import Any
@@ -104,6 +105,4 @@ def feed_in_pieces(simulator: Simulator, parts: Sequence[Record], random: Random
 
 
 def _instant(text: str) -> int:
-    from datetime import datetime
-
     return instant(datetime.fromisoformat(text))

@@ -76,9 +76,20 @@ def test_a_value_that_is_no_object_is_refused() -> None:
         Fields("drift.alerts", "A", None)
 
 
-@pytest.mark.parametrize("headers", [{"stage": "TASK", "raw": b"\xff"}, [("stage", b"TASK"), ("raw", b"\xff")]])
-def test_headers_come_as_a_map_or_as_pairs(headers: Any) -> None:
-    assert headers_of({"headers": headers}) == {"stage": "TASK", "raw": "\ufffd"}
+@pytest.mark.parametrize(
+    "headers",
+    [{"stage": "VEFTSw==", "raw": b"\xff", "none": None}, [["stage", b"TASK"], ["raw", "/w=="], ["none", ""]]],
+)
+def test_headers_come_as_a_map_or_as_pairs_of_bytes_or_base64(headers: Any) -> None:
+    assert headers_of({"headers": headers}) == {"stage": "TASK", "raw": "\ufffd", "none": ""}
+
+
+def test_a_header_that_is_no_base64_is_named() -> None:
+    record = {"topic": "dead.letters", "key": "P1", "headers": {"stage": "?!"}}
+    with pytest.raises(
+        UnreadableRecord, match=r"^dead.letters, key 'P1': header stage is '\?!'; expected bytes or Base64$"
+    ):
+        headers_of(record)
 
 
 def test_a_record_without_headers_has_none() -> None:

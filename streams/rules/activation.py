@@ -1,0 +1,105 @@
+"""Activation: from a deal won to a project that can be billed, one step after the other.
+
+A step is taken by the system that owns it and is done when that system's feed shows its effect, so that asking twice
+does no harm and nothing is believed that did not happen.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import NAMESPACE_URL, uuid5
+
+from streams.domain.calendar import moment
+from streams.domain.canonical import Account, Contract, Opportunity
+from streams.domain.fact import ProjectView
+
+STEPS = ("validate", "create_project", "provision_erp", "announce")
+TARGETS = {"validate": "crm", "create_project": "psa", "provision_erp": "erp", "announce": "collaboration"}
+_ENDED = frozenset({"cancelled", "closed"})
+
+
+class Observed(NamedTuple):
+    """What the feeds show about a deal."""
+
+    opportunity: Opportunity
+    account: Account | None
+    contract: Contract | None
+    projects: tuple[ProjectView, ...]
+
+
+def is_won(opportunity: Opportunity | None) -> bool:
+    """Tell whether a deal is closed and won: by its flags, never by a stage's name."""
+    return opportunity is not None and opportunity.is_closed and opportunity.is_won
+
+
+def faults(seen: Observed) -> tuple[str, ...]:
+    """Return what keeps a won deal from being set up."""
+    found = []
+    if seen.account is None:
+        found.append("account_unknown")
+    if not seen.opportunity.contract_number:
+        found.append("no_contract_number")
+    elif seen.contract is None:
+        found.append("contract_unknown")
+    else:
+        if seen.contract.account_id != seen.opportunity.account_id:
+            found.append("account_differs")
+        if seen.contract.stage in _ENDED:
+            found.append("contract_ended")
+    return tuple(found)
+
+
+def steps_done(seen: Observed) -> int:
+    """Return how many steps the feeds show as done, in their order; the announcement follows by itself."""
+    if faults(seen):
+        return 0
+    if not seen.projects:
+        return 1
+    if not any(view.erp is not None for view in seen.projects):
+        return 2
+    return len(STEPS)
+
+
+def command_record(seen: Observed, step: str, now: int, due_at: int) -> dict[str, Any]:
+    """Return an `activation.commands` record."""
+    return {
+        "command_id": _identity("command", seen.opportunity.id, step),
+        "opportunity_id": seen.opportunity.id,
+        "step": step,
+        "attempt": 1,
+        "target": TARGETS[step],
+        **_parties(seen),
+        "legal_entity": seen.contract.legal_entity if seen.contract else None,
+        "arguments": {"name": seen.opportunity.name},
+        "issued_at": moment(now),
+        "due_at": moment(due_at),
+    }
+
+
+def event_record(seen: Observed, step: str, state: str, reasons: Sequence[str], now: int) -> dict[str, Any]:
+    """Return an `activation.events` record."""
+    erp = next((view.erp for view in seen.projects if view.erp is not None), None)
+    results = {"erp_project_number": erp.erp_number} if erp is not None and state in ("succeeded", "completed") else {}
+    return {
+        "event_id": _identity("event", seen.opportunity.id, step, state),
+        "command_id": None if state in ("started", "completed") else _identity("command", seen.opportunity.id, step),
+        "opportunity_id": seen.opportunity.id,
+        "step": step,
+        "state": state,
+        "attempt": 1,
+        **_parties(seen),
+        "results": results,
+        "reasons": list(reasons),
+        "occurred_at": moment(now),
+    }
+
+
+def _parties(seen: Observed) -> dict[str, str | None]:
+    return {
+        "client_id": seen.opportunity.account_id,
+        "contract_number": seen.opportunity.contract_number,
+        "project_id": seen.projects[0].project.id if seen.projects else None,
+    }
+
+
+def _identity(*parts: str) -> str:
+    return str(uuid5(NAMESPACE_URL, "throughline:activation:" + ":".join(parts)))
