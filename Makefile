@@ -19,6 +19,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## make .venv with the locked dependencies and the throughline command
+	@echo "Ready: $(BIN)/throughline"
 
 demo: $(READY) ## a generated firm through the real worker on an embedded broker, and the answers
 	$(BIN)/throughline demo

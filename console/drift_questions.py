@@ -59,7 +59,7 @@ def margin_at_risk(model: ReadModel, now: int) -> Table:
         "Margin at risk",
         "Which projects will miss their margin, by how much, and since when?",
         columns, rows, "No project is about to miss its margin.",
-        "Forecast is the margin at completion. Least allowed is the floor, or, if higher, some points under the baseline.",
+        "Forecast is the margin at completion. Least allowed is the floor, or some points under a high baseline.",
     )  # fmt: skip
 
 

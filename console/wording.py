@@ -30,7 +30,7 @@ _KINDS = {
     "reconciliation_gap": "Invoices differ from billing",
     "feed_stalled": "Feed silent",
     "billing_hold": "Billing held",
-    "ownership_violation": "Another system's field changed",
+    "ownership_violation": "Copy differs from the owner's value",
     "unmapped_value": "Value without a mapping",
     "undecodable": "Record unreadable",
     "uncosted": "Work without a cost rate",

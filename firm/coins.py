@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 
 DIGITS = {"EUR": 2, "USD": 2, "GBP": 2, "JPY": 0, "KWD": 3, "CHF": 2}
+_SCALE = {currency: int("1" + "0" * digits) for currency, digits in DIGITS.items()}  # minor units in one unit
 
 # Millionths of a unit for one euro when the history begins: planning converts with these, FX rates start from them.
-MICRO_PER_EURO = {"EUR": 1_000_000, "USD": 1_080_000, "GBP": 850_000, "JPY": 160_000_000, "KWD": 333_000}
+MICRO_PER_EURO = {"EUR": 1_000_000, "USD": 1_080_000, "GBP": 850_000, "JPY": 160_000_000, "KWD": 333_000, "CHF": 950_000}
 
 
 def text_of(minor: int, currency: str) -> str:
@@ -16,7 +17,7 @@ def text_of(minor: int, currency: str) -> str:
     if not digits:
         return str(minor)
     sign = "-" if minor < 0 else ""
-    whole, part = divmod(abs(minor), 10**digits)
+    whole, part = divmod(abs(minor), _SCALE[currency])
     return f"{sign}{whole}.{part:0{digits}d}"
 
 
@@ -27,17 +28,22 @@ def minor_of(amount: Decimal, currency: str) -> int:
 
 def from_cents(euro_cents: int, currency: str) -> int:
     """Minor units of `currency` that `euro_cents` were worth at the start, for planning."""
-    scale = 10 ** DIGITS[currency]
-    return (euro_cents * MICRO_PER_EURO[currency] * scale + 50_000_000) // 100_000_000
+    return (euro_cents * MICRO_PER_EURO[currency] * _SCALE[currency] + 50_000_000) // 100_000_000
 
 
 def exchange(minor: int, source: str, target: str) -> int:
     """Minor units of `target` that `minor` units of `source` were worth at the start, for planning."""
     if source == target:
         return minor
-    up = minor * MICRO_PER_EURO[target] * 10 ** DIGITS[target]
-    down = MICRO_PER_EURO[source] * 10 ** DIGITS[source]
+    up = minor * MICRO_PER_EURO[target] * _SCALE[target]
+    down = MICRO_PER_EURO[source] * _SCALE[source]
     return (up * 2 + down) // (2 * down)
+
+
+def in_hundreds(minor: int, currency: str) -> int:
+    """The amount rounded down to whole hundreds of units, at least one hundred: prices are agreed in round numbers."""
+    step = 100 * _SCALE[currency]
+    return max(step, minor // step * step)
 
 
 def quarters_text(quarters: int) -> str:

@@ -9,12 +9,12 @@ from firm.books import Books
 from firm.chance import Chance
 from firm.contracts import Contract
 from firm.crm import Crm, sold_day
-from firm.delivery import Assignment, Project
+from firm.delivery import Project
 from firm.expenses import Expenses
 from firm.finance import Finance
 from firm.fx import ExchangeRates
 from firm.invoicing import Invoicing
-from firm.moments import DAY_MS, HOUR_MS, is_workday, next_workday
+from firm.moments import DAY_MS, HOUR_MS, next_workday
 from firm.people import Person, hire
 from firm.pricing import price
 from firm.psa import Psa

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from firm.chance import Chance
 from firm.coins import exchange, from_cents, text_of
 from firm.company import Company, company_of
-from firm.moments import HOUR_MS, day_of, day_text, moment_text, months_later, day_number
+from firm.moments import HOUR_MS, day_number, day_of, day_text, moment_text, months_later
 from firm.size import FirmSize
 from firm.wire import Row
 

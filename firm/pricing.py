@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from firm.chance import Chance
-from firm.coins import DIGITS, from_cents, value_of
+from firm.coins import from_cents, in_hundreds, value_of
 from firm.contracts import BILLED_BY_TIME, CAPPED, FIXED_FEE, RETAINER, TIME_AND_MATERIALS, Amendment, Contract, Rate
 from firm.delivery import Milestone, Project
 from firm.moments import DAY_MS, HOUR_MS, MINUTE_MS, day_number, day_of, month_starts, months_later, next_workday
@@ -81,15 +81,15 @@ def _terms(contract: Contract, chance: Chance) -> None:
     worth = sum(planned_value(project) for project in contract.projects)
     if contract.billing == FIXED_FEE:
         share = chance.between(96, 110) * (62 if "fixed fee overrun" in contract.stories else 100)
-        contract.value = _round(worth * share // 10_000, currency)
+        contract.value = in_hundreds(worth * share // 10_000, currency)
     elif contract.billing == CAPPED:
-        contract.cap = _round(worth * _cap_percent(contract, chance) // 100, currency)
+        contract.cap = in_hundreds(worth * _cap_percent(contract, chance) // 100, currency)
     elif contract.billing == TIME_AND_MATERIALS and chance.percent(50):
-        contract.value = _round(worth, currency)
+        contract.value = in_hundreds(worth, currency)
     elif contract.billing == RETAINER:
         months = len(month_starts(contract.starts, contract.ends or contract.works_until))
         quarters = sum(project.planned_quarters() for project in contract.projects) // months
-        contract.fee = _round(worth // months * chance.between(94, 102) // 100, currency)
+        contract.fee = in_hundreds(worth // months * chance.between(94, 102) // 100, currency)
         contract.included_quarters = max(4, quarters * chance.between(70, 120) // 400 * 4)
         contract.overage = _rate("Consultant", 115, currency)
         if chance.percent(20):
@@ -114,11 +114,6 @@ def _cap_percent(contract: Contract, chance: Chance) -> int:
     if "cap raised" in contract.stories:
         return chance.between(40, 60)
     return chance.between(95, 140)
-
-
-def _round(minor: int, currency: str) -> int:
-    step = 100 * 10 ** DIGITS[currency]
-    return max(step, minor // step * step)
 
 
 def _papers(contract: Contract, chance: Chance) -> None:
@@ -180,7 +175,7 @@ def _bonus(contract: Contract, counts: dict[str, int]) -> None:
     counts["milestones"] += 1
     project = contract.projects[0]
     due = next_workday(contract.starts + (contract.works_until - contract.starts) * 3 // 4)
-    amount = _round(planned_value(project) * 4 // 100, contract.currency)
+    amount = in_hundreds(planned_value(project) * 4 // 100, contract.currency)
     milestone = Milestone(f"M{counts['milestones']:06d}", project, "Go-live bonus", due, amount=amount)
     milestone.done_ms = due * DAY_MS + 15 * HOUR_MS
     milestone.signed_ms = milestone.done_ms + DAY_MS
@@ -208,7 +203,7 @@ def _amend(contract: Contract, size: FirmSize, chance: Chance) -> None:
     if "amendment backdated" in stories:
         _add(contract, middle, chance, back_days=chance.between(15, 40), rates=_raised(contract, 104))
     if "value amended" in stories:
-        _add(contract, middle, chance, back_days=chance.between(5, 40), value_delta=_round(worth // 12, contract.currency))
+        _add(contract, middle, chance, back_days=chance.between(5, 40), value_delta=in_hundreds(worth // 12, contract.currency))
     if "amendment not taken over" in stories:
         _add(contract, middle, chance, rates=_raised(contract, 102)).taken_over_ms = None
     elif not stories and chance.percent(18) and span > 40:
@@ -217,9 +212,9 @@ def _amend(contract: Contract, size: FirmSize, chance: Chance) -> None:
 
 def _add_usual(contract: Contract, middle: int, worth: int, chance: Chance) -> None:
     if contract.billing == CAPPED:
-        _add(contract, middle, chance, cap_delta=_round(worth // 10, contract.currency))
+        _add(contract, middle, chance, cap_delta=in_hundreds(worth // 10, contract.currency))
     elif contract.billing == FIXED_FEE:
-        _add(contract, middle, chance, value_delta=_round(worth // 20, contract.currency))
+        _add(contract, middle, chance, value_delta=in_hundreds(worth // 20, contract.currency))
     elif contract.billing == TIME_AND_MATERIALS:
         _add(contract, middle, chance, rates=_raised(contract, 103))
     elif contract.ends is not None:

@@ -133,9 +133,7 @@ def row_docs(files: Iterable[MappingFile]) -> dict[str, dict[str, FieldDoc | str
     return docs
 
 
-def _add_row_docs(
-    docs: dict[str, dict[str, FieldDoc | str]], record: str, fields: Mapping[str, FieldEntry]
-) -> None:
+def _add_row_docs(docs: dict[str, dict[str, FieldDoc | str]], record: str, fields: Mapping[str, FieldEntry]) -> None:
     docs[record] = {entry.canonical or name: FieldDoc(entry.doc, entry.kind) for name, entry in fields.items()}
     for entry in fields.values():
         if entry.record:

@@ -14,6 +14,8 @@ Schema = dict[str, Any]
 SCHEMAS_FOLDER = Path(__file__).parent
 DEBEZIUM = "debezium."
 """Prefix of the subjects whose schema a Debezium connector registers for the reference PSA database."""
+CANONICAL = "canonical."
+"""Prefix of the subjects of internal facts."""
 
 
 class Level(StrEnum):
@@ -31,14 +33,17 @@ class Level(StrEnum):
 _FOLDERS: dict[str, tuple[str, Level]] = {
     "source": ("", Level.BACKWARD),
     "source/debezium": (DEBEZIUM, Level.BACKWARD),
-    "canonical": ("canonical.", Level.BACKWARD_TRANSITIVE),
+    "canonical": (CANONICAL, Level.BACKWARD_TRANSITIVE),
     "derived": ("", Level.FULL_TRANSITIVE),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """One .avsc file. `subject` is its topic; `canonical.NAME` for a fact, `debezium.TOPIC` for a connector's schema."""
+    """One .avsc file.
+
+    `subject` is its topic; `canonical.NAME` for a fact, `debezium.TOPIC` for what a connector registers.
+    """
 
     subject: str
     level: Level
@@ -48,7 +53,12 @@ class Contract:
     @property
     def is_canonical(self) -> bool:
         """True for internal facts, whose instants are whole milliseconds and not datetimes."""
-        return self.level is Level.BACKWARD_TRANSITIVE
+        return self.subject.startswith(CANONICAL)
+
+    @property
+    def is_own(self) -> bool:
+        """True unless it is a connector's schema, whose names are those of our own envelope."""
+        return not self.subject.startswith(DEBEZIUM)
 
 
 def load_contracts(folder: Path = SCHEMAS_FOLDER) -> dict[str, Contract]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from schemas.contracts import DEBEZIUM, SCHEMAS_FOLDER, Schema, fingerprint, read_schema
+from schemas.contracts import CANONICAL, DEBEZIUM, SCHEMAS_FOLDER, Schema, fingerprint, full_name, read_schema
 from schemas.lined_yaml import UnusableFile, shown
 
 FIRST_ID = 100_001
@@ -171,14 +171,15 @@ class Confluent:
             if error.http_status_code in (404, 409, 422):
                 raise UnknownSchema(f"{refused}: {error.error_message}") from error
             raise RegistryUnavailable(f"schema registry: {error}") from error
-        except OSError as error:
+        except Exception as error:
+            # What the client raises when nobody answers belongs to the HTTP library of its release, not to its API.
             raise RegistryUnavailable(f"schema registry: {error}") from error
 
 
 def registry_subject(subject: str, schema: Schema) -> str:
     """Return the name a registry knows a contract by."""
-    if subject.startswith("canonical."):
-        return f"{schema['namespace']}.{schema['name']}"
+    if subject.startswith(CANONICAL):
+        return full_name(schema)
     return f"{subject.removeprefix(DEBEZIUM)}-value"
 
 

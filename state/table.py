@@ -15,7 +15,7 @@ from state.store import Store
 END = "\U0010ffff"
 """Sorts after every key that begins with the same prefix."""
 
-CACHED_VALUES_MAX = 20_000
+CACHED_VALUES_MAX = 4_000
 """Decoded values a table keeps for reading: bounds memory, never changes a result."""
 
 _encode = msgspec.msgpack.Encoder(decimal_format="string").encode

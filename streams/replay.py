@@ -23,7 +23,7 @@ from streams.step import Record
 from streams.topics import DEAD_LETTERS
 from streams.topology import Rulebook, topology
 
-_UNFLUSHED_MAX = 20_000
+_UNFLUSHED_MAX = 4_000
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _FLUSH_CHECK = 0xFF
 

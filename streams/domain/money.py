@@ -14,6 +14,7 @@ _DIGITS = {
 _UNITS = {digits: Decimal(1).scaleb(-digits) for digits in (0, 2, 3, 4)}
 _UNIT = {currency: _UNITS[digits] for currency, digits in _DIGITS.items()}
 _CENT = _UNITS[2]
+_FINEST = Decimal(1).scaleb(-30)
 _PUBLISHED = Decimal("0.000001")
 
 EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
@@ -26,8 +27,12 @@ def minor_unit(currency: str) -> Decimal:
 
 
 def round_money(amount: Decimal, currency: str) -> Decimal:
-    """Round half up to the minor unit of the currency."""
-    return amount.quantize(_UNIT.get(currency, _CENT), ROUND_HALF_UP, EXACT)
+    """Round half up to the minor unit of the currency.
+
+    A quotient carries 60 digits, so a third times three halves may lie a hair under the half it stands for: it is first
+    rounded to 30 digits after the point, which no product of declared fields needs.
+    """
+    return amount.quantize(_FINEST, ROUND_HALF_UP, EXACT).quantize(_UNIT.get(currency, _CENT), ROUND_HALF_UP, EXACT)
 
 
 def round_quotient(value: Decimal | None) -> Decimal | None:

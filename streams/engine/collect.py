@@ -7,10 +7,10 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from streams.engine.drained import Ends, Place
 from streams.engine.wire import Wire
 from streams.step import Headers, Record
 
-_ANSWER_SECONDS_MAX = 10.0
 _TURN_SECONDS = 0.2
 _TURN_RECORDS_MAX = 1_000
 
@@ -30,7 +30,8 @@ class Collector:
         self.counts: Counter[str] = Counter()
         self._topics = tuple(topics)
         self._wire = wire
-        self._next: dict[tuple[str, int], int] = {}
+        self._next: dict[Place, int] = {}
+        self._ends = Ends(brokers)
         self._stopping = threading.Event()
         self._failure: Exception | None = None
         self._client = Consumer(
@@ -46,9 +47,7 @@ class Collector:
 
     def start(self) -> None:
         """Begin to read all partitions of the topics."""
-        for topic in self._topics:
-            found = self._client.list_topics(topic, timeout=_ANSWER_SECONDS_MAX).topics[topic]
-            self._next.update({(topic, partition): 0 for partition in found.partitions})
+        self._next = dict.fromkeys(self._ends.places(self._topics), 0)
         self._client.assign([TopicPartition(topic, partition, 0) for topic, partition in self._next])
         self._thread.start()
 
@@ -56,13 +55,7 @@ class Collector:
         """Return how many records are not collected yet. Raises what stopped the reading."""
         if self._failure is not None:
             raise self._failure
-        ends = (
-            self._client.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=_ANSWER_SECONDS_MAX, cached=False
-            )[1]
-            for topic, partition in self._next
-        )
-        return sum(ends) - sum(self._next.values())
+        return sum(self._ends.of(self._next).values()) - sum(self._next.values())
 
     def stop(self) -> None:
         """End the reading and close the connection. Raises what stopped it before."""

@@ -4,21 +4,50 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 _ANSWER_SECONDS_MAX = 10.0
 
+Place = tuple[str, int]
+"""Topic and partition."""
+
 
 class Lag(NamedTuple):
-    """Records of some topics: how many there are in all, and how many of them the group has not acknowledged."""
+    """Records of some topics: how many were written in all, and how many of them the group has not acknowledged."""
 
     written: int
     open: int
+
+
+class Ends:
+    """Asks the broker where topics end."""
+
+    def __init__(self, brokers: str) -> None:
+        self._client = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
+        self._partitions: dict[str, int] = {}
+
+    def places(self, topics: Iterable[str]) -> list[Place]:
+        """Return all partitions of topics; asking for a topic makes it where the broker allows that."""
+        for topic in topics:
+            if topic not in self._partitions:
+                found = self._client.list_topics(topic, timeout=_ANSWER_SECONDS_MAX).topics[topic]
+                self._partitions[topic] = len(found.partitions)
+        return [(topic, partition) for topic in topics for partition in range(self._partitions[topic])]
+
+    def of(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Return the offset of the next record to be written to each partition."""
+        asked = {TopicPartition(topic, partition): OffsetSpec.latest() for topic, partition in places}
+        if not asked:
+            return {}
+        answers = self._client.list_offsets(asked, request_timeout=_ANSWER_SECONDS_MAX)
+        return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
 
 
 class GroupLag:
     """Asks the broker for a group's lag, without joining the group."""
 
     def __init__(self, brokers: str, group: str) -> None:
+        self._ends = Ends(brokers)
         self._client = Consumer(
             {"bootstrap.servers": brokers, "group.id": group, "enable.auto.commit": False, "log_level": 2}
         )
@@ -29,23 +58,14 @@ class GroupLag:
         Acknowledged offsets are read first and ends afterwards. Outputs are written before their input is
         acknowledged, so 0 open over all topics of a topology means that nothing is under way in it.
         """
-        places = [place for topic in topics for place in self._partitions(topic)]
+        places = self._ends.places(tuple(topics))
         if not places:
             return Lag(0, 0)
-        committed = {
-            (place.topic, place.partition): max(place.offset, 0)
-            for place in self._client.committed(places, timeout=_ANSWER_SECONDS_MAX)
-        }
-        written = still_open = 0
-        for place in places:
-            end = self._client.get_watermark_offsets(place, timeout=_ANSWER_SECONDS_MAX, cached=False)[1]
-            written += end
-            still_open += end - committed[place.topic, place.partition]
-        return Lag(written, still_open)
-
-    def _partitions(self, topic: str) -> list[TopicPartition]:
-        found = self._client.list_topics(topic, timeout=_ANSWER_SECONDS_MAX).topics[topic]
-        return [TopicPartition(topic, partition) for partition in found.partitions]
+        asked = [TopicPartition(topic, partition) for topic, partition in places]
+        committed = self._client.committed(asked, timeout=_ANSWER_SECONDS_MAX)
+        ends = self._ends.of(places)
+        acknowledged = sum(max(place.offset, 0) for place in committed)
+        return Lag(sum(ends.values()), sum(ends.values()) - acknowledged)
 
     def close(self) -> None:
         """Close the connection."""

@@ -41,7 +41,7 @@ class Claims:
         for (key, project_id, period), cause in gaps.items():
             sums = book.reconciled.get(SEP.join((key, project_id, period))) or Reconciled()
             party = self._party(key, project_id)
-            self._tell(key, rules.reconciliation_gap(period, sums, party, self._policy, cause))
+            self._tell(key, rules.reconciliation_gap(period, sums, book.terms(key), party, self._policy, cause))
         contracts, book.dirty_contracts = book.dirty_contracts, {}
         drawn, book.dirty_drawn = {**book.dirty_drawn, **contracts}, {}
         earned, book.dirty_earned = {**book.dirty_earned, **contracts}, {}

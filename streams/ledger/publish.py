@@ -106,7 +106,10 @@ class Publisher:
         """Write that an item is held, for which reasons, or with none that it is held no more."""
         reasons = item.hold or before
         message = f"{key[1]} {key[2]} is not billed: {', '.join(reasons)}"
-        evidence = {"held": str(item.held)} if item.held else {}
+        terms = self._book.terms(key[0])
+        evidence = {}
+        if item.held and terms is not None:
+            evidence = {"held": str(item.held), "currency": terms.contract.currency}
         self._exception(key, "billing_hold", item, reasons, message, (since, bool(item.hold)), evidence, cause)
 
     def uncosted(self, key: ItemKey, item: Item, since: int, open_: bool, cause: Cause) -> None:

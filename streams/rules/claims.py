@@ -70,14 +70,18 @@ def expense_late(item: Item, party: Party, policy: Policy, cause: Cause) -> Clai
     return claim(kind, item.id, FOR, party, due_at, measure, cause, policy.alert(kind).severity, evidence)
 
 
-def reconciliation_gap(period: str, sums: Reconciled, party: Party, policy: Policy, cause: Cause) -> Claim:
+def reconciliation_gap(
+    period: str, sums: Reconciled, terms: Terms | None, party: Party, policy: Policy, cause: Cause
+) -> Claim:
     """Net triggers of a posting period less the posted invoice lines that name them; ledgers of a project add up."""
     kind, entity = "reconciliation_gap", f"{party.project_id}:{period}"
     gap = sums.triggered - sums.invoiced
     if not gap:
         return nothing(kind, entity, party, cause)
     due_at = sums.newest_at + policy.delay_ms(kind, party.client_id, party.region)
-    evidence = (("triggered", str(sums.triggered)), ("invoiced", str(sums.invoiced)))
+    evidence = [("triggered", str(sums.triggered)), ("invoiced", str(sums.invoiced))]
+    if terms is not None:
+        evidence.append(("currency", terms.contract.currency))
     return claim(kind, entity, FOR, party, due_at, (gap, ZERO), cause, policy.alert(kind).severity, evidence)
 
 
@@ -88,7 +92,7 @@ def cap_burn(drawn: Decimal, terms: Terms | None, party: Party, policy: Policy, 
         return nothing(kind, contract, party, cause)
     burnt = divide(drawn, terms.cap)
     alert = policy.alert(kind)
-    evidence = (("billed", str(drawn)), ("cap", str(terms.cap)))
+    evidence = (("billed", str(drawn)), ("cap", str(terms.cap)), ("currency", terms.contract.currency))
     for severity in ("critical", "warning"):
         limit = alert.limit(severity, party.client_id, party.region)
         if burnt >= limit:

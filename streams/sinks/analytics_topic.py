@@ -36,7 +36,11 @@ class Publication(Protocol):
 
 
 Publish = Callable[[str, bytes, Headers], Publication]
-"""Publish a value under a key. Raises BufferError when the producer's queue is full: nothing was taken then."""
+"""Publish a value under a key.
+
+Raises, without having taken it, BufferError when the producer's queue is full, and ValueError for a record that can
+never be published, such as one that is too large.
+"""
 
 
 class Published(NamedTuple):
@@ -115,6 +119,9 @@ class AnalyticsTopic:
                 if receipts:
                     break
                 raise Retriable(f"{self.system}: the producer's queue is full", nothing_sent=True) from error
+            except ValueError as error:
+                receipts.append(receipt_of(posting, Status.REJECTED, answered_at=now, error=str(error)))
+                continue
             receipt = self._receipt(posting, publication, now)
             if receipt.status is not Status.POSTED:
                 busy.add(posting.key)

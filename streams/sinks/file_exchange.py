@@ -30,6 +30,7 @@ from streams.sinks.durable_files import (
     Files,
     LocalFiles,
     Stamp,
+    checksum_of,
     locked,
     prepare,
     publish,
@@ -60,7 +61,7 @@ class FileExchange:
         self._name = re.compile(rf"{re.escape(system)}-(\d{{8}})\.csv")
         self._batch_of: dict[str, int] = {}
         self._highest = 0
-        self._read: dict[str, Stamp] = {}
+        self._read: dict[str, tuple[Stamp, Stamp | None]] = {}
         with self._failing(self.outbound, nothing_sent=True):
             self._files.make_folder(self.outbound)
             self._files.make_folder(self.acknowledged)
@@ -95,7 +96,7 @@ class FileExchange:
             for name in self._files.names(self.acknowledged):
                 if name.startswith(".") or not name.endswith(".csv"):
                     continue
-                stamp = self._files.stamp(self.acknowledged / name)
+                stamp = self._stamp(self.acknowledged / name)
                 if self._read.get(name) == stamp:
                     continue
                 try:
@@ -199,6 +200,14 @@ class FileExchange:
                 answered = [receipt_of(p, Status.SENT, first_sent_at=batch.created_at) for p in batch.postings]
             receipts += [receipt for receipt in answered if receipt.posting_id in wanted]
         return receipts
+
+    def _stamp(self, path: Path) -> tuple[Stamp, Stamp | None]:
+        """Return what changes when a file or its checksum is replaced."""
+        stamp = self._files.stamp(path)
+        try:
+            return stamp, self._files.stamp(checksum_of(path))
+        except FileNotFoundError:
+            return stamp, None
 
     def _answered(self, name: str) -> list[Receipt]:
         acknowledgement = parse_acknowledgement(read_checked(self._files, self.acknowledged / name), name)

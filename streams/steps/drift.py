@@ -129,7 +129,7 @@ class DriftBehaviour:
             "resolved_at": None if resolved_at is None else moment(resolved_at),
             "measure": round_quotient(held.measure),
             "threshold": round_quotient(held.threshold),
-            "unit": _UNITS.get(kind, dict(held.evidence).get("currency", "money")),
+            "unit": _UNITS.get(kind) or dict(held.evidence).get("currency", "money"),
             "evidence": dict(held.evidence),
         }
         self._context.emit(ALERTS, key, record)

@@ -99,7 +99,7 @@ def open_alerts(
     return {
         **_milestone_unbilled(firm, items, triggers),
         **{f"margin_erosion:{name}": m.forecast_pct or ZERO for name, m in margins.items() if erosion(m) == "open"},
-        **_revenue_drift(firm, margins),
+        **_revenue_drift(firm, items, margins),
         **_overallocation(firm),
         **_amendment_unpropagated(firm),
         **_status_mismatch(firm),
@@ -148,14 +148,18 @@ def erosion(margin: Margin) -> str:
     return "closed" if clears else "band"
 
 
-def _revenue_drift(firm: Firm, margins: dict[str, Margin]) -> dict[str, Fraction]:
+def _revenue_drift(firm: Firm, items: dict[str, Item], margins: dict[str, Margin]) -> dict[str, Fraction]:
     recognized: dict[str, Fraction] = defaultdict(Fraction)
     for schedule in firm.rows["erp.RevenueSchedule"].values():
         recognized[schedule["ContractNumber"]] += sum((number(line["Recognized"]) for line in schedule["Lines"]), ZERO)
     found = {}
     for contract, total in recognized.items():
         if contract in firm.contracts:
-            earned = sum((margins[p["id"]].revenue for p in firm.projects_of[contract]), ZERO)
+            projects, terms = firm.projects_of[contract], firm.contracts[contract]
+            earned = sum((margins[p["id"]].revenue for p in projects), ZERO)
+            if any(p["currency"] != terms.currency for p in projects):
+                # both sides in contract currency: what items earn there, not what it makes in each project's
+                earned = sum((i.earned for i in items.values() if i.contract == contract), ZERO)
             apart = abs(total - earned)
             if apart > REVENUE_SHARE * earned and apart > REVENUE_AMOUNT:
                 found[f"revenue_drift:{contract}"] = apart

@@ -50,7 +50,7 @@ def random_firm(
 
     Args:
         seed: Chance, or where it starts.
-        size: Grows everything; 1 is about 150 records, of which half are exchange rates and periods.
+        size: Grows everything; 1 is about 300 records, most of them exchange rates and periods, each step adds 80.
         spoiled: Also writes bad row versions and deletes of masters.
         lower_caps: Also lowers caps, after which what is billed hangs on the order of arrival.
         foreign: Also has time and materials projects in another currency than their contract.

@@ -20,7 +20,7 @@ def test_exceptions_by_kind_and_owner() -> None:
     assert headings(table) == "Kind | Whose turn | Open | Resolved | Oldest since | Days"
     assert lines(table) == [
         "Billing held | Finance operations | 5 | 1 | 2026-03-01 | 9",
-        "Another system's field changed | Data stewards | 1 | 0 | 2026-03-03 | 7",
+        "Copy differs from the owner's value | Data stewards | 1 | 0 | 2026-03-03 | 7",
         "Work without a cost rate | Resource management | 1 | 0 | 2026-03-05 | 5",
     ]
 
@@ -29,7 +29,7 @@ def test_other_exceptions_say_what_is_wrong() -> None:
     table = duty.other_exceptions(fold(EXCEPTIONS), NOW_MS)
     assert headings(table) == "Kind | About | What is wrong | Whose turn | Since | Days"
     assert lines(table) == [
-        "Another system's field changed | project P1 | LE1 is not LE2 | Data stewards | 2026-03-03 | 7",
+        "Copy differs from the owner's value | project P1 | LE1 is not LE2 | Data stewards | 2026-03-03 | 7",
         "Work without a cost rate | time entry T7 | no cost rate or exchange rate | Resource management"
         " | 2026-03-05 | 5",
     ]

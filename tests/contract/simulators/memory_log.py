@@ -1,0 +1,60 @@
+"""A log with partitions, in memory, whose acknowledgements come later, or never."""
+
+from collections.abc import Collection
+from concurrent.futures import Future
+
+from streams.sinks.analytics_topic import Headers, Place, Published
+from tests.contract.simulators.faults import Faults
+
+PARTITIONS = 4
+
+
+class MemoryLog:
+    """What was published, by partition. It outlives the producer."""
+
+    def __init__(self, topic: str, faults: Faults) -> None:
+        self.topic = topic
+        self.faults = faults
+        self.records: list[list[tuple[str, bytes, dict[str, bytes]]]] = [[] for _ in range(PARTITIONS)]
+        self.refused: dict[bytes, str] = {}
+        self.publications_lost: list[Exception] = []
+        self.queue_full = 0
+        self._unanswered: list[tuple[Future[Place], Place | Exception]] = []
+
+    def publish(self, key: str, value: bytes, headers: Headers) -> "Future[Place]":
+        """Append a record; the future is answered by `answer`."""
+        if self.queue_full:
+            self.queue_full -= 1
+            raise BufferError("queue full")
+        if value in self.refused:
+            raise ValueError(self.refused[value])
+        place = self.faults.step(lambda: self._append(key, value, headers))
+        future: Future[Place] = Future()
+        outcome = self.publications_lost.pop() if self.publications_lost else place
+        self._unanswered.append((future, outcome))
+        return future
+
+    def answer(self) -> None:
+        """Answer every publication that is on its way."""
+        unanswered, self._unanswered = self._unanswered, []
+        for future, outcome in unanswered:
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+    def lookup(self, posting_ids: Collection[str]) -> dict[str, Published]:
+        """Return where these postings stand."""
+        wanted = set(posting_ids)
+        found: dict[str, Published] = {}
+        for partition, records in enumerate(self.records):
+            for offset, (_, _, headers) in enumerate(records):
+                posting_id = headers["posting_id"].decode()
+                if posting_id in wanted:
+                    found[posting_id] = Published(headers["fact_id"].decode(), Place(self.topic, partition, offset))
+        return found
+
+    def _append(self, key: str, value: bytes, headers: Headers) -> Place:
+        partition = sum(key.encode()) % PARTITIONS
+        self.records[partition].append((key, value, dict(headers)))
+        return Place(self.topic, partition, len(self.records[partition]) - 1)

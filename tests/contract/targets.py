@@ -1,0 +1,120 @@
+"""The targets that the contract suite is run over, each with the far side that survives the worker."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from firm.erp_simulator import FileErp
+from streams.sinks.analytics_topic import AnalyticsTopic, FactPosting, fact_posting
+from streams.sinks.contract import Posting
+from streams.sinks.file_exchange import FileExchange
+from tests.contract.simulators.faults import Faults, FaultyFiles, disk_full
+from tests.contract.simulators.memory_erp import Busy, LostAnswer, MemoryErp, MemorySink
+from tests.contract.simulators.memory_log import MemoryLog
+from tests.contract.station import Item, money_posting, trigger_id
+
+
+class MemoryTarget:
+    system = "fake-erp"
+    posting_type = Posting
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.erp = MemoryErp(self.faults)
+
+    def open(self) -> MemorySink:
+        return MemorySink(self.system, self.erp)
+
+    def deliverable(self, item: Item) -> Posting:
+        return money_posting(item, self.system)
+
+    def answer(self, now: int) -> None:
+        """It has answered already."""
+
+    def arrived(self) -> list[str]:
+        return [posting.trigger_id for posting in self.erp.booked]
+
+    def refuse(self, item: Item, reason: str) -> None:
+        self.erp.refused[trigger_id(item.number)] = reason
+
+    def lose_answer(self) -> None:
+        self.faults.order(0, "after", LostAnswer())
+
+    def be_busy(self) -> None:
+        self.faults.order(0, "before", Busy())
+
+
+class FileTarget:
+    system = "legacy-erp"
+    posting_type = Posting
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.faults = Faults()
+        self.reasons: dict[str, str] = {}
+        self.outbound = root / self.system / "outbound"
+        self.acknowledged = root / self.system / "acknowledged"
+        self.erp = self.new_erp()
+
+    def new_erp(self) -> FileErp:
+        return FileErp(self.root, self.system, lambda row: self.reasons.get(row["trigger_id"]))
+
+    def open(self) -> FileExchange:
+        return FileExchange(self.root, self.system, FaultyFiles(self.faults))
+
+    def deliverable(self, item: Item) -> Posting:
+        return money_posting(item, self.system)
+
+    def answer(self, now: int) -> None:
+        self.erp.run(now)
+
+    def arrived(self) -> list[str]:
+        """What stands in the batches that can be seen, read without the product."""
+        rows: list[list[str]] = []
+        for path in sorted(self.outbound.glob("*.csv")):
+            with path.open(newline="", encoding="utf-8") as file:
+                rows += [row for row in csv.reader(file) if row[0] == "detail"]
+        return [row[3] for row in rows]
+
+    def refuse(self, item: Item, reason: str) -> None:
+        self.reasons[trigger_id(item.number)] = reason
+
+    def lose_answer(self) -> None:
+        """The write of the batch ends in an error after its effect: the rename is its fifth step."""
+        self.faults.order(5, "after", disk_full())
+
+    def be_busy(self) -> None:
+        self.faults.order(0, "before", disk_full())
+
+
+class TopicTarget:
+    system = "analytics.delivery"
+    posting_type: type[Any] = FactPosting
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.log = MemoryLog(self.system, self.faults)
+
+    def open(self) -> AnalyticsTopic:
+        return AnalyticsTopic(self.system, self.log.publish, self.log.lookup)
+
+    def deliverable(self, item: Item) -> FactPosting:
+        value = f"fact {item.number}".encode() + b"\xff"
+        return fact_posting(
+            self.system, trigger_id(item.number), "billing", item.contract, value, contract_number=item.contract
+        )
+
+    def answer(self, now: int) -> None:
+        self.log.answer()
+
+    def arrived(self) -> list[str]:
+        return [headers["fact_id"].decode() for records in self.log.records for _, _, headers in records]
+
+    def refuse(self, item: Item, reason: str) -> None:
+        self.log.refused[self.deliverable(item).value] = reason
+
+    def lose_answer(self) -> None:
+        self.log.publications_lost.append(TimeoutError("no acknowledgement"))
+
+    def be_busy(self) -> None:
+        self.log.queue_full = 1
