@@ -1,18 +1,19 @@
-"""Sources: readers of source topics with the registry they need."""
+"""Sources: readers of source topics, with the registry that their bytes need."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from schemas.codec import Undecodable
+from schemas.codec import Codec
+from schemas.registry import Layered, Manifest, Recorded, Registry
 from streams.intake.reading import Reader
 from streams.topology import Rulebook
 
 
-def recorded_reader(rulebook: Rulebook, schemas: Path | None) -> Reader:
-    """Return a reader of JSON values, and of Avro bytes by recorded ids."""
+def recorded_reader(rulebook: Rulebook, schemas: Path | None = None) -> Reader:
+    """Return a reader of JSON values, and of Avro bytes by recorded ids before those of the shipped manifest.
 
-    def decode(topic: str, value: bytes) -> Mapping[str, Any]:
-        raise Undecodable(f"{topic}: no codec")
-
-    return Reader(rulebook.mappings, decode)
+    Raises `schemas.lined_yaml.UnusableFile` if the file of recorded schemas cannot be used.
+    """
+    registry: Registry = Manifest()
+    if schemas is not None:
+        registry = Layered(Recorded.read(schemas), registry)
+    return Reader(rulebook.mappings, Codec(registry).decode)
