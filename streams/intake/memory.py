@@ -114,7 +114,8 @@ def is_new(change: Change, kept: Kept[Any] | None) -> bool:
 
 
 def _place(change: Change) -> str:
-    return f"{change.scope}{SEP}{change.id}"
+    # Without a mapping the topic is all that tells one row from another of the same id.
+    return f"{change.scope}{SEP}{change.id}" if change.kind else SEP.join((change.topic, change.scope, change.id))
 
 
 def _refused_place(change: Change) -> str:

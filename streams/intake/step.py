@@ -107,7 +107,7 @@ class IntakeBehaviour:
         before = self._memory.refusal(change)
         if before is not None and before.kind != refusal.kind:
             self._forgive(change)
-        refused = self._memory.refuse(change, refusal, raw, self._context.now)
+        refused = self._memory.refuse(change, refusal, raw, max(self._context.now, change.cause.occurred_at))
         self._tell_refused(change, refused.kind, refused.reasons, (refused.first_seen, True), refused.attempts)
 
     def _forgive(self, change: Change) -> None:
@@ -229,7 +229,8 @@ class IntakeBehaviour:
         attempts: int = 1,
     ) -> None:
         since, open_ = state
-        seen = (since, self._context.now)
+        # A refused version does not move the clock of a file run: it is seen at its own time at the latest.
+        seen = (since, max(self._context.now, cause.occurred_at))
         record = exception_record(kind, entity, reasons, message, seen, open_, cause, evidence, attempts)
         self._context.emit(EXCEPTIONS, record["exception_id"], record)
         action = f"{kind}_{'opened' if open_ else 'resolved'}"
@@ -246,7 +247,7 @@ class IntakeBehaviour:
         place = f"{record.topic}:{record.partition}:{record.offset}"
         cause = Cause(record.topic, record.partition, record.offset, None, 0, record.timestamp)
         message = f"a record of {record.topic} cannot be read: {unreadable.message}"
-        seen = (self._context.now or record.timestamp, True)
+        seen = (max(self._context.now, record.timestamp), True)
         self._exception("undecodable", Entity("record", place), (unreadable.message,), message, seen, cause, {})
 
 

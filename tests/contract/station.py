@@ -31,6 +31,7 @@ class Target(Protocol):
 
     system: str
     posting_type: type[Any]
+    books_money: bool
     faults: Faults
 
     def open(self) -> Sink[Any]:
@@ -53,6 +54,9 @@ class Target(Protocol):
 
     def be_busy(self) -> None:
         """Have the target take nothing of the next call."""
+
+    def disturb(self, step: int, when: str) -> None:
+        """Order a fault of the target, not of the worker, at a step or soon after."""
 
 
 class Station:
@@ -86,7 +90,7 @@ class Station:
             changed = self.delivery.intend(intents, now)
             changed += self.delivery.send(now, flush)
             answers = self.delivery.poll(now)
-            self.target.faults.step(lambda: None)  # the moment before the commit
+            self.target.faults.commit()
             self._state.flush()
         except Killed:
             self.deaths += 1

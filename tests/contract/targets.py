@@ -17,6 +17,7 @@ from tests.contract.station import Item, money_posting, trigger_id
 class MemoryTarget:
     system = "fake-erp"
     posting_type = Posting
+    books_money = True
 
     def __init__(self) -> None:
         self.faults = Faults()
@@ -43,10 +44,14 @@ class MemoryTarget:
     def be_busy(self) -> None:
         self.faults.order(0, "before", Busy())
 
+    def disturb(self, step: int, when: str) -> None:
+        self.faults.order(step, when, LostAnswer())
+
 
 class FileTarget:
     system = "legacy-erp"
     posting_type = Posting
+    books_money = True
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -86,10 +91,14 @@ class FileTarget:
     def be_busy(self) -> None:
         self.faults.order(0, "before", disk_full())
 
+    def disturb(self, step: int, when: str) -> None:
+        self.faults.order(step, when, disk_full())
+
 
 class TopicTarget:
     system = "analytics.delivery"
     posting_type: type[Any] = FactPosting
+    books_money = False
 
     def __init__(self) -> None:
         self.faults = Faults()
@@ -114,7 +123,10 @@ class TopicTarget:
         self.log.refused[self.deliverable(item).value] = reason
 
     def lose_answer(self) -> None:
-        self.log.publications_lost.append(TimeoutError("no acknowledgement"))
+        self.log.answers_lost.append(True)
 
     def be_busy(self) -> None:
         self.log.queue_full = 1
+
+    def disturb(self, step: int, when: str) -> None:
+        self.log.answers_lost.append(when == "after")

@@ -33,8 +33,15 @@ class Faults:
     def clear(self) -> None:
         self._ordered.clear()
 
+    def commit(self) -> None:
+        """The step before the worker's commit: the worker may die here, but it calls no target that could fail."""
+        _, fault = self._ordered.pop(self.steps, ("", None))
+        self.steps += 1
+        if isinstance(fault, Killed):
+            raise fault
+
     def step(self, effect: Callable[[], Result], half: Callable[[], None] | None = None) -> Result:
-        when, fault = self._ordered.pop(self.steps, (None, None))
+        when, fault = self._ordered.pop(self.steps, ("", None))
         self.steps += 1
         if fault is None:
             return effect()

@@ -17,7 +17,8 @@ class MemoryLog:
         self.faults = faults
         self.records: list[list[tuple[str, bytes, dict[str, bytes]]]] = [[] for _ in range(PARTITIONS)]
         self.refused: dict[bytes, str] = {}
-        self.publications_lost: list[Exception] = []
+        self.answers_lost: list[bool] = []
+        """For each of the next publications whose answer gets lost: whether the record itself arrives."""
         self.queue_full = 0
         self._unanswered: list[tuple[Future[Place], Place | Exception]] = []
 
@@ -28,9 +29,13 @@ class MemoryLog:
             raise BufferError("queue full")
         if value in self.refused:
             raise ValueError(self.refused[value])
-        place = self.faults.step(lambda: self._append(key, value, headers))
+        lost = self.answers_lost.pop() if self.answers_lost else None
         future: Future[Place] = Future()
-        outcome = self.publications_lost.pop() if self.publications_lost else place
+        outcome: Place | Exception = TimeoutError("no acknowledgement")
+        if lost is None:
+            outcome = self.faults.step(lambda: self._append(key, value, headers))
+        elif lost:
+            self._append(key, value, headers)
         self._unanswered.append((future, outcome))
         return future
 
