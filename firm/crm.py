@@ -71,7 +71,8 @@ class Crm:
             row["PoNumber"], contract.po_number = None, None
             arrives = (contract.starts + self._chance.between(15, 30)) * DAY_MS + 12 * HOUR_MS
             self._agenda.put(max(arrives, late + HOUR_MS), self._purchase_order, contract, master)
-        self._agenda.put(max(sold_ms + HOUR_MS, late), self._open, contract, master, row)
+        drafted = sold_ms - HOUR_MS if not late else late
+        self._agenda.put(drafted, self._open, contract, master, row)
         self._plan_stages(contract, master, late)
         for amendment in contract.amendments:
             self._plan_amendment(amendment, late)

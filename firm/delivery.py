@@ -24,7 +24,8 @@ class Assignment:
     first: int
     last: int
     hours: int
-    confirmed: bool = True
+    day_quarters: int = 0  # booked on a day on which the person works on it
+    due: int = 0  # thousandths of a time entry still due to it
     master: Master | None = None
 
     def planned_quarters(self) -> int:

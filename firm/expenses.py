@@ -19,6 +19,7 @@ from firm.wire import Row, Wire
 TOPIC = "psa.public.expenses"
 ONE_IN_ENTRIES = 25
 _UNQUOTED = "CHF"  # a currency the ERP has no rates for
+_UNQUOTED_ONE_IN = 80
 _CATEGORIES = [("travel", 40), ("lodging", 25), ("meals", 20), ("software", 10), ("equipment", 5)]
 _CENTS = {
     "travel": (1_500, 60_000),
@@ -50,6 +51,7 @@ class Expenses:
         self._invoicing = invoicing
         self._chance = Chance(size.seed, "expenses")
         self._count = 0
+        self._unquoted_due = False
 
     def maybe_book(self, assignment: Assignment, day: int) -> None:
         """One in so many days of work comes with an expense."""
@@ -62,7 +64,12 @@ class Expenses:
         chance = self._chance
         project = assignment.project
         category = chance.weighted(_CATEGORIES)
-        currency = self._currency(assignment)
+        billable = not chance.percent(15)
+        self._unquoted_due = self._unquoted_due or self._count % _UNQUOTED_ONE_IN == 5
+        if self._unquoted_due and billable and project.contract.expense_policy != "NonBillable":
+            self._unquoted_due, currency = False, _UNQUOTED
+        else:
+            currency = self._currency(assignment)
         least, most = _CENTS[category]
         amount = max(1, from_cents(least + (most - least) * chance.below(100) * chance.below(100) // 10_000, currency))
         row: Row = {
@@ -73,7 +80,7 @@ class Expenses:
             "expense_date": day_text(day),
             "amount": text_of(amount, currency),
             "currency": currency,
-            "billable": not chance.percent(15),
+            "billable": billable,
             "status": "Draft",
             "approved_at": None,
             "updated_at": moment_text(at_ms),
@@ -83,9 +90,6 @@ class Expenses:
         self._agenda.put(at_ms + chance.between(30, 3000) * MINUTE_MS, self._submit, expense)
 
     def _currency(self, assignment: Assignment) -> str:
-        """Every fiftieth is in a currency nobody quotes; the others in the client's, the person's or the euro."""
-        if self._count % 50 == 20:
-            return _UNQUOTED
         return self._chance.weighted(
             [(assignment.project.contract.currency, 50), (assignment.person.currency, 35), ("EUR", 10), ("USD", 5)]
         )
@@ -111,7 +115,7 @@ class Expenses:
     def _plan_cost(self, at_ms: int, expense: Expense) -> None:
         """Most are in the ERP the same day, some only days later, a few never."""
         fate = self._chance.below(100)
-        if fate >= 97:
+        if fate >= 99:
             return
         hours = self._chance.between(2, 20) if fate < 91 else self._chance.between(30, 240)
         self._agenda.put(at_ms + hours * HOUR_MS, self._book_cost, expense)

@@ -16,6 +16,7 @@ from firm.wire import Row, Wire
 LINES_MAX = 100
 _RUN_AT_MS = 2 * HOUR_MS
 _POSTED_AFTER_MS = 3 * HOUR_MS
+Life = tuple[tuple[int, str], ...]  # what becomes of an invoice: how much later, which status
 
 
 class Invoicing:
@@ -47,10 +48,10 @@ class Invoicing:
         milestone, contract = item.milestone, item.contract
         if milestone is None or contract is None or not item.parts:
             return
-        named = self._chance.below(10)
+        named = self._chance.below(20)
         trigger = trigger_id(contract, "milestone", milestone.id, 0)
-        line = Line(None if named < 2 else trigger, None if named > 7 else milestone.id, item.parts[0])
-        life = ((2 * HOUR_MS, "Posted"), (6 * HOUR_MS, "Released"), (30 * DAY_MS, "Paid"))
+        line = Line(None if named == 0 else trigger, None if named > 15 else milestone.id, item.parts[0])
+        life: Life = ((2 * HOUR_MS, "Posted"), (6 * HOUR_MS, "Released"), (30 * DAY_MS, "Paid"))
         self._issue(at_ms, item.project, contract, [line], life)
 
     def cost_posting(self, at_ms: int, project: Project, kind: str, source_id: str, amount: str, currency: str) -> None:
@@ -82,13 +83,13 @@ class Invoicing:
             for first in range(0, len(lines), LINES_MAX):
                 paid = self._chance.between(8, 24) * DAY_MS
                 released = self._chance.between(20, 50) * HOUR_MS
-                life = ((_POSTED_AFTER_MS, "Posted"), (released, "Released"), (paid, "Paid"))
+                life: Life = ((_POSTED_AFTER_MS, "Posted"), (released, "Released"), (paid, "Paid"))
                 fate = self._chance.below(1000)
-                if fate < 10:
-                    life = life[:0]  # forgotten as a draft
+                if fate < 3:
+                    life = ()  # forgotten as a draft
                 start_ms = at_ms + number * 400
                 part = lines[first : first + LINES_MAX]
-                if 10 <= fate < 20:  # one line is not what was to be billed
+                if 3 <= fate < 6:  # one line is not what was to be billed
                     part = [part[0]._replace(amount=part[0].amount * 9 // 10), *part[1:]]
                 self._issue(start_ms, project, contract, part, life)
 
@@ -98,7 +99,7 @@ class Invoicing:
         project: Project,
         contract: Contract,
         lines: list[Line],
-        life: tuple[tuple[int, str], ...],
+        life: Life,
     ) -> None:
         self._invoices += 1
         master = Master(self._wire, "erp.Invoice", project.id)
@@ -124,7 +125,7 @@ class Invoicing:
         if life:
             self._agenda.put(at_ms + life[0][0], self._advance, master, life)
 
-    def _advance(self, at_ms: int, master: Master, life: tuple[tuple[int, str], ...]) -> None:
+    def _advance(self, at_ms: int, master: Master, life: Life) -> None:
         status = life[0][1]
         stamp = {"Posted": "PostedAt", "Released": "ReleasedAt"}.get(status)
         fields = {"Status": status} | ({stamp: moment_text(at_ms)} if stamp else {})

@@ -11,7 +11,7 @@ from firm.people import ROLE_COST_CENTS, ROLES
 from firm.size import FirmSize
 
 _BILL_PERCENT_OF_COST = 178
-_BILLED_SHARE_PERCENT = 93  # of the hours of a project; the rest is travel, training and rework
+_BILLED_SHARE_PERCENT = 91  # of the hours of a project; the rest is travel, training and rework
 _MILESTONE_NAMES = ("Kick-off", "Blueprint", "Prototype", "Build complete", "Acceptance test", "Go-live", "Hypercare")
 
 
@@ -90,7 +90,8 @@ def _terms(contract: Contract, chance: Chance) -> None:
         months = len(month_starts(contract.starts, contract.ends or contract.works_until))
         quarters = sum(project.planned_quarters() for project in contract.projects) // months
         contract.fee = in_hundreds(worth // months * chance.between(94, 102) // 100, currency)
-        contract.included_quarters = max(4, quarters * chance.between(70, 120) // 400 * 4)
+        included_percent = chance.between(75, 95) if chance.percent(20) else chance.between(115, 140)
+        contract.included_quarters = max(4, quarters * included_percent // 400 * 4)
         contract.overage = _rate("Consultant", 115, currency)
         if chance.percent(20):
             contract.ends = None
@@ -104,7 +105,8 @@ def _planned_revenue(contract: Contract, project: Project, worth: int) -> int:
         return (contract.value or 0) * own // worth if worth else 0
     if contract.billing == RETAINER:
         months = len(month_starts(contract.starts, contract.ends or contract.works_until))
-        return (contract.fee or 0) * months // len(contract.projects)
+        hours = sum(one.budget_quarters for one in contract.projects)
+        return (contract.fee or 0) * months * project.budget_quarters // hours
     return own * _BILLED_SHARE_PERCENT // 100
 
 
@@ -134,29 +136,39 @@ def _papers(contract: Contract, chance: Chance) -> None:
 
 
 def _milestones(contract: Contract, chance: Chance, counts: dict[str, int]) -> None:
-    count = max(len(contract.projects), chance.between(3, 6))
+    """The fixed fee, split among the projects by what they are worth and among the milestones of each."""
     by_percent = chance.percent(40)
-    weights = [chance.between(2, 6) for _ in range(count)]
-    left, left_percent = contract.value or 0, 100
-    days = contract.works_until - contract.starts
-    for turn, weight in enumerate(weights):
-        counts["milestones"] += 1
-        last = turn == count - 1
-        percent = left_percent if last else 100 * weight // sum(weights)
-        amount = left if last else (contract.value or 0) * weight // sum(weights)
+    fee = contract.value or 0
+    worth = sum(planned_value(project) for project in contract.projects) or 1
+    left, left_percent = fee, 100
+    for project in contract.projects:
+        last = project is contract.projects[-1]
+        amount = left if last else fee * planned_value(project) // worth
+        percent = left_percent if last else 100 * planned_value(project) // worth
         left, left_percent = left - amount, left_percent - percent
-        project = contract.projects[turn % len(contract.projects)]
-        milestone = Milestone(
-            id=f"M{counts['milestones']:06d}",
-            project=project,
-            name=_MILESTONE_NAMES[turn % len(_MILESTONE_NAMES)],
-            due=next_workday(contract.starts + days * (turn + 1) // count - 2),
-            amount=None if by_percent else amount,
-            percent=percent if by_percent else None,
-            dropped=chance.percent(3) and not last,
-        )
-        _complete(milestone, contract, chance)
-        project.milestones.append(milestone)
+        count = 1 if percent < 4 else chance.between(2, 4)
+        days = contract.works_until - contract.starts
+        for turn in range(count):
+            counts["milestones"] += 1
+            milestone = Milestone(
+                id=f"M{counts['milestones']:06d}",
+                project=project,
+                name=_MILESTONE_NAMES[turn % len(_MILESTONE_NAMES)],
+                due=next_workday(contract.starts + days * (turn + 1) // count - 2 - chance.below(6)),
+                amount=None if by_percent else _part(amount, turn, count),
+                percent=_part(percent, turn, count) if by_percent else None,
+                dropped=chance.percent(3) and turn < count - 1,
+            )
+            if not contract.projects[0].milestones and "milestones not invoiced" in contract.stories:
+                milestone.due, milestone.dropped = next_workday(contract.starts + 15), False
+                contract.requires_acceptance = False
+            _complete(milestone, contract, chance)
+            project.milestones.append(milestone)
+
+
+def _part(whole: int, turn: int, count: int) -> int:
+    """The share of one of `count` in a whole that adds up again."""
+    return whole * (turn + 1) // count - whole * turn // count
 
 
 def _complete(milestone: Milestone, contract: Contract, chance: Chance) -> None:
@@ -167,7 +179,7 @@ def _complete(milestone: Milestone, contract: Contract, chance: Chance) -> None:
         signed = next_workday(done + chance.between(1, 8))
         milestone.signed_ms = signed * DAY_MS + 9 * HOUR_MS + chance.below(420) * MINUTE_MS
     if "milestones not invoiced" not in contract.stories:
-        hours = chance.weighted([(chance.between(1, 4), 80), (chance.between(30, 240), 14), (-1, 6)])
+        hours = chance.weighted([(chance.between(1, 4), 82), (chance.between(30, 240), 15), (-1, 3)])
         milestone.invoice_after_ms = None if hours < 0 else hours * HOUR_MS
 
 
@@ -192,7 +204,7 @@ def _amend(contract: Contract, size: FirmSize, chance: Chance) -> None:
     if "cap raised" in stories:
         _add(contract, middle, chance, cap_delta=worth * 6 // 10)
     if "cap lowered" in stories:
-        _add(contract, middle + span // 4, chance, cap_delta=-(contract.cap or 0) * 8 // 10)
+        _add(contract, middle + span // 4, chance, cap_delta=-(contract.cap or 0) // 4)
     if "term extended late" in stories:
         _add(contract, (contract.ends or 0) + 15, chance, back_days=10, new_end=contract.works_until + 14)
     if "role priced late" in stories:
@@ -206,7 +218,7 @@ def _amend(contract: Contract, size: FirmSize, chance: Chance) -> None:
         _add(contract, middle, chance, back_days=chance.between(5, 40), value_delta=in_hundreds(worth // 12, contract.currency))
     if "amendment not taken over" in stories:
         _add(contract, middle, chance, rates=_raised(contract, 102)).taken_over_ms = None
-    elif not stories and chance.percent(18) and span > 40:
+    elif not stories and chance.percent(25) and span > 40:
         _add_usual(contract, middle, worth, chance)
 
 

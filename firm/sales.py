@@ -55,7 +55,7 @@ def sell(size: FirmSize, people: list[Person]) -> list[Contract]:
         team = _team(lanes, starts, chance.of(teams), chance)
         first_wave = starts < size.work_from + START_WITHIN_DAYS
         contract = _contract(len(contracts) + 1, starts, team, clients, chance, first_wave)
-        _deliver(contract, team, counts, chance)
+        _deliver(contract, team, counts, size.involved_percent, chance)
         contracts.append(contract)
         for lane in team:
             lane.free = contract.works_until + 1 + chance.below(8)
@@ -84,7 +84,7 @@ def _clients(count: int, chance: Chance) -> list[Client]:
 def _team(lanes: list[_Lane], starts: int, wanted: int, chance: Chance) -> list[_Lane]:
     """Lanes free within some days of the start, people of the first one's region before others."""
     first = heappop(lanes)
-    candidates = []
+    candidates: list[_Lane] = []
     while lanes and lanes[0].free <= starts + START_WITHIN_DAYS and len(candidates) < wanted * 3:
         candidates.append(heappop(lanes))
     region = first.person.company.region
@@ -130,7 +130,9 @@ def _contract(
     )
 
 
-def _deliver(contract: Contract, team: list[_Lane], counts: _Counts, chance: Chance) -> None:
+def _deliver(
+    contract: Contract, team: list[_Lane], counts: _Counts, involved_percent: int, chance: Chance
+) -> None:
     """Projects of a contract and who works on them."""
     for turn in range(min(len(team), chance.weighted([(1, 55), (2, 30), (3, 15)]))):
         counts.projects += 1
@@ -159,6 +161,7 @@ def _deliver(contract: Contract, team: list[_Lane], counts: _Counts, chance: Cha
                 role=lane.person.role,
                 first=max(next_workday(lane.free), contract.starts, lane.free),
                 last=contract.works_until,
-                hours=lane.hours,
+                hours=max(2, lane.hours * involved_percent // 100),
+                day_quarters=lane.hours * 4 // 5,
             )
         )

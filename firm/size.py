@@ -61,5 +61,14 @@ class FirmSize:
     @property
     def people(self) -> int:
         """Number of people who together book `time_entries` in that time."""
+        return max(PEOPLE_MIN, round(self.time_entries / self._entries_per_person))
+
+    @property
+    def involved_percent(self) -> int:
+        """How much of a full week people book: less than 100 where few entries are spread over the fewest people."""
+        return min(100, max(5, round(100 * self.time_entries / (self.people * self._entries_per_person))))
+
+    @property
+    def _entries_per_person(self) -> float:
         workdays = sum(1 for day in range(self.work_from, self.end_day) if is_workday(day))
-        return max(PEOPLE_MIN, round(self.time_entries / (workdays * ENTRIES_PER_PERSON_DAY)))
+        return workdays * ENTRIES_PER_PERSON_DAY

@@ -10,6 +10,8 @@ from firm.delivery import Assignment
 from firm.moments import is_workday
 from firm.size import FirmSize
 
+_QUARTERS_A_DAY_MAX = 96
+_WHOLE = 1000  # one entry, in the thousandths that are carried on from day to day
 _ABSENT_PERCENT = 9  # holidays, training, illness
 
 
@@ -49,15 +51,30 @@ class Quota:
         count = entries * upto // self._whole - entries * (upto - weight) // self._whole
         chance = self._chance
         present = [one for one in self._active if not chance.percent(_ABSENT_PERCENT)] or self._active
-        each, more = divmod(count, len(present))
-        lucky = {id(one) for one in chance.sample(present, more)} if more else set()
-        for assignment in present:
-            times = each + (id(assignment) in lucky)
-            if times:
-                day_quarters = assignment.hours * 4 // 5 + chance.between(-3, 4)
-                share, rest = divmod(max(times, day_quarters), times)
-                for turn in range(times):
-                    yield assignment, min(96, share + (turn < rest))
+        for assignment, times in self._dealt(present, count):
+            day_quarters = assignment.day_quarters + chance.between(-3, 4)
+            share, rest = divmod(max(times, day_quarters), times)
+            for turn in range(times):
+                yield assignment, min(_QUARTERS_A_DAY_MAX, share + (turn < rest))
+
+    def _dealt(self, present: list[Assignment], count: int) -> list[tuple[Assignment, int]]:
+        """Entries to each, in fair turns: who got fewer lately gets more now, so that hours keep to the plan."""
+        each = count * _WHOLE // len(present)
+        due = [min(one.due + each, 2 * _WHOLE + each) for one in present]
+        times = [max(0, amount // _WHOLE) for amount in due]
+        order = sorted(range(len(present)), key=lambda index: (-(due[index] % _WHOLE), index))
+        missing = count - sum(times)
+        while missing > 0:
+            for index in order[:missing]:
+                times[index] += 1
+            missing -= min(missing, len(order))
+        for index in reversed(order):
+            less = min(times[index], max(0, -missing))
+            times[index] -= less
+            missing += less
+        for one, amount, dealt in zip(present, due, times, strict=True):
+            one.due = amount - dealt * _WHOLE
+        return [(one, dealt) for one, dealt in zip(present, times, strict=True) if dealt]
 
 
 def overbook(size: FirmSize, contracts: list[Contract]) -> list[Assignment]:
@@ -84,7 +101,7 @@ def overbook(size: FirmSize, contracts: list[Contract]) -> list[Assignment]:
                 role=assignment.role,
                 first=first,
                 last=size.end_day + chance.between(20, 60),
-                hours=chance.of((16, 20, 24)),
+                hours=max(chance.of((16, 20, 24)), assignment.person.capacity_hours - assignment.hours + 6),
             )
         )
     return extra

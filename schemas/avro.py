@@ -143,7 +143,8 @@ def _add_row_docs(docs: dict[str, dict[str, FieldDoc | str]], record: str, field
 def avro_of(record: type, docs: Docs, namespace: str = CANONICAL_NAMESPACE) -> Schema:
     """Return the Avro record of a NamedTuple class, with the records nested in it.
 
-    Types: str, bool, int, date, datetime, Decimal, another NamedTuple, `X | None`, `tuple[X, ...]`, `dict[str, str]`.
+    Types: str, bool, int, date, datetime, Decimal, another NamedTuple, `X | None`, `tuple[X, ...]`, `tuple[X, X]`,
+    `dict[str, str]`.
     `docs` says what each field of each class means, and gives the kind of every Decimal. A field with a default in the
     class has that default in the schema; an optional one without has null.
 
@@ -186,7 +187,7 @@ def _type_of_hint(hint: Any, meaning: FieldDoc, place: str, docs: Docs, namespac
         return avro_type(meaning.kind)
     if hint in _KIND_OF_TYPE:
         return avro_type(_KIND_OF_TYPE[hint])
-    if typing.get_origin(hint) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+    if typing.get_origin(hint) is tuple and len(set(arguments) - {Ellipsis}) == 1:
         return {"type": "array", "items": _type_of_hint(arguments[0], meaning, place, docs, namespace, seen)}
     if isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
         return hint.__name__ if hint.__name__ in seen else _record_of(hint, docs, namespace, seen)

@@ -11,8 +11,7 @@ from schemas.lined_yaml import UnusableFile
 from schemas.mapping import load_mappings, load_ownership
 from schemas.mapping_cover import cover_faults
 from schemas.registry import read_manifest
-from schemas.release import check_manifest, refusals, unreleased
-from schemas.release import release as publish
+from schemas.release import check_manifest, refusals, release as publish, unreleased
 
 app = typer.Typer(
     name="schemas",

@@ -1,4 +1,4 @@
-"""Changes in the shape a Debezium PostgreSQL connector writes them: what a generated feed sends in place of a connector.
+"""Changes in the shape a Debezium PostgreSQL connector writes: what a generated feed sends in place of a connector.
 
 The schemas are those a connector registered for the reference PSA database (`source/debezium/*.avsc`).
 """
@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 
 def debezium_subject(topic: str) -> str:
-    """Return the subject under which a codec encodes what `as_debezium` returns for a topic."""
+    """Return the subject under which a codec encodes what `DebeziumShape` makes of a topic's changes."""
     return f"{DEBEZIUM}{topic}"
 
 

@@ -30,7 +30,7 @@ def _missing(specs: Iterable[FieldSpec], fields: Iterable[Any], path: str) -> It
             yield f"{place}: its mapping reads this field, which the contract lacks"
             continue
         branches = carried[spec.name] if isinstance(carried[spec.name], list) else [carried[spec.name]]
-        plain = next((branch for branch in branches if branch != "null"), "null")
+        plain: Any = next((branch for branch in branches if branch != "null"), "null")
         if spec.kind is Kind.RECORDS:
             yield from _missing(spec.fields, plain["items"]["fields"], f"{place}[]")
         elif plain != avro_type(spec.kind):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sortedcontainers import SortedDict
+from sortedcontainers import SortedList
 
 from state.store import Store
 
@@ -31,7 +31,8 @@ class Table(Generic[Value]):
         self.name = name
         self._store = store
         self._decode = msgspec.msgpack.Decoder(value_type).decode
-        self._dirty: SortedDict[str, Value | None] = SortedDict()
+        self._dirty: dict[str, Value | None] = {}
+        self._order: SortedList[str] | None = None  # of the dirty keys; kept only once somebody scans
         self._clean: dict[str, Value | None] = {}
 
     def get(self, key: str) -> Value | None:
@@ -47,15 +48,22 @@ class Table(Generic[Value]):
 
     def put(self, key: str, value: Value) -> None:
         """Set the value of a key."""
+        if self._order is not None and key not in self._dirty:
+            self._order.add(key)
         self._dirty[key] = value
 
     def delete(self, key: str) -> None:
         """Forget a key; deleting what is not there is no error."""
         if self._store.get(self.name, key) is None:
             # Nothing stored to delete: without a mark, scans need not step over what came and went between flushes.
-            self._dirty.pop(key, None)
+            if key in self._dirty:
+                del self._dirty[key]
+                if self._order is not None:
+                    self._order.remove(key)
             self._remember(key, None)
         else:
+            if self._order is not None and key not in self._dirty:
+                self._order.add(key)
             self._dirty[key] = None
 
     def scan(self, prefix: str) -> list[tuple[str, Value]]:
@@ -70,7 +78,9 @@ class Table(Generic[Value]):
         stored = self._store.scan(self.name, start, end, reverse)
         if not self._dirty:
             return self._decoded(stored)
-        pending = self._dirty.irange(start, end, inclusive=(True, False), reverse=reverse)
+        if self._order is None:
+            self._order = SortedList(self._dirty)
+        pending = self._order.irange(start, end, inclusive=(True, False), reverse=reverse)
         return self._merge(stored, pending, reverse)
 
     def _decoded(self, stored: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, Value]]:
@@ -106,7 +116,8 @@ class Table(Generic[Value]):
         if len(self._clean) + len(self._dirty) > CACHED_VALUES_MAX:
             self._clean = {}
         self._clean.update(self._dirty)
-        self._dirty = SortedDict()
+        self._dirty = {}
+        self._order = None
         return writes
 
     def unflushed(self) -> int:

@@ -66,11 +66,11 @@ class Lines:
         value = content.get("value")
         if "value_base64" in content:
             value = self._bytes(where, content["value_base64"])
-        place = content.get("partition", 0), content.get("offset", number - 1)
-        if not all(isinstance(part, int) for part in place):
+        partition, offset = content.get("partition", 0), content.get("offset", number - 1)
+        if type(partition) is not int or type(offset) is not int:
             raise UnusableInput(f"{where}: partition and offset must be whole numbers")
-        headers = self._headers(where, content.get("headers") or [])
-        return Record(topic, key, value, timestamp, place[0], place[1], headers)
+        headers = self._headers(where, content["headers"]) if content.get("headers") else ()
+        return Record(topic, key, value, timestamp, partition, offset, headers)
 
     def _parsed(self, number: int, line: bytes) -> Any:
         try:

@@ -1,10 +1,10 @@
 """How far a group has come: what it has acknowledged of each topic, and what is still to do."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 _ANSWER_SECONDS_MAX = 10.0
 
@@ -36,7 +36,8 @@ class Ends:
 
     def of(self, places: Iterable[Place]) -> dict[Place, int]:
         """Return the offset of the next record to be written to each partition."""
-        asked = {TopicPartition(topic, partition): OffsetSpec.latest() for topic, partition in places}
+        latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = {TopicPartition(topic, partition): latest for topic, partition in places}
         if not asked:
             return {}
         answers = self._client.list_offsets(asked, request_timeout=_ANSWER_SECONDS_MAX)

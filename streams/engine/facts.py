@@ -18,12 +18,14 @@ from streams.domain.fact import (
     Claim,
     Employment,
     Fact,
-    Figures,
     MarginPart,
     Person,
     PersonQuery,
     ProjectView,
 )
+from streams.engine.fact_docs import DOCS
+
+__all__ = ["CONTRACTS", "DOCS", "MESSAGES", "FactShapes"]
 
 Fields = dict[str, Any]
 Turn = Callable[[Any], Any]
@@ -45,13 +47,13 @@ def _as_travels(message: type, already: dict[type, Any]) -> Any:
     """Return the NamedTuple class that describes a message on the wire."""
     if message in already:
         return already[message]
-    if message is Cause or message.__name__ in ROWS or message is canonical.CostRate:
+    if _is_row(message):
         return already.setdefault(message, message)
     fields: list[tuple[str, Any]] = []
     for name, hint in typing.get_type_hints(message).items():
         if message is Fact and name == "row":
             fields.append((_ROW_TYPE, str | None))
-            fields.append((name, typing.Union[(*ROWS.values(), None)]))  # noqa: UP007, the members are listed elsewhere
+            fields.append((name, typing.Union[(*ROWS.values(), None)]))
         else:
             fields.append((name, _hint_as_travels(hint, already)))
     make: Any = NamedTuple
@@ -74,6 +76,10 @@ def _hint_as_travels(hint: Any, already: dict[type, Any]) -> Any:
     if isinstance(hint, types.UnionType):
         return typing.Union[tuple(_hint_as_travels(branch, already) for branch in typing.get_args(hint))]  # noqa: UP007
     return hint
+
+
+def _is_row(hint: Any) -> bool:
+    return hint in (Cause, canonical.CostRate) or hint in ROWS.values()
 
 
 def _is_named(hint: Any) -> bool:
@@ -131,15 +137,14 @@ class FactShapes:
 
 
 class _Exact(NamedTuple):
-    """A class whose decimals travel as text; as a key apart from the same class within a row."""
+    """A type whose decimals travel as text; as a key apart from the same type within a row."""
 
-    of: type
+    of: Any
 
 
 def _exact(hint: Any) -> Any:
-    if hint is Decimal or (_is_named(hint) and hint is not Cause and hint.__name__ not in ROWS):
-        return hint if hint is canonical.CostRate else _Exact(hint)
-    return hint
+    """Return a hint marked as part of a message, unless it is a row or a part of one."""
+    return hint if _is_row(hint) else _Exact(hint)
 
 
 Inner = Callable[[Any], Turn | None]
@@ -210,8 +215,3 @@ def _of_several(hint: Any, wrap: Callable[[Any], Any], inner: Inner, gather: Cal
         turn = inner(wrap(arguments[0]))
         return gather if turn is None else (lambda values: gather(map(turn, values)))
     return None
-
-
-from streams.engine.fact_docs import DOCS  # noqa: E402, read by `python -m schemas.generate`
-
-__all__ = ["CONTRACTS", "DOCS", "MESSAGES", "FactShapes"]

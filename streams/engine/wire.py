@@ -1,8 +1,24 @@
-"""Between Kafka's bytes and what steps see."""
+"""Between Kafka's bytes and what steps see: every value is Avro with its schema's id, but for dead letters.
 
+Sources are read by intake's reader, which turns what it cannot read into dead letters; a dead letter's value is the
+original's bytes. Internal topics carry messages (`streams.engine.facts`), public ones the records of their contracts.
+"""
+
+import struct
 from typing import Any, Protocol
 
+import orjson
+
+from schemas.codec import Codec
+from schemas.registry import Confluent, Layered, Manifest, Recorded, Registry
+from streams.config import Contracts
+from streams.engine.facts import FactShapes
+from streams.intake.reading import Reader
 from streams.step import Record
+from streams.topics import DEAD_LETTERS, TOPICS, Role
+
+_SCHEMA_ID = struct.Struct(">xI")
+_CANONICAL = "canonical."
 
 
 class Wire(Protocol):
@@ -13,3 +29,62 @@ class Wire(Protocol):
 
     def write(self, topic: str, value: Any, /) -> bytes | None:
         """Return the bytes of an output's value; None is a tombstone."""
+
+
+def registry_of(contracts: Contracts) -> Registry:
+    """Return where schema ids come from: a registry by URL, or the shipped manifest; recorded ids before either.
+
+    Raises `schemas.lined_yaml.UnusableFile` for a file of recorded ids that cannot be used.
+    """
+    registry: Registry = Manifest()
+    if contracts.registry_url is not None:
+        from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415, slow and seldom needed
+
+        registry = Confluent(SchemaRegistryClient({"url": contracts.registry_url}))
+    if contracts.schemas_file is not None:
+        registry = Layered(Recorded.read(contracts.schemas_file), registry)
+    return registry
+
+
+class ContractWire:
+    """The wire of the product's topics. One object may be used by one thread at a time."""
+
+    def __init__(self, registry: Registry, reader: Reader) -> None:
+        self._registry = registry
+        self._reader = reader
+        self._codec = Codec(registry)
+        self._shapes = FactShapes()
+        self._names: dict[int, str] = {}
+
+    def read(self, record: Record, /) -> Any:
+        """Return a change, a message or a derived record.
+
+        Raises `schemas.codec.Undecodable` for bytes of an internal or public topic: they are ours, and a defect.
+        """
+        value = record.value
+        topic = TOPICS.get(record.topic)
+        if topic is None or topic.role is Role.SOURCE:
+            return self._reader.read(record)
+        if value is None or record.topic == DEAD_LETTERS:
+            return value
+        fields = self._codec.decode(record.topic, value)
+        if topic.role is Role.PUBLIC:
+            return fields
+        return self._shapes.message_of(self._name_of(value), fields)
+
+    def _name_of(self, value: bytes) -> str:
+        (schema_id,) = _SCHEMA_ID.unpack_from(value)
+        name = self._names.get(schema_id)
+        if name is None:
+            name = self._names[schema_id] = str(self._registry.schema(schema_id)["name"])
+        return name
+
+    def write(self, topic: str, value: Any, /) -> bytes | None:
+        """Return the bytes of an output. Raises `schemas.codec.Unencodable` for one that breaks its contract."""
+        if value is None:
+            return None
+        if topic == DEAD_LETTERS:
+            return value if isinstance(value, bytes) else orjson.dumps(value, default=str)
+        if TOPICS[topic].role is Role.INTERNAL:
+            return self._codec.encode(_CANONICAL + type(value).__name__, self._shapes.fields_of(value))
+        return self._codec.encode(topic, value)

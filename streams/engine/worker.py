@@ -1,43 +1,107 @@
-"""`throughline worker`: the steps of a topology under Faust's worker, until a signal stops it."""
+"""`throughline worker`: all steps under Faust's worker, until a signal stops it."""
 
 import logging
+import os
+import signal
 import sys
+import threading
 
 from faust.worker import Worker
 
+from schemas.codec import Codec
+from schemas.lined_yaml import UnusableFile
+from schemas.mapping import MAPPINGS_FOLDER, OWNERSHIP_FILE, load_mappings, load_ownership
+from schemas.registry import RegistryUnavailable
 from state.rocks import StoreUnavailable
 from streams.config import Settings
 from streams.engine.app import TopicsError, app
 from streams.engine.floor import AssignmentError, MissingStateError
 from streams.engine.outbox import OutputsError
+from streams.engine.posting import posting_step
 from streams.engine.seat import ForeignStateError
-from streams.engine.wire import Wire
+from streams.engine.wire import ContractWire, Wire, registry_of
+from streams.intake.reading import Reader
+from streams.policy import load_policy
+from streams.sinks.delivery import Limits
+from streams.sinks.file_exchange import FileExchange
 from streams.step import Step
+from streams.topology import Rulebook, topology
 
-EXPLAINED = (ForeignStateError, OutputsError, MissingStateError, StoreUnavailable, AssignmentError, TopicsError)
+EXPLAINED = (
+    AssignmentError,
+    ForeignStateError,
+    MissingStateError,
+    OutputsError,
+    RegistryUnavailable,
+    StoreUnavailable,
+    TopicsError,
+    UnusableFile,
+)
 """Failures whose message says what to do; everything else is a defect and is shown with its traceback."""
 
 log = logging.getLogger("throughline.worker")
 
 
-def run(settings: Settings, topology: tuple[Step, ...], wire: Wire) -> int:
-    """Run a worker in the main thread; return 0 after SIGTERM or SIGINT, 1 after a failure, which it prints.
+def run(settings: Settings, ends_with_input: bool = False) -> int:
+    """Run a worker of the whole topology in the main thread; return 0 after SIGTERM or SIGINT, 1 after a failure.
+
+    `ends_with_input` also stops it when standard input closes, so that it ends with the process that started it.
+    """
+    _log_to_stderr()
+    try:
+        steps, wire = steps_of(settings)
+    except EXPLAINED as error:
+        log.error("%s", error)
+        return 1
+    return run_steps(settings, steps, wire, ends_with_input)
+
+
+def steps_of(settings: Settings) -> tuple[tuple[Step, ...], Wire]:
+    """Return the topology and its targets as the settings have them, and the wire of its topics.
+
+    Raises `schemas.lined_yaml.UnusableFile` for mappings, ownership, policy or recorded schemas that cannot be used.
+    """
+    rulebook, sinks = rulebook_of(settings), settings.sinks
+    registry = registry_of(settings.contracts)
+    reader = Reader(rulebook.mappings, Codec(registry).decode, settings.epochs)
+    limits = Limits(postings_max=sinks.batch_lines_max, age_ms_max=round(sinks.batch_seconds_max * 1000))
+    posting = posting_step(lambda system: FileExchange(sinks.folder, system), limits, round(sinks.poll_seconds * 1000))
+    return (*topology(rulebook, reader), posting), ContractWire(registry, reader)
+
+
+def rulebook_of(settings: Settings) -> Rulebook:
+    """Return mappings, ownership and policy as the settings have them; raises as `steps_of` does."""
+    contracts = settings.contracts
+    mappings = load_mappings(contracts.mappings_folder or MAPPINGS_FOLDER)
+    ownership = load_ownership(contracts.ownership_file or OWNERSHIP_FILE, mappings)
+    return Rulebook(mappings, ownership, load_policy(settings.policy_file))
+
+
+def run_steps(settings: Settings, steps: tuple[Step, ...], wire: Wire, ends_with_input: bool = False) -> int:
+    """Run a worker of some steps, as `run` does.
 
     After a failure nothing more is written or acknowledged: the next start takes in again what was under way.
     """
     _log_to_stderr()
     try:
-        engine = app(settings, topology, wire)
+        engine = app(settings, steps, wire)
     except EXPLAINED as error:
         log.error("%s", error)
         return 1
     engine.metrics.serve(settings.metrics_port)
     worker = Worker(engine, engine.floor, override_logging=False, redirect_stdouts=False, quiet=True)
     worker.spinner = None
+    if ends_with_input:
+        threading.Thread(target=_end_with_input, name="input", daemon=True).start()
     try:
         worker.execute_from_commandline()
     except SystemExit as ending:
         return int(ending.code or 0)
+
+
+def _end_with_input() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _log_to_stderr() -> None:

@@ -56,7 +56,7 @@ class Reader:
         if not isinstance(before, Mapping) or not isinstance(after, Mapping):
             return [record]
         try:
-            old, new = reader.mapping.key_of(before), reader.mapping.key_of(after)
+            old, new = reader.key_of(before), reader.key_of(after)
         except KeyError:
             return [record]
         if old == new:
@@ -70,19 +70,18 @@ class Reader:
         reader = self._readers.get(record.topic)
         if reader is None:
             return self._without_mapping(record, op == "d", row, cause)
-        mapping = reader.mapping
         try:
-            identity = row[mapping.identity[0]] if len(mapping.identity) == 1 else mapping.identity_of(row)
+            identity = reader.identity_of(row)
         except KeyError as error:
             raise EnvelopeFault(f"the row has no {error.args[0]}, which identifies it") from None
         if not isinstance(identity, str) or not identity or not identity.isprintable():
-            raise EnvelopeFault(f"{identity!r} in {', '.join(mapping.identity)} identifies no row")
+            raise EnvelopeFault(f"{identity!r} in {', '.join(reader.mapping.identity)} identifies no row")
         scope = record.key
         refusal, canonical = None, None
         if op != "d":
             try:
                 canonical = reader.read(row)
-                said = mapping.key_of(row)
+                said = reader.key_of(row)
                 if scope != said:
                     refusal = Refusal("validation_failed", (f"record key {scope!r} is not {said!r}, its row's",))
                     scope = scope or said

@@ -1,6 +1,7 @@
 """Row readers: from a source row to its canonical row, as the mapping files say."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from schemas.mapping import FieldSpec, TopicMapping
@@ -35,6 +36,8 @@ class RowReader:
         missing = [name for name in self.type._fields if name not in specs]
         if missing:
             raise ValueError(f"the mapping of {mapping.topic} has no field for {', '.join(missing)}")
+        self.identity_of = _joined(mapping.identity)
+        self.key_of = _joined(mapping.key)
         self._fields = tuple(_field(specs[name], hints[name]) for name in self.type._fields)
 
     def read(self, raw: Mapping[str, Any]) -> Any:
@@ -70,6 +73,13 @@ class RowReader:
                 kinds.add("validation_failed")
                 reasons.append(f"{name}: {fault}")
         return Refusal("validation_failed" if "validation_failed" in kinds else "unmapped_value", tuple(reasons))
+
+
+def _joined(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Any]:
+    """Return the function that takes an identity or key from a row: one field as it is, several with colons between."""
+    if len(names) == 1:
+        return itemgetter(names[0])
+    return lambda raw: ":".join(str(raw[name]) for name in names)
 
 
 def row_type(name: str) -> Any:

@@ -12,7 +12,7 @@ from streams.ledger.book import Book
 from streams.ledger.publish import Publisher
 from streams.ledger.reference import SEP, Reference
 from streams.rules.exceptions import Entity
-from streams.rules.margin import Pool, Sibling, earned, figures_of, pool_of
+from streams.rules.margin import Pool, Sibling, earned, figures_of, pool_of, shares
 from streams.rules.outlook import outlook_of
 from streams.step import Context
 from streams.topics import MARGIN_PARTS
@@ -41,9 +41,8 @@ class Margins:
         siblings = self.siblings(key)
         pool = self.pool(key, terms, siblings)
         known = {sibling.project_id: sibling for sibling in siblings}
-        shared = terms is not None and (terms.cap is not None or terms.contract.billing_type in (FIXED_FEE, RETAINER))
         cause = next(iter(projects.values()))
-        told = {**dict.fromkeys(known, cause), **projects} if shared and len(known) > 1 else projects
+        told = {**dict.fromkeys(known, cause), **projects} if len(known) > 1 and shares(terms) else projects
         for project_id, project_cause in told.items():
             sibling = known.get(project_id)
             if sibling is None:
@@ -68,7 +67,7 @@ class Margins:
             last = terms.end_on or max(date_of(self._context.now), terms.contract.start_on)
             months = months_between(terms.contract.start_on, last)
             fees_all = (terms.contract.periodic_fee or ZERO) * months
-        return pool_of(siblings, fees_due, fees_all)
+        return pool_of(siblings, terms, fees_due, fees_all)
 
     def _outlook(self, key: str, project_id: str, state: ProjectState) -> Outlook:
         assert state.view is not None  # siblings have one
@@ -147,5 +146,7 @@ class Margins:
         home = terms.contract.currency
         if terms.contract.billing_type in (FIXED_FEE, RETAINER):
             return sum((earned(s, terms, pool, home) for s in siblings), ZERO)
-        capped = min(pool.drawn_home, terms.cap) if terms.cap is not None else pool.drawn_home
-        return capped + sum((s.totals.delivered_home for s in siblings), ZERO)
+        worked = sum((s.totals.drawn_home for s in siblings), ZERO)
+        return (worked if terms.cap is None else min(worked, terms.cap)) + sum(
+            (s.totals.delivered_home for s in siblings), ZERO
+        )

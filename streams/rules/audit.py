@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
 from streams.domain.calendar import moment
 from streams.domain.fact import Cause
@@ -22,9 +21,9 @@ def audit_record(  # noqa: PLR0913 - an audit record has this many independent p
     now: int,
 ) -> dict[str, Any]:
     """Return an `audit.trail` record; `entity` is (kind, id). Its id is the same however often it is derived."""
-    told = f"{action}:{entity[0]}:{entity[1]}:{contract_number}:{before}:{after}:{cause.topic}:{cause.position}:{now}"
+    told = (action, *entity, contract_number, *(after or before or {}).values(), cause.topic, cause.position, now)
     return {
-        "audit_id": str(uuid5(NAMESPACE_URL, f"throughline:audit:{told}")),
+        "audit_id": ":".join(str(part) for part in told if part is not None),
         "action": action,
         "actor": ACTOR,
         "entity_kind": entity[0],

@@ -39,16 +39,28 @@ class Pool(NamedTuple):
     fees_all: Decimal
 
 
-def pool_of(siblings: list[Sibling], fees_due: Decimal, fees_all: Decimal) -> Pool:
-    """Return what the projects naming a contract share, whatever their stage."""
+def shares(terms: Terms | None) -> bool:
+    """Tell whether the projects of a contract share anything: a value, fees or a cap."""
+    return terms is not None and (terms.cap is not None or terms.contract.billing_type in (FIXED_FEE, RETAINER))
+
+
+def pool_of(siblings: list[Sibling], terms: Terms | None, fees_due: Decimal, fees_all: Decimal) -> Pool:
+    """Return what the projects naming a contract share, whatever their stage; nothing where they share nothing."""
+    if terms is None or not shares(terms):
+        return _NO_POOL
+    if terms.cap is None:
+        return Pool(_weights(siblings), ZERO, ZERO, ZERO, fees_due, fees_all)
     return Pool(
-        _weights(siblings),
+        {},
         sum((s.totals.drawn_home for s in siblings), ZERO),
         sum((s.outlook.extra_home for s in siblings), ZERO),
         sum((_remaining(s) for s in siblings), ZERO),
-        fees_due,
-        fees_all,
+        ZERO,
+        ZERO,
     )
+
+
+_NO_POOL = Pool({}, ZERO, ZERO, ZERO, ZERO, ZERO)
 
 
 def _weights(siblings: list[Sibling]) -> dict[str, Decimal]:
@@ -100,11 +112,11 @@ def forecast(sibling: Sibling, terms: Terms | None, pool: Pool, revenue: Decimal
         return ZERO
     totals, outlook = sibling.totals, sibling.outlook
     billing_type = terms.contract.billing_type
-    weight = pool.weights[sibling.project_id]
     if billing_type == FIXED_FEE:
-        return round_money(multiply(terms.total_value, weight), currency) + totals.expensed
+        return round_money(multiply(terms.total_value, pool.weights[sibling.project_id]), currency) + totals.expensed
     if billing_type == RETAINER:
-        return round_money(multiply(pool.fees_all, weight), currency) + totals.overage + totals.expensed
+        fees = round_money(multiply(pool.fees_all, pool.weights[sibling.project_id]), currency)
+        return fees + totals.overage + totals.expensed
     if billing_type == CAPPED and terms.cap is not None:
         room = max(terms.cap - min(pool.drawn_home, terms.cap), ZERO)
         if pool.extra_home > room:

@@ -9,13 +9,21 @@ from streams.domain.fact import Allocation
 from streams.domain.money import ZERO, divide
 
 _DAYS_A_WEEK = Decimal(5)
+_WEEK = timedelta(weeks=1)
 _SUNDAY = timedelta(days=6)
 
 
-def weeks_from(day: date, ahead: int) -> list[date]:
-    """Return the Mondays of the week of a day and of so many weeks after it."""
-    monday = monday_of(day)
-    return [monday + timedelta(weeks=n) for n in range(ahead + 1)]
+def weeks_worked(allocations: Iterable[Allocation], day: date, ahead: int) -> list[date]:
+    """Return the Mondays of weeks with an allocation, from the week of a day to so many weeks after it."""
+    first = monday_of(day)
+    last = first + timedelta(weeks=ahead)
+    weeks = set()
+    for allocation in allocations:
+        monday = max(first, monday_of(allocation.start_on))
+        while monday <= last and monday <= allocation.end_on:
+            weeks.add(monday)
+            monday += _WEEK
+    return sorted(weeks)
 
 
 def allocated_hours(allocations: Iterable[Allocation], monday: date) -> Decimal:

@@ -39,11 +39,15 @@ _ADDED_UP = "reconciliation_gap"
 
 
 class Alert(NamedTuple):
-    """The life of an alert: who claims what, and how it was last published (None: never, or resolved)."""
+    """The life of an alert: who claims what, and how it was last published (None: never, or resolved).
+
+    `wakes_at` is when its timer fires, if that lies ahead.
+    """
 
     claims: tuple[Claim, ...] = ()
     opened_at: int = 0
     said: Claim | None = None
+    wakes_at: int = 0
 
 
 class DriftBehaviour:
@@ -83,15 +87,17 @@ class DriftBehaviour:
         held = _combined(alert.claims)
         now = self._context.now
         if held is not None and held.due_at > now:
-            self._context.timers.set(key, held.due_at)
+            # A timer that is set already fires before the deadline that was moved on, and is then set anew: moving it
+            # each time would cost more than waking once too often.
+            if not now < alert.wakes_at <= held.due_at:
+                self._context.timers.set(key, held.due_at)
+                alert = alert._replace(wakes_at=held.due_at)
             held = None
-        else:
-            self._context.timers.cancel(key)
         if held is not None:
             self._open(key, alert, held, cause)
         elif alert.said is not None:
             self._publish(key, alert.said, ("resolved", alert.opened_at, now), cause)
-            self._keep(key, Alert(alert.claims))
+            self._keep(key, alert._replace(opened_at=0, said=None))
         else:
             self._keep(key, alert)
 
@@ -99,10 +105,10 @@ class DriftBehaviour:
         if alert.said is None:
             opened_at = self._context.now
             self._publish(key, held, ("open", opened_at, None), cause)
-            self._keep(key, Alert(alert.claims, opened_at, held))
+            self._keep(key, alert._replace(opened_at=opened_at, said=held))
         elif _shown(alert.said) != _shown(held):
             self._publish(key, held, ("updated", alert.opened_at, None), cause)
-            self._keep(key, Alert(alert.claims, alert.opened_at, held))
+            self._keep(key, alert._replace(said=held))
 
     def _keep(self, key: str, alert: Alert) -> None:
         if alert.claims or alert.said is not None:

@@ -16,7 +16,7 @@ from streams.domain.fact import NO_CAUSE, Allocation, Cause, Claim, Employment, 
 from streams.domain.money import ZERO, divide
 from streams.domain.policy import Policy
 from streams.rules.claims import FOR, NONE, Party, claim, nothing
-from streams.rules.overallocation import allocated_hours, entity_of, weeks_from
+from streams.rules.overallocation import allocated_hours, entity_of, weeks_worked
 from streams.step import Context, Record, Step
 from streams.topics import CONTRACT_FACTS, DRIFT_CLAIMS, PERSON_FACTS
 
@@ -179,7 +179,7 @@ class PeopleBehaviour:
         alert = self._policy.alert(_KIND)
         region = known.worker.region if known is not None else None
         ahead = int(alert.limit("weeks_ahead", None, region))
-        weeks = {entity_of(employee, monday): monday for monday in weeks_from(today, ahead)}
+        weeks = {entity_of(employee, monday): monday for monday in weeks_worked(allocations, today, ahead)}
         said = {place.split(SEP, 1)[1] for place, _ in self._over.scan(employee + SEP)}
         party = Party(employee, None, None, None, region)
         for entity in sorted(said - weeks.keys()):

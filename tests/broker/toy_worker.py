@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 from streams.config import load
-from streams.engine.worker import run
+from streams.engine.worker import run_steps
 from tests.broker import toys
 
 if __name__ == "__main__":
     brokers, folder, *faulty = sys.argv[1:]
     settings = load(None, brokers=brokers, state_folder=Path(folder), checkpoint_interval_ms=20)
-    sys.exit(run(settings, (toys.ACCOUNT, toys.FAULTY if faulty else toys.JOURNAL), toys.JsonWire()))
+    sys.exit(run_steps(settings, (toys.ACCOUNT, toys.FAULTY if faulty else toys.JOURNAL), toys.JsonWire()))

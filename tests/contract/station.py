@@ -126,25 +126,21 @@ class Station:
 
     def verify(self) -> None:
         """Nothing lost, nothing doubled, order kept, and receipts that say what is true."""
-        arrived = self.target.arrived()
+        arrived, statuses = self.target.arrived(), self.statuses()
         assert [trigger for trigger, times in Counter(arrived).items() if times > 1] == []
-        posted = {trigger for trigger, status in self.statuses().items() if status is Status.POSTED}
-        booked = {trigger for trigger in arrived if self.statuses().get(trigger) is not Status.REJECTED}
-        assert posted == booked - self._superseded_after_rejection()
+        rejected = {receipt.trigger_id for receipt in self.receipts if receipt.status is Status.REJECTED}
+        superseded_later = {trigger for trigger in rejected if statuses[trigger] is Status.SUPERSEDED}
+        posted = {trigger for trigger, status in statuses.items() if status is Status.POSTED}
+        assert posted == set(arrived) - rejected
         place = {self.target.deliverable(item).trigger_id: at for at, item in enumerate(self.log)}
-        assert set(self.statuses()) == set(place)
-        assert {status for status in self.statuses().values() if status not in FINAL} == set()
+        assert set(statuses) == set(place)
+        assert {status for status in statuses.values() if status not in FINAL} == set()
         by_contract: dict[str, list[int]] = {}
         for trigger in arrived:
             by_contract.setdefault(self.log[place[trigger]].contract, []).append(place[trigger])
         assert [contract for contract, places in by_contract.items() if places != sorted(places)] == []
         finals = Counter(receipt.trigger_id for receipt in self.receipts if receipt.status in FINAL)
-        doubled = {trigger for trigger, times in finals.items() if times > 1}
-        assert doubled == self._superseded_after_rejection()
-
-    def _superseded_after_rejection(self) -> set[str]:
-        rejected = {receipt.trigger_id for receipt in self.receipts if receipt.status is Status.REJECTED}
-        return {trigger for trigger in rejected if self.statuses()[trigger] is Status.SUPERSEDED}
+        assert {trigger for trigger, times in finals.items() if times > 1} == superseded_later
 
 
 def trigger_of(item: Item) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tests.contract.station import NOON, Item, Station, money_posting, totals
 from tests.contract.suite import ITEMS, Make, MoneyContract, SinkContract, run_storm
 from tests.contract.targets import FileTarget, MemoryTarget, TopicTarget
 
-STORM = Limits(postings_max=200, age_ms_max=5_000, backoff_ms_first=1_000, backoff_ms_max=60_000)
+STORM = Limits(postings_max=100, age_ms_max=5_000, backoff_ms_first=1_000, backoff_ms_max=60_000)
 
 
 class TestMemorySink(MoneyContract):

@@ -51,10 +51,10 @@ def record_of(content: JsonRecord, offset: int) -> Record:
     return Record(content["topic"], content["key"], content["value"], content.get("timestamp", 0), 0, offset)
 
 
-def file_run(contents: Iterable[JsonRecord], until: str | None = None) -> list[JsonRecord]:
+def file_run(contents: Iterable[JsonRecord], until: str | None = None, partitions: int = 1) -> list[JsonRecord]:
     """Return what a file run derives."""
     collected = Collected()
-    simulator = Simulator(topology(rulebook(), reader()), collected)
+    simulator = Simulator(topology(rulebook(), reader()), collected, partitions)
     records = (record_of(content, offset) for offset, content in enumerate(contents))
     run(records, simulator, reader(), None if until is None else _instant(until))
     return collected.records

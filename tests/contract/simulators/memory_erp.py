@@ -25,12 +25,14 @@ class MemoryErp:
         self.faults = faults
         self.booked: list[Posting] = []
         self.refused: dict[str, str] = {}
+        self.place: dict[str, int] = {}
 
     def book(self, posting: Posting) -> str | None:
         """Book a posting and return why not, or None."""
         reason = self.refused.get(posting.trigger_id)
         if reason is None:
             self.booked.append(posting)
+            self.place[posting.posting_id] = len(self.booked)
         return reason
 
 
@@ -63,7 +65,8 @@ class MemorySink:
         return receipts
 
     def find(self, posting_ids: Collection[str]) -> list[Receipt]:
-        return [self._receipt(posting, None, None) for posting in self._erp.booked if posting.posting_id in posting_ids]
+        places = [self._erp.place[posting_id] for posting_id in posting_ids if posting_id in self._erp.place]
+        return [self._receipt(self._erp.booked[place - 1], None, None) for place in places]
 
     def poll(self, now: int) -> Answers:
         return Answers()
@@ -74,5 +77,5 @@ class MemorySink:
     def _receipt(self, posting: Posting, reason: str | None, now: int | None) -> Receipt:
         if reason is not None:
             return receipt_of(posting, Status.REJECTED, answered_at=now, error=reason)
-        document_id = f"DOC-{self._erp.booked.index(posting) + 1}"
+        document_id = f"DOC-{self._erp.place[posting.posting_id]}"
         return receipt_of(posting, Status.POSTED, document_id=document_id, first_sent_at=now, answered_at=now)

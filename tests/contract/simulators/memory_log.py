@@ -20,6 +20,7 @@ class MemoryLog:
         self.answers_lost: list[bool] = []
         """For each of the next publications whose answer gets lost: whether the record itself arrives."""
         self.queue_full = 0
+        self._found: dict[str, Published] = {}
         self._unanswered: list[tuple[Future[Place], Place | Exception]] = []
 
     def publish(self, key: str, value: bytes, headers: Headers) -> "Future[Place]":
@@ -50,16 +51,12 @@ class MemoryLog:
 
     def lookup(self, posting_ids: Collection[str]) -> dict[str, Published]:
         """Return where these postings stand."""
-        wanted = set(posting_ids)
-        found: dict[str, Published] = {}
-        for partition, records in enumerate(self.records):
-            for offset, (_, _, headers) in enumerate(records):
-                posting_id = headers["posting_id"].decode()
-                if posting_id in wanted:
-                    found[posting_id] = Published(headers["fact_id"].decode(), Place(self.topic, partition, offset))
-        return found
+        return {posting_id: self._found[posting_id] for posting_id in posting_ids if posting_id in self._found}
 
     def _append(self, key: str, value: bytes, headers: Headers) -> Place:
         partition = sum(key.encode()) % PARTITIONS
-        self.records[partition].append((key, value, dict(headers)))
-        return Place(self.topic, partition, len(self.records[partition]) - 1)
+        named = dict(headers)
+        self.records[partition].append((key, value, named))
+        place = Place(self.topic, partition, len(self.records[partition]) - 1)
+        self._found[named["posting_id"].decode()] = Published(named["fact_id"].decode(), place)
+        return place

@@ -1,0 +1,244 @@
+"""The demo: a generated firm through the real worker on the embedded broker, and what came of it.
+
+Three processes: the broker, the worker (`throughline worker`, with its state and its targets), and this one, which
+feeds, reads along, plays the ERPs at the other end of the file exchange, and counts that nothing was lost.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from firm.erp_simulator import FileErp
+from firm.history import History
+from firm.size import FirmSize
+from streams.config import Settings, load
+from streams.engine.checkpoint import system_clock
+from streams.engine.collect import Collector
+from streams.engine.embedded import EmbeddedBroker
+from streams.engine.feeding import Change, Feed, FlowControl, SourceBytes
+from streams.engine.tally import LostRecordsError, Tally, expected_nets
+from streams.engine.wire import registry_of
+from streams.engine.worker import steps_of
+from streams.step import Step
+from streams.topics import PUBLIC, RECEIPTS, TRIGGERS
+
+HISTORY_MONTHS = 8
+OPEN_RECORDS_MAX = 6_000
+WAIT_SECONDS_MAX = 300.0
+_MARKER = ".throughline-demo"
+_PAUSE_SECONDS = 0.2
+
+Report = Callable[[Sequence[dict[str, Any]], Path, int], object]
+"""Called with the derived records, the output folder and the time; shows what the business asks."""
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why and what to do."""
+
+
+def run(out: Path, time_entries: int, seed: int, report: Report, keep: bool = False) -> int:
+    """Run the demo into a folder; return 0 if nothing was lost. Ctrl-C stops it cleanly, with 130 while it feeds.
+
+    `report` gets all derived records once everything is processed; `keep` then keeps all running until Ctrl-C. Raises
+    `DemoError`, and `LostRecordsError` if counts or amounts do not agree.
+    """
+    _prepare(out)
+    with EmbeddedBroker() as broker:
+        settings = load(
+            None,
+            brokers=broker.bootstrap,
+            state_folder=out / "state",
+            sinks={"folder": out / "exchange", "batch_seconds_max": 2.0, "poll_seconds": 0.25},
+        )
+        demo = Demo(settings, out)
+        try:
+            demo.flow_in(time_entries, seed)
+            demo.count(report)
+            if keep:
+                demo.keep_on()
+        except KeyboardInterrupt:
+            say("stopping")
+            return 130
+        finally:
+            demo.stop()
+    say(f"done: see {out / 'page.html'} and {out / 'exchange'}")
+    return 0
+
+
+class Demo:
+    """One run: worker and collector started by `flow_in`, ended by `stop`."""
+
+    def __init__(self, settings: Settings, out: Path) -> None:
+        self._settings = settings
+        self._out = out
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._steps, wire = steps_of(settings)
+        self._collector = Collector(settings.brokers, [topic.name for topic in PUBLIC], wire)
+        self._erps: dict[str, FileErp] = {}
+        self._fed: list[Change] = []
+        self._flow = FlowControl(
+            settings.brokers, settings.group, topics_read(self._steps), OPEN_RECORDS_MAX, self._worker_lives
+        )
+        self._feed = Feed(settings.brokers, SourceBytes(registry_of(settings.contracts)), self._flow)
+
+    # -- running
+
+    def flow_in(self, time_entries: int, seed: int) -> None:
+        """Start the worker, feed the firm's whole history, and wait until all of it is processed and answered."""
+        self._collector.start()
+        self._start_worker()
+        today = datetime.now(UTC).date()
+        start = (today - timedelta(days=HISTORY_MONTHS * 30)).replace(day=1)
+        size = FirmSize(time_entries, seed, start, HISTORY_MONTHS)
+        say(f"a firm of {size.people} people, {time_entries:,} time entries since {start}, seed {seed}")
+        firm = History(size)
+        changes = self._remembered(firm)
+        self._feed.write(changes, FeedProgress(size).told)
+        say(f"fed: {len(self._fed):,} records; waiting until the worker has processed them")
+        self._flow.wait(0)
+        self._settle()
+
+    def _remembered(self, firm: History) -> Any:
+        for change in firm.records():
+            self._fed.append(change)
+            yield change
+
+    def _start_worker(self) -> None:
+        environment = os.environ | {
+            "THROUGHLINE_BROKERS": self._settings.brokers,
+            "THROUGHLINE_STATE_FOLDER": str(self._settings.state_folder),
+            "THROUGHLINE_SINKS__FOLDER": str(self._settings.sinks.folder),
+            "THROUGHLINE_SINKS__BATCH_SECONDS_MAX": str(self._settings.sinks.batch_seconds_max),
+            "THROUGHLINE_SINKS__POLL_SECONDS": str(self._settings.sinks.poll_seconds),
+        }
+        with (self._out / "worker.log").open("wb") as log:
+            self._worker = subprocess.Popen(
+                [sys.executable, "-m", "streams.engine.demo_worker"],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C reaches the demo alone, which stops worker and broker in their order
+            )
+        say(f"broker on {self._settings.brokers}; worker started, its log is {self._out / 'worker.log'}")
+
+    def _worker_lives(self) -> None:
+        code = None if self._worker is None else self._worker.poll()
+        if code is not None:
+            raise DemoError(f"the worker ended with exit code {code}; the reason is in {self._out / 'worker.log'}")
+
+    def _settle(self) -> None:
+        """Let the ERPs answer until every trigger has its receipt and nothing is under way."""
+        say("processed; the ERPs read their batches and answer")
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while True:
+            self._answer()
+            lag = self._flow.wait(0)
+            counts = self._collector.counts
+            open_ = self._collector.open()
+            if counts[RECEIPTS] >= counts[TRIGGERS] and not open_ and self._flow.look() == lag:
+                return
+            self._worker_lives()
+            if time.monotonic() > deadline:
+                raise DemoError(
+                    f"{counts[TRIGGERS] - counts[RECEIPTS]} triggers have no receipt after {WAIT_SECONDS_MAX:.0f} s; "
+                    f"look at {self._settings.sinks.folder} and {self._out / 'worker.log'}"
+                )
+            time.sleep(_PAUSE_SECONDS)
+
+    def _answer(self) -> None:
+        folder = self._settings.sinks.folder
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.name not in self._erps:
+                self._erps[path.name] = FileErp(folder, path.name)
+            self._erps[path.name].run(system_clock())
+
+    # -- counting
+
+    def count(self, report: Report) -> None:
+        """Show the business answers, then check that nothing was lost and every contract's net is right."""
+        tally = Tally(self._settings.brokers, self._settings.group, self._steps)
+        tally.check_counts(self._feed.confirmed, len(self._fed), self._collector.counts)
+        records = list(self._collector.records)
+        report(records, self._out, system_clock())
+        say(tally.told())
+        say("computing the same firm without a broker, to compare")
+        expected = expected_nets(self._settings, self._fed, system_clock())
+        say(tally.check_amounts(records, expected))
+        doubled = [posting for erp in self._erps.values() for posting in erp.doubled]
+        complaints = [complaint for erp in self._erps.values() for complaint in erp.complaints]
+        if doubled or complaints:
+            raise LostRecordsError(f"the ERPs complain: {len(doubled)} postings came twice; {'; '.join(complaints)}")
+
+    def keep_on(self) -> None:
+        """Go on answering until Ctrl-C."""
+        say("running on; Ctrl-C stops")
+        with suppress(KeyboardInterrupt):
+            while True:
+                self._answer()
+                self._worker_lives()
+                time.sleep(1)
+
+    def stop(self) -> None:
+        """Stop worker and connections."""
+        worker, self._worker = self._worker, None
+        if worker is not None and worker.poll() is None:
+            worker.send_signal(signal.SIGTERM)
+            try:
+                worker.wait(30)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+        if worker is not None and worker.stdin is not None:
+            worker.stdin.close()
+        self._flow.close()
+        self._collector.stop()
+
+
+class FeedProgress:
+    """Tells how far the feed has come: records, rate, time left."""
+
+    def __init__(self, size: FirmSize) -> None:
+        self._first_ms = size.first_day * 86_400_000
+        self._span_ms = (size.end_day - size.first_day) * 86_400_000
+        self._began = time.monotonic()
+        self._told = self._began
+
+    def told(self, written: int, change: Change) -> None:
+        """Say it, every few seconds."""
+        now = time.monotonic()
+        if now - self._told < 2.0:
+            return
+        self._told = now
+        took = now - self._began
+        done = min(max((change.timestamp - self._first_ms) / self._span_ms, 0.001), 1.0)
+        say(f"fed {written:,} records, {written / took:,.0f} a second, {took / done - took:,.0f} s left")
+
+
+def topics_read(steps: Sequence[Step]) -> list[str]:
+    """Return every topic that some step reads."""
+    return sorted({topic for step in steps for topic in step.reads})
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal what goes on."""
+    print(text, flush=True)
+
+
+def _prepare(out: Path) -> None:
+    """Make the output folder anew. Raises `DemoError` for a folder with other content."""
+    marker = out / _MARKER
+    if out.exists() and not marker.exists() and any(out.iterdir()):
+        raise DemoError(f"{out} exists and was not made by the demo; give another folder")
+    if out.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+    marker.touch()
