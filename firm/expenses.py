@@ -20,6 +20,7 @@ TOPIC = "psa.public.expenses"
 ONE_IN_ENTRIES = 25
 _UNQUOTED = "CHF"  # a currency the ERP has no rates for
 _UNQUOTED_ONE_IN = 80
+_FORGOTTEN_LATELY = 2  # approved in the last two weeks and not booked when the history ends
 _CATEGORIES = [("travel", 40), ("lodging", 25), ("meals", 20), ("software", 10), ("equipment", 5)]
 _CENTS = {
     "travel": (1_500, 60_000),
@@ -50,6 +51,8 @@ class Expenses:
         self._books = books
         self._invoicing = invoicing
         self._chance = Chance(size.seed, "expenses")
+        self._end_ms = size.end_day * DAY_MS
+        self._forgotten = 0
         self._count = 0
         self._unquoted_due = False
 
@@ -115,7 +118,9 @@ class Expenses:
     def _plan_cost(self, at_ms: int, expense: Expense) -> None:
         """Most are in the ERP the same day, some only days later, a few never."""
         fate = self._chance.below(100)
-        if fate >= 99:
+        recent = self._end_ms - 14 * DAY_MS < at_ms < self._end_ms - 2 * DAY_MS
+        if fate >= 99 or (recent and self._forgotten < _FORGOTTEN_LATELY):
+            self._forgotten += recent
             return
         hours = self._chance.between(2, 20) if fate < 91 else self._chance.between(30, 240)
         self._agenda.put(at_ms + hours * HOUR_MS, self._book_cost, expense)

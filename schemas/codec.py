@@ -155,6 +155,7 @@ class Encoder:
         self._head = _HEAD.pack(0, schema_id)
         self._fields = frozenset(field["name"] for field in schema["fields"])
         self._quanta = tuple(_quanta(schema))
+        self._wholes = tuple(_wholes(schema))
         self._instants = tuple(name for name, plain in _plain_types(schema) if _logical(plain) == "timestamp-millis")
 
     def encode(self, record: Fields) -> bytes:
@@ -167,6 +168,10 @@ class Encoder:
                 self._check_moment(name, moment)
         if self._quanta:
             record = self._rounded(record)
+        for name, whole in self._wholes:
+            # fastavro counts the digits given, and so lets through a number whose padding to the scale is too long.
+            if type(number := record.get(name)) is Decimal and number.is_finite() and number.adjusted() >= whole:
+                raise Unencodable(f"{self._subject}: {name} {number} has more than {whole} digits before the point")
         body = BytesIO()
         body.write(self._head)
         try:
@@ -226,6 +231,12 @@ def _quanta(schema: Schema) -> Iterator[tuple[str, Decimal]]:
     for name, plain in _plain_types(schema):
         if name in declared and _logical(plain) == "decimal":
             yield name, Decimal(1).scaleb(-plain["scale"])
+
+
+def _wholes(schema: Schema) -> Iterator[tuple[str, int]]:
+    for name, plain in _plain_types(schema):
+        if _logical(plain) == "decimal":
+            yield name, plain["precision"] - plain["scale"]
 
 
 def _told(error: Exception) -> str:

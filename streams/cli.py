@@ -2,13 +2,16 @@
 
 import gc
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
 import typer
 
+from firm.commands import generate
+from schemas.commands import app as schemas_commands
 from schemas.lined_yaml import UnusableFile
 
 app = typer.Typer(
@@ -18,6 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+app.add_typer(schemas_commands, name="schemas")
+app.command()(generate)
 
 EXIT_UNUSABLE = 2
 
@@ -91,6 +97,45 @@ def topology(
     rulebook = load_rulebook()
     steps = steps_of(rulebook, recorded_reader(rulebook, None))
     typer.echo(as_mermaid(steps) if mermaid else as_text(steps), nl=False)
+
+
+@app.command()
+def worker(
+    config: Annotated[Path | None, typer.Option(help="Settings file in place of throughline.toml.")] = None,
+) -> None:
+    """Run the topology as a worker: Faust agents on Kafka, until SIGTERM or Ctrl-C."""
+    from streams.config import SettingsError, load
+    from streams.engine.worker import run
+
+    try:
+        code = run(load(config))
+    except (SettingsError, UnusableFile) as error:
+        raise fail(str(error)) from None
+    raise typer.Exit(code)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for state, ERP batches and the page.")] = Path("demo-out"),
+    time_entries: Annotated[int, typer.Option(help="Size of the generated firm.")] = 4000,
+    seed: Annotated[int, typer.Option(help="The same seed and size give the same firm.")] = 1,
+    keep: Annotated[bool, typer.Option(help="Keep everything running until Ctrl-C.")] = False,
+) -> None:
+    """Run a generated firm through the real worker on an embedded broker, and answer the business questions."""
+    from console.report import print_tables, write
+    from streams.config import SettingsError
+    from streams.engine.demo import DemoError, run
+    from streams.engine.tally import LostRecordsError
+
+    def report(records: Sequence[dict[str, Any]], folder: Path, now: int) -> None:
+        print_tables(records, now)
+        typer.echo(f"the same tables with plots: {write(records, folder, now)}")
+
+    try:
+        code = run(out, time_entries, seed, report, keep)
+    except (DemoError, LostRecordsError, SettingsError, UnusableFile) as error:
+        raise fail(str(error)) from None
+    raise typer.Exit(code)
 
 
 def main() -> None:

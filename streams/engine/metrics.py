@@ -2,15 +2,27 @@
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    start_http_server,
+)
 
 _CHECKPOINT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+
+
+class PortError(Exception):
+    """The port for /metrics cannot be had."""
 
 
 class Metrics:
     """The figures of one worker, in base units."""
 
     def __init__(self) -> None:
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         self._records_in = Counter(
             "throughline_records_in_total", "Records taken in.", ["step", "topic"], registry=self.registry
@@ -70,6 +82,15 @@ class Metrics:
             self._counted.labels(step, name).inc(amount)
 
     def serve(self, port: int) -> None:
-        """Answer `/metrics` on loopback at the given port, in a thread of its own; 0 serves nothing."""
-        if port:
+        """Answer `/metrics` on loopback at the given port, in a thread of its own; 0 serves nothing.
+
+        Raises `PortError` for a port that cannot be had.
+        """
+        if not port:
+            return
+        try:
             start_http_server(port, addr="127.0.0.1", registry=self.registry)
+        except OSError as error:
+            raise PortError(
+                f"metrics_port = {port}: {error.strerror}; give a port of 127.0.0.1 that is free, or 0"
+            ) from error

@@ -44,18 +44,17 @@ class Tally:
         """
         sources = [topic for topic in self._reads if topic not in TOPICS or TOPICS[topic].role is Role.SOURCE]
         internal = [topic for topic in self._reads if topic in TOPICS and TOPICS[topic].role is Role.INTERNAL]
-        if not fed == confirmed == self._lag.of(sources).written:
-            raise LostRecordsError(
-                f"{fed} records were fed, {confirmed} confirmed, {self._lag.of(sources).written} stored"
-            )
+        stored = self._lag.of(sources).written
+        if not fed == confirmed == stored:
+            raise LostRecordsError(f"{fed} records were fed, {confirmed} confirmed, {stored} stored")
         for topic in (*sources, *internal):
             lag = self._lag.of([topic])
             if lag.open:
                 raise LostRecordsError(f"{topic}: {lag.open} of {lag.written} records were not processed")
         for topic, count in collected.items():
-            stored = sum(self._ends.of(self._ends.places([topic])).values())
-            if stored != count:
-                raise LostRecordsError(f"{topic}: {stored} records were written, {count} read")
+            written = sum(self._ends.of(self._ends.places([topic])).values())
+            if written != count:
+                raise LostRecordsError(f"{topic}: {written} records were written, {count} read")
         within = sum(self._lag.of([topic]).written for topic in internal)
         self._lines = [
             f"records in: {fed:,} fed, {fed:,} processed; {within:,} facts between steps, all processed",

@@ -16,6 +16,7 @@ from state.rocks import StoreUnavailable
 from streams.config import Settings
 from streams.engine.app import TopicsError, app
 from streams.engine.floor import AssignmentError, MissingStateError
+from streams.engine.metrics import PortError
 from streams.engine.outbox import OutputsError
 from streams.engine.posting import posting_step
 from streams.engine.seat import ForeignStateError
@@ -32,6 +33,7 @@ EXPLAINED = (
     ForeignStateError,
     MissingStateError,
     OutputsError,
+    PortError,
     RegistryUnavailable,
     StoreUnavailable,
     TopicsError,
@@ -85,10 +87,10 @@ def run_steps(settings: Settings, steps: tuple[Step, ...], wire: Wire, ends_with
     _log_to_stderr()
     try:
         engine = app(settings, steps, wire)
+        engine.metrics.serve(settings.metrics_port)
     except EXPLAINED as error:
         log.error("%s", error)
         return 1
-    engine.metrics.serve(settings.metrics_port)
     worker = Worker(engine, engine.floor, override_logging=False, redirect_stdouts=False, quiet=True)
     worker.spinner = None
     if ends_with_input:

@@ -1,0 +1,221 @@
+"""Delivery and the contract: ids, what a posting is made of, and what each class of error leads to."""
+
+from collections.abc import Collection, Sequence
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from streams.sinks.contract import (
+    Answers,
+    Fatal,
+    Posting,
+    Receipt,
+    Retriable,
+    Skippable,
+    Status,
+    posting_id_of,
+    posting_of,
+    receipt_of,
+)
+from streams.sinks.delivery import Limits
+from tests.contract.simulators.faults import Faults
+from tests.contract.simulators.memory_erp import Busy, LostAnswer
+from tests.contract.station import NOON, Item, Station, money_posting, trigger_id, trigger_of
+from tests.contract.targets import MemoryTarget
+
+SECOND = 1_000
+Behaviour = list[Exception | list[tuple[int, Status]]]
+
+
+class ScriptedSink:
+    """Answers each call of `post` by script: an error, or the numbers of the call's postings and their statuses."""
+
+    pipelined = True
+
+    def __init__(self, script: Behaviour) -> None:
+        self.system = "scripted"
+        self.script = script
+        self.calls: list[list[str]] = []
+        self.asked: list[list[str]] = []
+
+    def post(self, postings: Sequence[Posting], now: int) -> list[Receipt]:
+        self.calls.append([posting.source_id for posting in postings])
+        turn = self.script.pop(0)
+        if isinstance(turn, Exception):
+            raise turn
+        return [receipt_of(postings[at], status, first_sent_at=now) for at, status in turn]
+
+    def find(self, posting_ids: Collection[str]) -> list[Receipt]:
+        self.asked.append(list(posting_ids))
+        return []
+
+    def poll(self, now: int) -> Answers:
+        return Answers()
+
+    def close(self) -> None:
+        pass
+
+
+class ScriptedTarget(MemoryTarget):
+    system = "scripted"
+
+    def __init__(self, script: Behaviour) -> None:
+        super().__init__()
+        self.faults = Faults()
+        self.sink = ScriptedSink(script)
+
+    def open(self) -> ScriptedSink:  # type: ignore[override]
+        return self.sink
+
+
+def scripted(*script: Exception | list[tuple[int, Status]]) -> Station:
+    return Station(ScriptedTarget(list(script)))
+
+
+def calls(station: Station) -> list[list[str]]:
+    assert isinstance(station.target, ScriptedTarget)
+    return station.target.sink.calls
+
+
+def test_a_posting_id_never_changes() -> None:
+    assert posting_id_of("legacy-erp", "7e57d004-2b97-5e7a-b45f-5387367791cd") == "ed5b9cd8-6d66-5524-bad5-b2ae00a7b896"
+    assert posting_id_of("tryton", "7e57d004-2b97-5e7a-b45f-5387367791cd") == "57f92d62-54ae-59ce-b2b0-0f732e93b283"
+
+
+def test_a_posting_carries_its_trigger() -> None:
+    trigger = {**trigger_of(Item(7, "C9", 3, "-1250", "JPY")), "po_number": "PO 4"}
+    assert posting_of(trigger, "legacy-erp") == Posting(
+        posting_id=posting_id_of("legacy-erp", trigger_id(7)), trigger_id=trigger_id(7), system="legacy-erp",
+        kind="time", source_kind="time_entry", source_id="T7", revision=1, reverses=trigger_id(3), contract_number="C9",
+        project_id="P-C9", client_id="A1", legal_entity="LE1", erp_customer_id="CU1", service_date=date(2026, 2, 3),
+        posting_period="2026-02", billing_code="CONS, senior", tax_code="DE-19", po_number="PO 4",
+        quantity=Decimal("1.5"), rate=Decimal("66.67"), amount=Decimal(-1250), currency="JPY",
+    )  # fmt: skip
+
+
+def test_what_a_trigger_may_lack_is_none() -> None:
+    trigger = trigger_of(Item(1))
+    for name in ("reverses", "project_id", "po_number", "quantity", "rate"):
+        del trigger[name]
+    posting = posting_of(trigger, "legacy-erp")
+    assert [posting.reverses, posting.project_id, posting.po_number, posting.quantity, posting.rate] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trigger_id": None}, "billing trigger: trigger_id is missing"),
+        ({"amount": 12.5}, f"billing trigger {trigger_id(1)}: amount: Value error, money is a decimal or its text"),
+        ({"amount": "NaN"}, f"billing trigger {trigger_id(1)}: amount: Input should be a finite number"),
+        ({"currency": None}, f"billing trigger {trigger_id(1)}: currency: Input should be a valid string"),
+        ({"service_date": "2026-02-30"}, f"billing trigger {trigger_id(1)}: service_date: Input should be a valid date"),
+    ],
+)
+def test_a_trigger_that_cannot_be_posted_is_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 - the whole message is compared
+        posting_of({**trigger_of(Item(1)), **change}, "legacy-erp")
+    assert str(raised.value).startswith(message)
+
+
+def test_every_wrong_field_is_named_at_once() -> None:
+    trigger = trigger_of(Item(1))
+    del trigger["currency"], trigger["kind"]
+    with pytest.raises(ValueError, match=r"kind: Field required; currency: Field required$"):
+        posting_of(trigger, "legacy-erp")
+
+
+def test_an_unknown_outcome_holds_up_its_contract_and_no_other() -> None:
+    station = Station(MemoryTarget())
+    station.log = [Item(1, "C1"), Item(2, "C1"), Item(3, "C2")]
+    station.target.faults.order(0, "before", LostAnswer())
+    station.turn(NOON)
+    assert station.target.arrived() == [trigger_id(3)]
+    assert station.history(Item(1, "C1")) == ["pending", "unknown"]
+    assert station.history(Item(2, "C1")) == ["pending"]
+    station.turn(NOON)
+    assert station.target.arrived() == [trigger_id(3), trigger_id(1), trigger_id(2)]
+    assert station.history(Item(1, "C1")) == ["pending", "unknown", "pending", "posted"]
+    assert station.last(Item(1, "C1")).attempts == 2
+
+
+def test_the_target_says_how_long_to_wait() -> None:
+    station = Station(MemoryTarget())
+    station.log = [Item(1)]
+    station.target.faults.order(0, "before", Busy(retry_after_ms=30 * SECOND))
+    station.turn(NOON)
+    station.turn(NOON + 30 * SECOND - 1)
+    assert station.target.arrived() == []
+    station.turn(NOON + 30 * SECOND)
+    assert station.target.arrived() == [trigger_id(1)]
+
+
+def test_skipped_postings_are_rejected_and_the_rest_is_sent_at_once() -> None:
+    first, third = money_posting(Item(1), "scripted"), money_posting(Item(3), "scripted")
+    refusal = Skippable({first.posting_id: "no such customer", third.posting_id: "no such tax code"})
+    station = scripted(refusal, [(0, Status.POSTED)])
+    station.log = [Item(1), Item(2), Item(3)]
+    station.turn(NOON)
+    assert calls(station) == [["T1", "T2", "T3"], ["T2"]]
+    assert [station.last(item).status for item in station.log] == [Status.REJECTED, Status.POSTED, Status.REJECTED]
+    assert station.last(Item(3)).error == "no such tax code"
+    assert station.last(Item(3)).attempts == 0
+
+
+def test_a_failure_of_unknown_effect_is_asked_about_before_the_next_attempt() -> None:
+    station = scripted(Retriable("connection reset"), [(0, Status.POSTED)])
+    station.log = [Item(1)]
+    station.turn(NOON)
+    station.turn(NOON + SECOND)
+    assert station.history(Item(1)) == ["pending", "unknown", "pending", "posted"]
+    assert isinstance(station.target, ScriptedTarget)
+    assert [len(ids) for ids in station.target.sink.asked] == [1, 1]
+    assert station.last(Item(1)).first_sent_at == NOON
+
+
+def test_what_got_no_receipt_was_not_sent_and_goes_next() -> None:
+    station = scripted([(0, Status.SENT)], [(0, Status.SENT), (1, Status.SENT)])
+    station.log = [Item(1, "C1"), Item(2, "C2"), Item(3, "C3")]
+    station.turn(NOON)
+    assert calls(station) == [["T1", "T2", "T3"], ["T2", "T3"]]
+    assert [receipt.attempts for receipt in station.delivery.open_receipts()] == [1, 1, 1]
+
+
+def test_a_fatal_error_comes_after_the_receipts_before_it() -> None:
+    station = scripted([(0, Status.POSTED)], Fatal("no permission"))
+    station.log = [Item(1, "C1"), Item(2, "C2")]
+    intents = [station.target.deliverable(item) for item in station.log]
+    assert len(station.delivery.intend(intents, NOON)) == 2
+    assert [receipt.status for receipt in station.delivery.send(NOON, flush=True)] == [Status.POSTED]
+    for call in (station.delivery.send, station.delivery.poll):
+        with pytest.raises(Fatal, match="no permission"):
+            call(NOON)
+
+
+@pytest.mark.parametrize(
+    ("turn", "message"),
+    [
+        ([(0, Status.PENDING)], "scripted answered pending for posting"),
+        (Skippable({"another": "no"}), "scripted skipped postings that were not in the call: another"),
+        (Skippable({}), "scripted skipped postings that were not in the call: none named"),
+    ],
+)
+def test_a_sink_that_breaks_the_contract_stops(turn: Exception | list[tuple[int, Status]], message: str) -> None:
+    station = scripted(turn)
+    station.log = [Item(1)]
+    with pytest.raises(Fatal, match=message):
+        station.turn(NOON)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"postings_max": 0}, "postings_max must be at least 1"),
+        ({"age_ms_max": -1}, "age_ms_max at least 0"),
+        ({"backoff_ms_first": 0}, "backoff_ms_first must be above 0"),
+        ({"backoff_ms_first": 10, "backoff_ms_max": 5}, "at most backoff_ms_max"),
+    ],
+)
+def test_limits_that_could_never_work_are_refused(limits: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Limits(**limits)
