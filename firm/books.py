@@ -128,26 +128,24 @@ class Books:
 
     def _value(self, item: Item, contract: Contract) -> int | None:
         """Minor units in the contract's currency; None if it has no value, 0 if it is not billed at all."""
-        if item.kind == "expense" and contract.expense_policy == "NonBillable":
-            return 0
-        if item.kind == "time_entry" and contract.billing not in BILLED_BY_TIME:
-            return 0
-        if item.kind == "milestone" and contract.billing == RETAINER:
+        if not _billed(item, contract):
             return 0
         if not contract.in_term(item.day):
             return None
         if item.kind == "time_entry":
             rate = contract.rate_on(item.role, item.day)
             return None if rate is None else value_of(item.quarters, rate)
-        if item.milestone is not None:
-            if item.milestone.amount is not None:
-                return item.milestone.amount
-            return (contract.value_on(item.day) * (item.milestone.percent or 0) * 2 + 100) // 200
-        rate_now = self._rates.newest(item.currency, contract.currency, item.day)
-        if rate_now is None:
+        if item.milestone is None:
+            return self._value_of_expense(item, contract)
+        if item.milestone.amount is not None:
+            return item.milestone.amount
+        return (contract.value_on(item.day) * (item.milestone.percent or 0) * 2 + 100) // 200
+
+    def _value_of_expense(self, item: Item, contract: Contract) -> int | None:
+        rate = self._rates.newest(item.currency, contract.currency, item.day)
+        if rate is None:
             return None
-        markup = contract.markup_percent or 0
-        return minor_of(item.amount * rate_now * (100 + markup) / 100, contract.currency)
+        return minor_of(item.amount * rate * (100 + (contract.markup_percent or 0)) / 100, contract.currency)
 
     def _draw(self, item: Item, contract: Contract, amount: int) -> None:
         cap = contract.cap_now()
@@ -187,6 +185,15 @@ class Books:
                 over.pop(0)
             else:
                 over[0] = (approved_ms, source_id, item, left - amount)
+
+
+def _billed(item: Item, contract: Contract) -> bool:
+    """Whether the contract's terms bill items of this kind one by one."""
+    if item.kind == "time_entry":
+        return contract.billing in BILLED_BY_TIME
+    if item.kind == "expense":
+        return contract.expense_policy != "NonBillable"
+    return contract.billing != RETAINER
 
 
 def gates_open(project: Project, contract: Contract) -> bool:

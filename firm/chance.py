@@ -1,4 +1,4 @@
-"""Seeded chance. Each part of the firm draws from a stream of its own, so that one part's change leaves others alone."""
+"""Seeded chance: each part of the firm draws from a stream of its own, so that changing one leaves others alone."""
 
 from __future__ import annotations
 

@@ -8,7 +8,14 @@ DIGITS = {"EUR": 2, "USD": 2, "GBP": 2, "JPY": 0, "KWD": 3, "CHF": 2}
 _SCALE = {currency: int("1" + "0" * digits) for currency, digits in DIGITS.items()}  # minor units in one unit
 
 # Millionths of a unit for one euro when the history begins: planning converts with these, FX rates start from them.
-MICRO_PER_EURO = {"EUR": 1_000_000, "USD": 1_080_000, "GBP": 850_000, "JPY": 160_000_000, "KWD": 333_000, "CHF": 950_000}
+MICRO_PER_EURO = {
+    "EUR": 1_000_000,
+    "USD": 1_080_000,
+    "GBP": 850_000,
+    "JPY": 160_000_000,
+    "KWD": 333_000,
+    "CHF": 950_000,
+}
 
 
 def text_of(minor: int, currency: str) -> str:

@@ -9,7 +9,7 @@ from firm.wire import Row
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """A legal entity. `offset_hours`: its office time relative to UTC, which shifts when its people book and approve."""
+    """A legal entity. `offset_hours`: its office time relative to UTC, by which its people book and approve."""
 
     code: str
     name: str

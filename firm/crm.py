@@ -71,7 +71,7 @@ class Crm:
             row["PoNumber"], contract.po_number = None, None
             arrives = (contract.starts + self._chance.between(15, 30)) * DAY_MS + 12 * HOUR_MS
             self._agenda.put(max(arrives, late + HOUR_MS), self._purchase_order, contract, master)
-        drafted = sold_ms - HOUR_MS if not late else late
+        drafted = late or sold_ms - HOUR_MS
         self._agenda.put(drafted, self._open, contract, master, row)
         self._plan_stages(contract, master, late)
         for amendment in contract.amendments:
@@ -90,7 +90,7 @@ class Crm:
             self._agenda.put(lost, lambda at, one=master: one.change(at, StageName="Closed Lost", IsClosed=True))
 
     def plan_just_won(self, clients: list[Client], count: int) -> None:
-        """Opportunities won in the last days: their contract is drafted, nothing is set up; each third has no contract."""
+        """Opportunities won in the last days: a contract is drafted, or for each third forgotten; nothing is set up."""
         for number in range(count):
             at_ms = (self._size.end_day - 2) * DAY_MS + 9 * HOUR_MS + number * 7 * MINUTE_MS
             client = self._chance.of(clients)
@@ -99,9 +99,9 @@ class Crm:
             row |= {"StageName": "Closed Won", "IsClosed": True, "IsWon": True}
             if number % 3 != 2:
                 row["ContractNumber"] = f"CW{number:04d}"
-                contract = Contract(
-                    row["ContractNumber"], client, client.company, client.company.currency, "T&M", starts, starts + 90, 0
-                )
+                contract_number = row["ContractNumber"]
+                currency = client.company.currency
+                contract = Contract(contract_number, client, client.company, currency, "T&M", starts, starts + 90, 0)
                 draft = contract.row() | {"OpportunityId": row["Id"]}
                 master = Master(self._wire, "crm.Contract", contract.number, "LastModifiedDate")
                 self._agenda.put(at_ms - HOUR_MS, master.open, draft)

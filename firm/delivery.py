@@ -52,7 +52,7 @@ class Assignment:
 
 @dataclass(slots=True, eq=False)
 class Milestone:
-    """A delivery that is paid for: by `amount` in minor units of the contract's currency, or by `percent` of its value."""
+    """A delivery that is paid for: `amount` in minor units of the contract's currency, or `percent` of its value."""
 
     id: str
     project: Project

@@ -20,7 +20,7 @@ TOPIC = "psa.public.expenses"
 ONE_IN_ENTRIES = 25
 _UNQUOTED = "CHF"  # a currency the ERP has no rates for
 _UNQUOTED_ONE_IN = 80
-_FORGOTTEN_LATELY = 2  # approved in the last two weeks and not booked when the history ends
+_FORGOTTEN_LATELY = 2  # approved in the last three weeks and not booked when the history ends
 _CATEGORIES = [("travel", 40), ("lodging", 25), ("meals", 20), ("software", 10), ("equipment", 5)]
 _CENTS = {
     "travel": (1_500, 60_000),
@@ -51,14 +51,17 @@ class Expenses:
         self._books = books
         self._invoicing = invoicing
         self._chance = Chance(size.seed, "expenses")
-        self._end_ms = size.end_day * DAY_MS
+        self._end_day = size.end_day
+        self._surely_left = _FORGOTTEN_LATELY + 1
         self._forgotten = 0
         self._count = 0
         self._unquoted_due = False
 
     def maybe_book(self, assignment: Assignment, day: int) -> None:
         """One in so many days of work comes with an expense."""
-        if self._chance.below(ONE_IN_ENTRIES) == 0:
+        surely = day >= self._end_day - 18 and self._surely_left > 0
+        self._surely_left -= surely
+        if surely or self._chance.below(ONE_IN_ENTRIES) == 0:
             at_ms = day * DAY_MS + 6 * HOUR_MS + self._chance.below(3 * 1440) * MINUTE_MS
             self._agenda.put(at_ms, self._create, assignment, day)
 
@@ -118,7 +121,7 @@ class Expenses:
     def _plan_cost(self, at_ms: int, expense: Expense) -> None:
         """Most are in the ERP the same day, some only days later, a few never."""
         fate = self._chance.below(100)
-        recent = self._end_ms - 14 * DAY_MS < at_ms < self._end_ms - 2 * DAY_MS
+        recent = self._end_day - 20 < at_ms // DAY_MS < self._end_day - 2
         if fate >= 99 or (recent and self._forgotten < _FORGOTTEN_LATELY):
             self._forgotten += recent
             return

@@ -31,7 +31,7 @@ class Finance:
                 self._plan_period(company, month)
 
     def plan_customer(self, client: Client, company: Company, first: Contract) -> None:
-        """The client as one legal entity's ERP invoices it: set up before the first contract, unless a story says otherwise."""
+        """The client as one legal entity's ERP invoices it: set up before its `first` contract, or as a story says."""
         if "customer missing" in first.stories:
             return
         day = max(self._size.first_day + 1, first.starts - 5)

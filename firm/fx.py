@@ -40,7 +40,7 @@ class ExchangeRates:
             agenda.put(day * DAY_MS + _TOLD_AT_MS, self._tell, day, day == size.first_day)
 
     def newest(self, source: str, target: str, day: int) -> Decimal | None:
-        """Units of `target` for one of `source`: newest rate up to `day`, direct or else the inverse; None if too old."""
+        """Units of `target` for one of `source`: newest rate up to `day`, direct or else inverse; None if too old."""
         if source == target:
             return Decimal(1)
         for pair, inverse in (((source, target), False), ((target, source), True)):

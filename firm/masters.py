@@ -9,7 +9,7 @@ from firm.wire import Row, Wire
 
 
 class Master:
-    """One row of a system of record, told on `topic` under `key`. `stamp` names its field of last change, if it has one."""
+    """One row of a system of record, told on `topic` under `key`. `stamp`: its field of last change, if it has one."""
 
     __slots__ = ("_key", "_stamp", "_topic", "_wire", "row")
 

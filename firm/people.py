@@ -20,7 +20,7 @@ ROLE_COST_CENTS = {
     "Architect": 8800,
 }
 ROLES = tuple(ROLE_COST_CENTS)
-_ROLE_WEIGHTS = [("Analyst", 18), ("Consultant", 28), ("Engineer", 24), ("Senior Consultant", 14), ("Project Manager", 7), ("Architect", 9)]
+_ROLE_WEIGHTS = list(zip(ROLES, (18, 28, 24, 14, 7, 9), strict=True))
 _HOMES = [("LE-DE", 27), ("LE-FR", 10), ("LE-UK", 20), ("LE-US", 25), ("LE-JP", 12), ("LE-KW", 6)]
 _REGION_COST_PERCENT = {"EMEA": 100, "AMER": 112, "APAC": 92}
 
@@ -30,9 +30,10 @@ _GIVEN = (
     "Priya Rahul Rosa Sakura Sam Sara Sofia Thomas Tom Yuki Yusuf Zoe"
 ).split()
 _FAMILY = (
-    "Adams Ahmed Al-Sabah Baker Bauer Bernard Brown Clark Costa Davis Dubois Evans Fischer Garcia Haddad Hall Hoffmann "
-    "Ito Jansen Johnson Kaya Keller Khan Kim Kobayashi Laurent Lee Lopez Martin Meyer Moreau Mori Nakamura Novak Okafor "
-    "Patel Petit Rossi Sato Schmidt Schneider Silva Smith Suzuki Tanaka Taylor Wagner Walker Wang Weber Wilson Young"
+    "Adams Ahmed Al-Sabah Baker Bauer Bernard Brown Clark Costa Davis Dubois Evans Fischer Garcia Haddad Hall "
+    "Hoffmann Ito Jansen Johnson Kaya Keller Khan Kim Kobayashi Laurent Lee Lopez Martin Meyer Moreau Mori Nakamura "
+    "Novak Okafor Patel Petit Rossi Sato Schmidt Schneider Silva Smith Suzuki Tanaka Taylor Wagner Walker Wang "
+    "Weber Wilson Young"
 ).split()
 
 

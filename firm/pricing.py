@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from firm.chance import Chance
 from firm.coins import from_cents, in_hundreds, value_of
 from firm.contracts import BILLED_BY_TIME, CAPPED, FIXED_FEE, RETAINER, TIME_AND_MATERIALS, Amendment, Contract, Rate
@@ -9,6 +11,7 @@ from firm.delivery import Milestone, Project
 from firm.moments import DAY_MS, HOUR_MS, MINUTE_MS, day_number, day_of, month_starts, months_later, next_workday
 from firm.people import ROLE_COST_CENTS, ROLES
 from firm.size import FirmSize
+from firm.stories import PROJECT_MOVED, new_home
 
 _BILL_PERCENT_OF_COST = 178
 _BILLED_SHARE_PERCENT = 91  # of the hours of a project; the rest is travel, training and rework
@@ -29,6 +32,16 @@ def price(size: FirmSize, contracts: list[Contract]) -> None:
         elif contract.billing in BILLED_BY_TIME and chance.percent(12):
             _bonus(contract, counts)
         _amend(contract, size, chance)
+    for contract in contracts:
+        home = new_home(contract, contracts) if PROJECT_MOVED in contract.stories else None
+        if home is not None:
+            _welcome(home, contract)
+
+
+def _welcome(home: Contract, contract: Contract) -> None:
+    """The contract that a project moves to prices its roles too."""
+    priced = {rate.role for rate in home.rates}
+    home.rates += tuple(rate for rate in contract.rates if rate.role not in priced)
 
 
 def _rates(contract: Contract, chance: Chance) -> None:
@@ -215,7 +228,8 @@ def _amend(contract: Contract, size: FirmSize, chance: Chance) -> None:
     if "amendment backdated" in stories:
         _add(contract, middle, chance, back_days=chance.between(15, 40), rates=_raised(contract, 104))
     if "value amended" in stories:
-        _add(contract, middle, chance, back_days=chance.between(5, 40), value_delta=in_hundreds(worth // 12, contract.currency))
+        more = in_hundreds(worth // 12, contract.currency)
+        _add(contract, middle, chance, back_days=chance.between(5, 40), value_delta=more)
     if "amendment not taken over" in stories:
         _add(contract, middle, chance, rates=_raised(contract, 102)).taken_over_ms = None
     elif not stories and chance.percent(25) and span > 40:
@@ -240,19 +254,12 @@ def _raised(contract: Contract, percent: int) -> tuple[Rate, ...]:
 
 def _unpriced(contract: Contract) -> str | None:
     roles = {assignment.role for project in contract.projects for assignment in project.assignments}
-    return next((role for role in ROLES if role in roles and contract.rate_on(role, contract.works_until) is None), None)
+    unpriced = (role for role in ROLES if role in roles and contract.rate_on(role, contract.works_until) is None)
+    return next(unpriced, None)
 
 
-def _add(
-    contract: Contract,
-    day: int,
-    chance: Chance,
-    back_days: int = 0,
-    value_delta: int | None = None,
-    cap_delta: int | None = None,
-    new_end: int | None = None,
-    rates: tuple[Rate, ...] = (),
-) -> Amendment:
+def _add(contract: Contract, day: int, chance: Chance, back_days: int = 0, **terms: Any) -> Amendment:
+    """An amendment drafted on a day, effective `back_days` before or else when decided; `terms` are what it changes."""
     decided = next_workday(next_workday(day) + chance.between(1, 5)) * DAY_MS + (9 + chance.below(7)) * HOUR_MS
     amendment = Amendment(
         number=len(contract.amendments) + 1,
@@ -260,14 +267,9 @@ def _add(
         drafted_ms=next_workday(day) * DAY_MS + 10 * HOUR_MS + chance.below(300) * MINUTE_MS,
         decided_ms=decided,
         approved=bool(contract.stories) or chance.percent(88),
-        effective=max(contract.starts, (day if back_days else next_workday(decided // DAY_MS)) - back_days),
-        value_delta=value_delta,
-        cap_delta=cap_delta,
-        new_end=new_end,
-        rates=rates,
+        effective=max(contract.starts, day - back_days if back_days else next_workday(decided // DAY_MS)),
         taken_over_ms=decided + chance.weighted([(HOUR_MS, 70), (2 * HOUR_MS, 20), (30 * HOUR_MS, 10)]),
+        **terms,
     )
     contract.amendments.append(amendment)
     return amendment
-
-

@@ -198,7 +198,8 @@ class Psa:
             self._billable(at_ms, milestone)
 
     def _billable(self, at_ms: int, milestone: Milestone) -> None:
-        item = Item(milestone.project, "milestone", milestone.id, milestone.done_ms // DAY_MS, at_ms, milestone=milestone)
+        done_on = milestone.done_ms // DAY_MS
+        item = Item(milestone.project, "milestone", milestone.id, done_on, at_ms, milestone=milestone)
         self._books.bill(item)
         if milestone.invoice_after_ms is not None:
             self._agenda.put(at_ms + milestone.invoice_after_ms, self._invoicing.milestone, item)

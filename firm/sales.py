@@ -13,7 +13,7 @@ from firm.chance import Chance
 from firm.company import COMPANIES, Company
 from firm.contracts import CAPPED, FIXED_FEE, RETAINER, TIME_AND_MATERIALS, Client, Contract
 from firm.delivery import Assignment, Project
-from firm.moments import HOUR_MS, MINUTE_MS, next_workday
+from firm.moments import HOUR_MS, MINUTE_MS, next_workday, weekdays_between
 from firm.people import Person
 from firm.size import FirmSize
 
@@ -21,10 +21,12 @@ _BILLING = [(TIME_AND_MATERIALS, 38), (CAPPED, 24), (FIXED_FEE, 26), (RETAINER, 
 _DAYS = {TIME_AND_MATERIALS: (60, 270), CAPPED: (60, 240), FIXED_FEE: (45, 200), RETAINER: (120, 365)}
 _TEAMS = (1, 2, 2, 3, 3, 4, 4, 5, 6, 8, 12, 20)
 _CURRENCIES = ("EUR", "USD", "GBP", "JPY", "KWD")
-_WORK = ("Rollout", "Migration", "Assessment", "Integration", "Operations", "Design", "Analytics", "Support", "Training")
-_INDUSTRY = ("Bank", "Energy", "Foods", "Health", "Insurance", "Logistics", "Motors", "Pharma", "Retail", "Systems", "Telecom")
-_PLACES = ("Alder", "Boreal", "Cobalt", "Delta", "Ember", "Falcon", "Granite", "Harbor", "Indigo", "Juniper", "Kestrel", "Lumen",
-           "Maple", "Nimbus", "Onyx", "Pioneer", "Quartz", "River", "Summit", "Tundra", "Union", "Vertex", "Willow", "Zenith")
+_WORK = "Rollout Migration Assessment Integration Operations Design Analytics Support Training".split()
+_INDUSTRIES = "Bank Energy Foods Health Insurance Logistics Motors Pharma Retail Systems Telecom".split()
+_NAMES = (
+    "Alder Boreal Cobalt Delta Ember Falcon Granite Harbor Indigo Juniper Kestrel Lumen Maple Nimbus Onyx Pioneer "
+    "Quartz River Summit Tundra Union Vertex Willow Zenith"
+).split()
 START_WITHIN_DAYS = 20
 
 
@@ -55,12 +57,22 @@ def sell(size: FirmSize, people: list[Person]) -> list[Contract]:
         team = _team(lanes, starts, chance.of(teams), chance)
         first_wave = starts < size.work_from + START_WITHIN_DAYS
         contract = _contract(len(contracts) + 1, starts, team, clients, chance, first_wave)
-        _deliver(contract, team, counts, size.involved_percent, chance)
+        _deliver(contract, team, counts, chance)
         contracts.append(contract)
         for lane in team:
             lane.free = contract.works_until + 1 + chance.below(8)
             heappush(lanes, lane)
+    _involve(size, contracts)
     return contracts
+
+
+def _involve(size: FirmSize, contracts: list[Contract]) -> None:
+    """Where few entries are spread over many days, people are on their projects for a part of their week only."""
+    assignments = [one for contract in contracts for project in contract.projects for one in project.assignments]
+    days = sum(weekdays_between(max(one.first, size.work_from), min(one.last, size.end_day - 1)) for one in assignments)
+    percent = min(100, 100 * size.time_entries // max(1, days))
+    for assignment in assignments:
+        assignment.hours = max(1, assignment.hours * percent // 100)
 
 
 @dataclass(slots=True)
@@ -70,7 +82,7 @@ class _Counts:
 
 
 def _clients(count: int, chance: Chance) -> list[Client]:
-    names = [f"{place} {industry}" for industry in _INDUSTRY for place in _PLACES]
+    names = [f"{place} {industry}" for industry in _INDUSTRIES for place in _NAMES]
     chance.shuffle(names)
     clients = []
     for number in range(1, count + 1):
@@ -130,9 +142,7 @@ def _contract(
     )
 
 
-def _deliver(
-    contract: Contract, team: list[_Lane], counts: _Counts, involved_percent: int, chance: Chance
-) -> None:
+def _deliver(contract: Contract, team: list[_Lane], counts: _Counts, chance: Chance) -> None:
     """Projects of a contract and who works on them."""
     for turn in range(min(len(team), chance.weighted([(1, 55), (2, 30), (3, 15)]))):
         counts.projects += 1
@@ -161,7 +171,7 @@ def _deliver(
                 role=lane.person.role,
                 first=max(next_workday(lane.free), contract.starts, lane.free),
                 last=contract.works_until,
-                hours=max(2, lane.hours * involved_percent // 100),
+                hours=lane.hours,
                 day_quarters=lane.hours * 4 // 5,
             )
         )

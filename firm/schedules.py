@@ -33,9 +33,7 @@ class Schedules:
         for day in range(first, min(contract.works_until + 21, self._size.end_day), 7):
             self._agenda.put(day * DAY_MS + 6 * HOUR_MS, self._recognize, contract, master, recognized, day)
 
-    def _recognize(
-        self, at_ms: int, contract: Contract, master: Master, recognized: dict[str, int], day: int
-    ) -> None:
+    def _recognize(self, at_ms: int, contract: Contract, master: Master, recognized: dict[str, int], day: int) -> None:
         """Book in the current month what was earned beyond the months before."""
         total = earned(contract, day) * (contract.schedule_percent or 0) // 100
         month = month_text(day)

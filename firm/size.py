@@ -12,7 +12,6 @@ TIME_ENTRIES_MAX = 100_000_000
 LEAD_IN_DAYS = 7  # master records are set up in the first week, before anybody books time
 PEOPLE_MIN = 16  # enough for every business question to have an instance
 ENTRIES_PER_PERSON_DAY = 1.5
-LANES_PER_PERSON = 1.2  # contracts a person works for at one time, on average
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +62,6 @@ class FirmSize:
     def people(self) -> int:
         """Number of people who together book `time_entries` in that time."""
         return max(PEOPLE_MIN, round(self.time_entries / (self._workdays * ENTRIES_PER_PERSON_DAY)))
-
-    @property
-    def involved_percent(self) -> int:
-        """How much of a full week people book: less than 100 where few entries are spread over the fewest people."""
-        lane_days = self.people * LANES_PER_PERSON * self._workdays
-        return min(100, max(5, round(100 * self.time_entries / lane_days)))
 
     @property
     def _workdays(self) -> int:

@@ -78,7 +78,7 @@ class Quota:
 
 
 def overbook(size: FirmSize, contracts: list[Contract]) -> list[Assignment]:
-    """Assignments on top of a full week: some in the past, most around the end of the history and the weeks after it."""
+    """Assignments on top of a full week, around the end of the history and in the weeks after it."""
     chance = Chance(size.seed, "overbook")
     running = [
         assignment

@@ -1,4 +1,4 @@
-"""The life of a time entry: drafted in the evening, submitted on Friday, approved the week after; and what else happens.
+"""The life of a time entry: drafted in the evening, submitted on Friday, approved the week after; or otherwise.
 
 Of a hundred entries some twelve are edited as drafts, three rejected and written again, two or three corrected after
 approval, one deleted, one moved to another project, one written again without a change that bears on money.
@@ -240,5 +240,5 @@ class Timesheets:
         person = entry.assignment.person
         amount = text_of(value_of(entry.quarters, person.cost_on(entry.day)), person.currency)
         later = at_ms + self._chance.between(60, 600) * MINUTE_MS
-        source_id = entry.row["id"]
-        self._agenda.put(later, self._invoicing.cost_posting, entry.project, "time_entry", source_id, amount, person.currency)
+        details = (entry.project, "time_entry", entry.row["id"], amount, person.currency)
+        self._agenda.put(later, self._invoicing.cost_posting, *details)

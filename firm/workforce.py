@@ -35,7 +35,8 @@ class Workforce:
         self._agenda.put(at_ms, master.open, person.worker_row(at_ms, known))
         for number, (effective, _) in enumerate(person.cost_steps[1:], start=2):
             told = max(day + 45, effective + self._chance.weighted([(-7, 60), (-1, 20), (5, 15), (25, 5)]))
-            self._agenda.put(told * DAY_MS + 9 * HOUR_MS + person.number * 100, self._cost_rates, master, person, number)
+            at_ms = told * DAY_MS + 9 * HOUR_MS + person.number * 100
+            self._agenda.put(at_ms, self._cost_rates, master, person, number)
 
     def _cost_rates(self, at_ms: int, master: Master, person: Person, steps: int) -> None:
         row = person.worker_row(at_ms, steps)

@@ -5,7 +5,7 @@ it is where there is none, such as a database nobody here designed. Schemas are 
 """
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from io import BytesIO
@@ -98,11 +98,11 @@ class Codec:
         if writer.get("type") != "record":
             raise Undecodable(f"schema id {schema_id} is no record: {str(writer)[:60]}")
         if is_debezium(writer):
-            return Decoder(writer, None, Envelope(writer).change)
+            return Decoder(writer, None)
         contract = self._by_name.get(full_name(writer)) or self._contracts.get(topic)
         if contract is None or fingerprint(contract.schema) == fingerprint(writer):
-            return Decoder(_as_read(writer, contract), None, None)
-        return Decoder(_as_read(writer, contract), _as_read(contract.schema, contract), None)
+            return Decoder(_as_read(writer, contract), None)
+        return Decoder(_as_read(writer, contract), _as_read(contract.schema, contract))
 
     def _encoder(self, subject: str) -> "Encoder":
         contract = self._contracts.get(subject)
@@ -118,13 +118,15 @@ class Codec:
 class Decoder:
     """The compiled decoding of one writer's schema."""
 
-    def __init__(self, writer: Schema, reader: Schema | None, change: Callable[[Fields], Fields] | None) -> None:
+    def __init__(self, writer: Schema, reader: Schema | None) -> None:
         try:
             self._writer = parse_schema(writer)
             self._reader = None if reader is None else parse_schema(reader)
+            self._change = Envelope(writer).change if is_debezium(writer) else None
+        except NoEnvelope as error:
+            raise Undecodable(str(error)) from error
         except (SchemaParseException, ValueError, KeyError, TypeError) as error:
             raise Undecodable(f"its schema is no valid Avro: {error}") from error
-        self._change = change
 
     def decode(self, payload: bytes) -> Fields:
         """Return the record in a payload whose head was read; raises Undecodable."""
@@ -141,7 +143,7 @@ class Decoder:
             return record  # type: ignore[no-any-return]
         try:
             return self._change(record)
-        except (NoEnvelope, ValueError) as error:
+        except ValueError as error:
             raise Undecodable(str(error)) from error
 
 

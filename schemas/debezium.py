@@ -94,6 +94,9 @@ class Envelope:
         row = _record(fields["before"], named) or _record(fields["after"], named)
         if row is None:
             raise NoEnvelope(f"{schema.get('name')} is no change envelope: before and after are no records")
+        source = _record(fields["source"], named)
+        if source is None or "ts_ms" not in {field["name"] for field in source["fields"]}:
+            raise NoEnvelope(f"{schema.get('name')} is no change envelope: its source has no ts_ms")
         self._pairs = tuple(_pairs(row))
         self._untouchable = tuple(_names_of(row, "string")), tuple(_names_of(row, "bytes"))
 
@@ -134,7 +137,7 @@ class Envelope:
                 value = row[name]
                 if value is not None:
                     row[name] = convert(value)
-        except (ValueError, OverflowError) as error:
+        except (ValueError, OverflowError, KeyError, TypeError) as error:
             raise ValueError(f"field {name!r} holds {row[name]!r}: {error}") from error
 
     def _keep_untouched(self, before: Row | None, after: Row) -> None:

@@ -35,10 +35,14 @@ def _misfits(node: Any, value: Any, path: str, named: dict[str, Any]) -> Iterato
 def _of_union(branches: list[Any], value: Any, path: str, named: dict[str, Any]) -> Iterator[str]:
     if value is None and "null" in branches:
         return
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
+        # fastavro's way to say which branch is meant: (name of the record, its fields).
+        name, value = value
+        branches = [branch for branch in branches if name in (branch, _full_name(named.get(branch, branch)))]
     # What is wrong with the first branch that is a value tells more than that no branch fits.
     found = [next(_misfits(branch, value, path, named), None) for branch in branches if branch != "null"]
     if None not in found:
-        yield found[0] or ""
+        yield next(iter(found), None) or f"{path}: {value!r} fits no branch"
 
 
 def _of_record(node: Mapping[str, Any], value: Any, path: str, named: dict[str, Any]) -> Iterator[str]:
@@ -52,6 +56,12 @@ def _of_record(node: Mapping[str, Any], value: Any, path: str, named: dict[str, 
             yield from _misfits(field["type"], given, inner, named)
         elif "default" not in field:
             yield f"{inner}: is missing"
+
+
+def _full_name(node: Any) -> str | None:
+    if not isinstance(node, Mapping) or "name" not in node:
+        return None
+    return f"{node['namespace']}.{node['name']}" if "namespace" in node else str(node["name"])
 
 
 def _refused(node: Any, value: Any) -> str | None:

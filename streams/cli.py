@@ -45,8 +45,7 @@ def replay(
 ) -> None:
     """Run the whole topology over files, without a broker, and write what is derived."""
     from streams.progress import Progress
-    from streams.replay import UnusableInput
-    from streams.replay import replay as run_replay
+    from streams.replay import UnusableInput, replay as run_replay
     from streams.sources import recorded_reader
     from streams.topology import load_rulebook
 
@@ -91,8 +90,7 @@ def topology(
     """Print the graph of steps and topics."""
     from streams.graph import as_mermaid, as_text
     from streams.sources import recorded_reader
-    from streams.topology import load_rulebook
-    from streams.topology import topology as steps_of
+    from streams.topology import load_rulebook, topology as steps_of
 
     rulebook = load_rulebook()
     steps = steps_of(rulebook, recorded_reader(rulebook, None))

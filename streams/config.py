@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
-from pydantic_settings import SettingsError as UnreadableVariableError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError as UnreadableVariableError,
+    TomlConfigSettingsSource,
+)
 
 SETTINGS_FILE = Path("throughline.toml")
 PREFIX = "THROUGHLINE_"

@@ -8,6 +8,7 @@ together with its state and its place in the input: a crash undoes all three.
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from random import Random
 from typing import NamedTuple
 
@@ -59,6 +60,7 @@ class Simulator:
         ]
         self._due = [seat.task.next_due() or NEVER for seat in self.seats]
         self._ready: deque[Seat] = deque()
+        self._touched: list[int] = []  # indexes of seats to commit, most upstream first
         self._routes: dict[str, Route] = {}
         for topic in {*TOPICS, *(topic for step in steps for topic in step.reads)}:
             public = topic in TOPICS and TOPICS[topic].role is Role.PUBLIC
@@ -163,29 +165,32 @@ class Simulator:
 
     def settle(self) -> None:
         """Take everything to quiescence, upstream first, then let every touched task commit."""
+        touched = self._touched
         self._drain()
-        working = True
-        while working:
-            working = False
-            for seat in self.seats:
-                if seat.task.touched:
-                    working = True
-                    seat.task.before_commit(self.now)
-                    for output in seat.task.take_outputs():
-                        self._publish(output)
-                    self._drain()
-                    self._due[seat.index] = seat.task.next_due() or NEVER
+        while touched:
+            seat = self.seats[heappop(touched)]
+            task = seat.task
+            if task.touched:
+                task.before_commit(self.now)
+                for output in task.take_outputs():
+                    self._publish(output)
+                self._drain()
+                self._due[seat.index] = task.next_due() or NEVER
 
     def _drain(self) -> None:
         ready, now = self._ready, self.now
         while ready:
             seat = ready.popleft()
-            records = list(seat.queue)
-            seat.queue.clear()
-            if records:
-                seat.task.receive(records, now)
-                for output in seat.task.take_outputs():
-                    self._publish(output)
+            queue, task = seat.queue, seat.task
+            if not queue:
+                continue
+            records = list(queue)
+            queue.clear()
+            if not task.touched:
+                heappush(self._touched, seat.index)
+            task.receive(records, now)
+            for output in task.take_outputs():
+                self._publish(output)
 
     def flush(self, unflushed_max: int = 0) -> None:
         """Write states to their stores where more than so many keys wait."""
@@ -200,6 +205,7 @@ class Simulator:
             for seat in self.seats:
                 next_due = seat.task.next_due()
                 if next_due is not None and next_due <= self.now:
+                    heappush(self._touched, seat.index)
                     seat.task.fire(self.now)
                     self._due[seat.index] = seat.task.next_due() or NEVER
                     for output in seat.task.take_outputs():

@@ -50,10 +50,10 @@ class Reader:
     def split(self, record: Record) -> list[Record]:
         """Return an update that changes its record key as a delete under the old key and a create under the new one."""
         value, reader = record.value, self._readers.get(record.topic)
-        if reader is None or not isinstance(value, Mapping) or value.get("op") != "u":
+        if reader is None or not isinstance(value, dict) or value.get("op") != "u":
             return [record]
         before, after = value.get("before"), value.get("after")
-        if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        if not isinstance(before, dict) or not isinstance(after, dict):
             return [record]
         try:
             old, new = reader.key_of(before), reader.key_of(after)
@@ -101,16 +101,16 @@ class Reader:
         return Change("", record.topic, record.key, record.key, None, deleted, None if deleted else refusal, row, cause)
 
     def _envelope(self, record: Record, envelope: Any) -> tuple[str, Mapping[str, Any], Cause]:
-        if not isinstance(envelope, Mapping):
+        if not isinstance(envelope, dict):
             raise EnvelopeFault("the value is no change envelope")
         source, op = envelope.get("source"), envelope.get("op")
-        if not isinstance(source, Mapping):
+        if not isinstance(source, dict):
             raise EnvelopeFault("the envelope has no source")
         if op not in _OPS:
             raise EnvelopeFault(f"op {op!r} is none of c, u, d, r")
         side = "before" if op == "d" else "after"
         row = envelope.get(side)
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict):
             raise EnvelopeFault(f"{side} is missing, which op {op} needs")
         position, happened = source.get("position", source.get("lsn")), source.get("ts_ms")
         for name, number in (("position", position), ("ts_ms", happened)):

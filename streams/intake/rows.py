@@ -103,7 +103,7 @@ def _records(spec: FieldSpec, record_type: Any) -> Converter:
         return tuple(record(place, entry) for place, entry in enumerate(value, 1))
 
     def record(place: int, entry: Any) -> Any:
-        if not isinstance(entry, Mapping):
+        if not isinstance(entry, dict):
             raise Fault(f"entry {place} is no record")
         values = []
         for name, required, convert_field in fields:

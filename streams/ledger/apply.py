@@ -220,7 +220,7 @@ class Application:
         if touched.fees:
             for item_key, _ in book.items_of_kind(key, "retainer_period"):
                 book.mark(item_key, cause)
-        if touched.gates:
+        if touched.gates or (touched.cap and after.cap is None):
             book.mark_held(key, cause)
         for project_id, project in book.projects_of(key):
             book.put_project(key, project_id, project._replace(outlook=None))
@@ -234,6 +234,7 @@ class Application:
         before: ProjectView | None = project.view
         view: ProjectView | None = fact.row
         book.put_project(key, fact.id, project._replace(view=view, outlook=None))
+        book.forget_projects(key)
         book.mark_contract(key, fact.cause)
         book.mark_all_projects(key, fact.cause)
         book.mark_project(key, fact.id, fact.cause)
@@ -297,6 +298,7 @@ class Application:
             book.lines.delete(place)
         else:
             book.lines.put(place, now)
+            book.named.put(f"{key}{SEP}{trigger_id}", True)
         trigger = book.triggers.get(f"{key}{SEP}{trigger_id}")
         if trigger is None:
             return

@@ -35,6 +35,7 @@ TABLES: dict[str, Any] = {
     "ledger.invoice": Invoice,
     "ledger.trigger": TriggerPlace,
     "ledger.line": NamedLine,
+    "ledger.named": bool,
     "ledger.reconciled": Reconciled,
     "ledger.month_edge": str,
     "ledger.claim": Claim,
@@ -66,6 +67,7 @@ class Book:
         self.invoices = context.table("ledger.invoice")
         self.triggers = context.table("ledger.trigger")
         self.lines = context.table("ledger.line")
+        self.named = context.table("ledger.named")
         self.reconciled = context.table("ledger.reconciled")
         self.claims = context.table("ledger.claim")
         self.month_edges = context.table("ledger.month_edge")
@@ -78,6 +80,7 @@ class Book:
         self.dirty_claims: dict[ItemKey, Cause] = {}
         self.dirty_months: dict[tuple[str, str], Cause] = {}
         self._terms: dict[str, Terms | None] = {}
+        self._projects_of: dict[str, list[str]] = {}
 
     # -- contracts
 
@@ -118,8 +121,18 @@ class Book:
 
     def projects_of(self, key: str) -> list[tuple[str, ProjectState]]:
         """Return the projects that name a contract, with their ids."""
-        prefix = key + SEP
-        return [(k[len(prefix) :], p) for k, p in self.projects.scan(prefix) if p.view is not None]
+        known = self._projects_of.get(key)
+        if known is None:
+            if len(self._projects_of) > _TERMS_CACHED_MAX:
+                self._projects_of.clear()
+            prefix = key + SEP
+            known = [k[len(prefix) :] for k, p in self.projects.scan(prefix) if p.view is not None]
+            self._projects_of[key] = known
+        return [(project_id, self.project(key, project_id)) for project_id in known]
+
+    def forget_projects(self, key: str) -> None:
+        """Look again which projects name a contract: one came or left."""
+        self._projects_of.pop(key, None)
 
     # -- items
 

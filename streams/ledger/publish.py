@@ -92,10 +92,12 @@ class Publisher:
         if project_id is None:
             return
         invoiced = ZERO
-        for _, line in book.lines.scan(f"{key[0]}{SEP}{trigger}{SEP}"):
-            invoiced += line.amount
-            if key[1] == MILESTONE:
-                book.dirty_claims[key] = cause
+        # An invoice may name a trigger that is not made yet: ids are known beforehand.
+        if book.named.get(f"{key[0]}{SEP}{trigger}"):
+            for _, line in book.lines.scan(f"{key[0]}{SEP}{trigger}{SEP}"):
+                invoiced += line.amount
+                if key[1] == MILESTONE:
+                    book.dirty_claims[key] = cause
         place = SEP.join((key[0], project_id, posting))
         sums = book.reconciled.get(place) or Reconciled()
         newest = max(sums.newest_at, cause.occurred_at)

@@ -92,16 +92,9 @@ class Settlement:
 
     def _release(self, key: str, cause: Cause) -> None:
         terms = self._book.terms(key)
+        if terms is None or terms.cap is None:
+            return
         prefix = key + SEP
-        first = next(self._book.over_cap.between(prefix, prefix + "\x7f"), None)
-        if first is None or terms is None:
-            return
-        if terms.cap is None:
-            self._book.mark_held(key, cause)
-            for item_key, item_cause in list(self._book.dirty_items.items()):
-                del self._book.dirty_items[item_key]
-                self._settle(item_key, item_cause)
-            return
         for place, _ in self._book.over_cap.scan(prefix):
             if terms.cap - self._book.contract(key).drawn <= 0:
                 return

@@ -8,9 +8,7 @@ from streams.domain.ledger import RETAINER_PERIOD, Work
 from streams.domain.money import ZERO
 from streams.domain.policy import Policy
 from streams.domain.terms import RETAINER
-from streams.ledger import activations as activation_tables
-from streams.ledger import book as book_tables
-from streams.ledger import reference as reference_tables
+from streams.ledger import activations as activation_tables, book as book_tables, reference as reference_tables
 from streams.ledger.activations import Activations
 from streams.ledger.apply import Application
 from streams.ledger.book import Book

@@ -138,7 +138,7 @@ def parse_batch(content: bytes, name: str) -> Batch:
     """Return the batch in a file's content, with its control totals verified. Raises BadFile."""
     reader = _Reader(content, name)
     _, system, number_field, created = reader.header(5)
-    number = reader.number(number_field)
+    number, created_at = reader.number(number_field), reader.time(created)
     columns = reader.take("columns", len(_COLUMNS) + 2)
     if tuple(columns[1:]) != _COLUMNS:
         raise reader.bad(f"columns must be line,{','.join(_COLUMNS)}")
@@ -147,7 +147,7 @@ def parse_batch(content: bytes, name: str) -> Batch:
         if row[0] != str(len(postings) + 1):
             raise reader.bad(f"detail line {row[0]!r} must be {len(postings) + 1}")
         postings.append(_posting(reader, system, row[1:]))
-    batch = Batch(system, number, reader.time(created), tuple(postings), digest_of(content))
+    batch = Batch(system, number, created_at, tuple(postings), digest_of(content))
     controls = reader.controls(batch.totals)
     reader.trailer((number_text(number), str(len(postings)), str(controls)))
     return batch
@@ -157,6 +157,7 @@ def parse_acknowledgement(content: bytes, name: str) -> Acknowledgement:
     """Return the acknowledgement in a file's content, with its totals verified. Raises BadFile."""
     reader = _Reader(content, name)
     _, system, number_field, answered, sha256, verdict, refusal = reader.header(8)
+    number, answered_at = reader.number(number_field), reader.time(answered)
     if verdict not in ("read", "refused"):
         raise reader.bad(f"verdict {verdict!r} must be read or refused")
     answers = tuple(_answer(reader, row) for row in reader.take_all("answer", 8))
@@ -166,7 +167,7 @@ def parse_acknowledgement(content: bytes, name: str) -> Acknowledgement:
     reader.controls(totals_of(accepted))
     reader.trailer((number_field, str(len(accepted)), str(len(answers) - len(accepted))))
     refused = (refusal or "no reason given") if verdict == "refused" else None
-    return Acknowledgement(system, reader.number(number_field), reader.time(answered), sha256, refused, answers)
+    return Acknowledgement(system, number, answered_at, sha256, refused, answers)
 
 
 def number_text(number: int) -> str:

@@ -1,7 +1,9 @@
 """What the broker tests share: a toy worker as a child, records in, records out."""
 
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,11 +24,25 @@ class WorkerChild:
     """A toy worker in a process of its own."""
 
     def __init__(self, brokers: str, folder: Path, *arguments: str) -> None:
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "tests.broker.toy_worker", brokers, str(folder), *arguments],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor, path = tempfile.mkstemp(".log", dir=folder)
+        self._log = Path(path)
+        with os.fdopen(descriptor, "wb") as log:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "tests.broker.toy_worker", brokers, str(folder), *arguments], stderr=log
+            )
+
+    @property
+    def messages(self) -> str:
+        """What the worker has written to standard error."""
+        return self._log.read_text()
+
+    def says(self, text: str) -> None:
+        """Wait until the worker has written a text to standard error."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while text not in self.messages:
+            assert not self.ends_within(_PAUSE_SECONDS), self.messages
+            assert time.monotonic() < deadline, f"{text!r} is not in: {self.messages}"
 
     def stop(self) -> int:
         """Send SIGTERM and return the exit code."""
@@ -39,9 +55,8 @@ class WorkerChild:
         self.ended()
 
     def ended(self) -> int:
-        """Wait for the end and return the exit code; `messages` holds what it wrote."""
-        self.messages = self._child.communicate(timeout=WAIT_SECONDS_MAX)[1]
-        return self._child.returncode
+        """Wait for the end and return the exit code."""
+        return self._child.wait(WAIT_SECONDS_MAX)
 
     def ends_within(self, seconds: float) -> bool:
         """Whether the worker ends by itself within some seconds; waits as long."""

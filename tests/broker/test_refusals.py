@@ -27,23 +27,16 @@ def test_the_embedded_broker_listens_on_loopback_and_is_gone_after_the_block() -
         Producer({"bootstrap.servers": broker.bootstrap, "log_level": 0}).list_topics(timeout=1)
 
 
-def test_state_of_another_cluster_is_refused(brokers: str, tmp_path: Path) -> None:
-    feed(brokers, [("toy.orders", "c1", b"1")])
-    with worker(brokers, tmp_path) as child:
-        drain(brokers, 2, child)
-        assert child.stop() == 0
-    with EmbeddedBroker() as other, worker(other.bootstrap, tmp_path) as child:
-        assert child.ended() == 1
-        assert "was made on Kafka cluster" in child.messages
-        assert "give another state_folder, or remove this one" in child.messages
-        assert "Traceback" not in child.messages
-
-
-def test_a_group_whose_state_is_elsewhere_is_refused(brokers: str, tmp_path: Path) -> None:
+def test_state_of_another_cluster_or_of_another_folder_is_refused(brokers: str, tmp_path: Path) -> None:
     feed(brokers, [("toy.orders", "c1", b"1")])
     with worker(brokers, tmp_path / "here") as child:
         drain(brokers, 2, child)
         assert child.stop() == 0
+    with EmbeddedBroker() as other, worker(other.bootstrap, tmp_path / "here") as child:
+        assert child.ended() == 1
+        assert "was made on Kafka cluster" in child.messages
+        assert "give another state_folder, or remove this one" in child.messages
+        assert "Traceback" not in child.messages
     with worker(brokers, tmp_path / "there") as child:
         assert child.ended() == 1
         assert "group throughline has read toy." in child.messages

@@ -13,6 +13,19 @@ from tests.contract.simulators.memory_erp import Busy, LostAnswer, MemoryErp, Me
 from tests.contract.simulators.memory_log import MemoryLog
 from tests.contract.station import Item, money_posting, trigger_id
 
+SYSTEM = "legacy-erp"
+MIXED = [
+    Item(1, "C1", None, "1250.50", "EUR"),
+    Item(2, "C2", None, "180000", "JPY"),
+    Item(3, "C1", 1, "-1250.50", "EUR"),
+    Item(4, "C3", None, "12.345", "KWD"),
+    Item(5, "C3", None, "0.10", "EUR"),
+]
+
+
+def postings(items: list[Item]) -> list[Posting]:
+    return [money_posting(item, SYSTEM) for item in items]
+
 
 class MemoryTarget:
     system = "fake-erp"
@@ -49,7 +62,7 @@ class MemoryTarget:
 
 
 class FileTarget:
-    system = "legacy-erp"
+    system = SYSTEM
     posting_type = Posting
     books_money = True
 
@@ -113,7 +126,7 @@ class TopicTarget:
             self.system, trigger_id(item.number), "billing", item.contract, value, contract_number=item.contract
         )
 
-    def answer(self, now: int) -> None:
+    def answer(self, now: int) -> None:  # noqa: ARG002 - a log has no clock
         self.log.answer()
 
     def arrived(self) -> list[str]:
@@ -128,5 +141,5 @@ class TopicTarget:
     def be_busy(self) -> None:
         self.log.queue_full = 1
 
-    def disturb(self, step: int, when: str) -> None:
+    def disturb(self, step: int, when: str) -> None:  # noqa: ARG002 - it is the next publication
         self.log.answers_lost.append(when == "after")

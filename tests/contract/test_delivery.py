@@ -50,7 +50,7 @@ class ScriptedSink:
         self.asked.append(list(posting_ids))
         return []
 
-    def poll(self, now: int) -> Answers:
+    def poll(self, now: int) -> Answers:  # noqa: ARG002 - it has answered already
         return Answers()
 
     def close(self) -> None:
@@ -109,7 +109,10 @@ def test_what_a_trigger_may_lack_is_none() -> None:
         ({"amount": 12.5}, f"billing trigger {trigger_id(1)}: amount: Value error, money is a decimal or its text"),
         ({"amount": "NaN"}, f"billing trigger {trigger_id(1)}: amount: Input should be a finite number"),
         ({"currency": None}, f"billing trigger {trigger_id(1)}: currency: Input should be a valid string"),
-        ({"service_date": "2026-02-30"}, f"billing trigger {trigger_id(1)}: service_date: Input should be a valid date"),
+        (
+            {"service_date": "2026-02-30"},
+            f"billing trigger {trigger_id(1)}: service_date: Input should be a valid date",
+        ),
     ],
 )
 def test_a_trigger_that_cannot_be_posted_is_named(change: dict[str, object], message: str) -> None:

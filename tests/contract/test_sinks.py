@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from streams.sinks.delivery import Limits
-from tests.contract.station import NOON, Item, Station, money_posting, totals
-from tests.contract.suite import ITEMS, Make, MoneyContract, SinkContract, run_storm
+from tests.contract.station import totals
+from tests.contract.suite import Make, MoneyContract, SinkContract, run_storm
 from tests.contract.targets import FileTarget, MemoryTarget, TopicTarget
 
 STORM = Limits(postings_max=100, age_ms_max=5_000, backoff_ms_first=1_000, backoff_ms_max=60_000)

@@ -78,6 +78,7 @@ def test_an_older_envelope_of_a_source_row_decodes() -> None:
     crm = CONTRACTS["crm.Opportunity"]
     text = json.dumps(crm.schema)
     added = json.loads(text.replace('{"name": "Amount"', '{"name": "Probability", "type": "int"}, {"name": "Amount"'))
+    assert added != crm.schema
     older = json.loads(text)
     older["fields"][0]["type"][1]["fields"] = [
         field for field in older["fields"][0]["type"][1]["fields"] if field["name"] != "ContractNumber"

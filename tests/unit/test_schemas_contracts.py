@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from schemas.registry import Manifest
 from tests.unit.schemas_samples import sample
 
 CONTRACTS = load_contracts()
+FACTS = "streams.engine.facts"
 OWN = {subject: contract for subject, contract in CONTRACTS.items() if contract.is_own}
 DERIVED = {
     "billing.triggers", "margin.updates", "drift.alerts", "exceptions", "activation.commands", "activation.events",
@@ -33,6 +35,8 @@ def test_every_source_row_and_every_derived_record_has_a_contract() -> None:
     sources = {subject for subject, contract in OWN.items() if contract.level is Level.BACKWARD}
     assert sources == set(load_mappings().topics)
     assert {subject for subject, contract in OWN.items() if contract.level is Level.FULL_TRANSITIVE} == DERIVED
+    facts = {subject for subject, contract in OWN.items() if contract.level is Level.BACKWARD_TRANSITIVE}
+    assert facts == {f"{CANONICAL}{record.__name__}" for record in import_module(FACTS).CONTRACTS}
 
 
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
@@ -41,11 +45,10 @@ def test_it_is_valid_avro(contract: Contract) -> None:
 
 
 def test_the_files_are_those_that_the_descriptions_yield() -> None:
-    wanted = described()
+    wanted = described(FACTS)
     stale = [name for name, schema in wanted.items() if (folder() / name).read_text("utf-8") != text_of(schema)]
-    assert stale == [], "run `python -m schemas.generate`"
-    extra = {subject for subject, contract in OWN.items() if not subject.startswith(CANONICAL)}
-    assert extra == {Path(name).stem for name in wanted}
+    assert stale == [], f"run `python -m schemas.generate --canonical {FACTS}`"
+    assert {contract.path for contract in OWN.values()} == {folder() / name for name in wanted}
 
 
 def folder() -> Path:
