@@ -14,6 +14,7 @@ from firm.wire import Row, Wire
 
 _FUNNEL = (("Prospecting", 60), ("Proposal", 30), ("Negotiation", 12))
 CLOSED_AFTER_DAYS = 4
+EXPIRED_FOR_DAYS = 30  # how long before the end of the history an open hold began
 
 
 def sold_day(contract: Contract, size: FirmSize, chance: Chance) -> int:
@@ -68,9 +69,13 @@ class Crm:
         late = (contract.starts + 20) * DAY_MS + 10 * HOUR_MS if "contract told late" in contract.stories else 0
         row = contract.row()
         if "purchase order late" in contract.stories:
-            row["PoNumber"], contract.po_number = None, None
+            row["PoNumber"], number = None, contract.po_number
+            contract.po_number = None
             arrives = (contract.starts + self._chance.between(15, 30)) * DAY_MS + 12 * HOUR_MS
-            self._agenda.put(max(arrives, late + HOUR_MS), self._purchase_order, contract, master)
+            self._agenda.put(max(arrives, late + HOUR_MS), self._purchase_order, contract, master, number)
+        if "purchase order expired" in contract.stories:
+            day = max(contract.starts + 3, self._size.end_day - EXPIRED_FOR_DAYS)
+            self._agenda.put(max(day * DAY_MS, late + HOUR_MS), self._purchase_order, contract, master, None)
         drafted = late or sold_ms - HOUR_MS
         self._agenda.put(drafted, self._open, contract, master, row)
         self._plan_stages(contract, master, late)
@@ -167,9 +172,9 @@ class Crm:
         master.change(at_ms, Status=status)
         self._books.amended(contract)
 
-    def _purchase_order(self, at_ms: int, contract: Contract, master: Master) -> None:
-        contract.po_number = f"PO-{self._chance.between(10_000, 99_999)}"
-        master.change(at_ms, PoNumber=contract.po_number)
+    def _purchase_order(self, at_ms: int, contract: Contract, master: Master, number: str | None) -> None:
+        contract.po_number = number
+        master.change(at_ms, PoNumber=number)
         self._books.amended(contract)
 
     def _plan_amendment(self, amendment: Amendment, late: int) -> None:

@@ -7,7 +7,7 @@ from firm.books import Books
 from firm.chance import Chance
 from firm.company import COMPANIES, Company
 from firm.contracts import Amendment, Client, Contract
-from firm.crm import activation_ms, closing_ms
+from firm.crm import EXPIRED_FOR_DAYS, activation_ms, closing_ms
 from firm.delivery import Project
 from firm.masters import Master
 from firm.moments import DAY_MS, HOUR_MS, MINUTE_MS, first_of_month, month_starts, month_text, next_workday
@@ -32,13 +32,15 @@ class Finance:
 
     def plan_customer(self, client: Client, company: Company, first: Contract) -> None:
         """The client as one legal entity's ERP invoices it: set up before its `first` contract, or as a story says."""
-        if "customer missing" in first.stories:
-            return
         day = max(self._size.first_day + 1, first.starts - 5)
         if "customer late" in first.stories:
             day = first.starts + self._chance.between(12, 25)
         at_ms = day * DAY_MS + 8 * HOUR_MS + self._chance.below(60) * MINUTE_MS
-        self._agenda.put(at_ms, self._open_customer, client, company)
+        master = Master(self._wire, "erp.Customer", _customer_id(client, company))
+        self._agenda.put(at_ms, self._open_customer, master, client, company)
+        if "customer blocked" in first.stories:
+            blocked = max(first.starts + 3, self._size.end_day - EXPIRED_FOR_DAYS) * DAY_MS + 9 * HOUR_MS
+            self._agenda.put(max(blocked, at_ms + DAY_MS), self._block_customer, master, client, company)
 
     def plan_project(self, project: Project, sold: int) -> None:
         """The ERP's dimensions of a project: planned when sold, open with delivery; one in ten is late."""
@@ -77,13 +79,17 @@ class Finance:
     def _set_period(self, at_ms: int, master: Master, status: str) -> None:
         master.change(at_ms, Status=status)
 
-    def _open_customer(self, at_ms: int, client: Client, company: Company) -> None:
-        customer_id = f"CU{client.number:04d}-{company.code[3:]}"
-        row = {"Id": customer_id, "CrmAccountId": client.account_id, "LegalEntity": company.code, "Status": "Active"}
-        Master(self._wire, "erp.Customer", customer_id).open(at_ms, row)
+    def _open_customer(self, at_ms: int, master: Master, client: Client, company: Company) -> None:
+        row = {"CrmAccountId": client.account_id, "LegalEntity": company.code, "Status": "Active"}
+        master.open(at_ms, {"Id": _customer_id(client, company)} | row)
         client.customers.add(company.code)
         for contract in client.contracts:
             self._books.amended(contract)
+
+    def _block_customer(self, at_ms: int, master: Master, client: Client, company: Company) -> None:
+        """Somebody did not pay: nothing more is invoiced to the client."""
+        master.change(at_ms, Status="Inactive")
+        client.customers.discard(company.code)
 
     def _open_project(self, at_ms: int, project: Project, status: str) -> None:
         project.erp = Master(self._wire, "erp.Project", project.id, "UpdatedAt")
@@ -103,3 +109,7 @@ class Finance:
             counted = project.erp.row["ContractVersion"] if project.erp.row else 0
             version = max(counted, contract.approved.index(amendment) + 1)
             self._set_project(at_ms, project, {"ContractVersion": version})
+
+
+def _customer_id(client: Client, company: Company) -> str:
+    return f"CU{client.number:04d}-{company.code[3:]}"

@@ -25,7 +25,7 @@ def price(size: FirmSize, contracts: list[Contract]) -> None:
     for contract in contracts:
         _rates(contract, chance)
         _budgets(contract, chance)
-        _terms(contract, chance)
+        _terms(contract, size, chance)
         _papers(contract, chance)
         if contract.billing == FIXED_FEE:
             _milestones(contract, chance, counts)
@@ -89,14 +89,14 @@ def _budgets(contract: Contract, chance: Chance) -> None:
         )
 
 
-def _terms(contract: Contract, chance: Chance) -> None:
+def _terms(contract: Contract, size: FirmSize, chance: Chance) -> None:
     currency = contract.currency
     worth = sum(planned_value(project) for project in contract.projects)
     if contract.billing == FIXED_FEE:
         share = chance.between(96, 110) * (62 if "fixed fee overrun" in contract.stories else 100)
         contract.value = in_hundreds(worth * share // 10_000, currency)
     elif contract.billing == CAPPED:
-        contract.cap = in_hundreds(worth * _cap_percent(contract, chance) // 100, currency)
+        contract.cap = in_hundreds(_cap(contract, worth, size, chance), currency)
     elif contract.billing == TIME_AND_MATERIALS and chance.percent(50):
         contract.value = in_hundreds(worth, currency)
     elif contract.billing == RETAINER:
@@ -123,20 +123,20 @@ def _planned_revenue(contract: Contract, project: Project, worth: int) -> int:
     return own * _BILLED_SHARE_PERCENT // 100
 
 
-def _cap_percent(contract: Contract, chance: Chance) -> int:
-    if contract.stories & {"cap too low", "cap lowered"}:
-        return chance.between(20, 35)
-    if "cap raised" in contract.stories:
-        return chance.between(40, 60)
-    return chance.between(95, 140)
+def _cap(contract: Contract, worth: int, size: FirmSize, chance: Chance) -> int:
+    """A cap with room to spare, or one that what is planned within the history goes well beyond."""
+    if not contract.stories & {"cap too low", "cap lowered", "cap raised"}:
+        return worth * chance.between(95, 140) // 100
+    worked = min(contract.works_until, size.end_day) - contract.starts
+    return worth * worked * chance.between(40, 65) // (100 * (contract.works_until - contract.starts))
 
 
 def _papers(contract: Contract, chance: Chance) -> None:
     if contract.expense_policy == "Markup":
         contract.markup_percent = chance.of((3, 5, 8, 10, 15))
-    if contract.stories & {"purchase order missing", "purchase order late"}:
+    if contract.stories & {"purchase order expired", "purchase order late"}:
         contract.po_required = True
-    if contract.po_required and "purchase order missing" not in contract.stories:
+    if contract.po_required:
         contract.po_number = f"PO-{chance.between(10_000, 99_999)}"
     if contract.stories & {"legal entity missing", "legal entity late"}:
         contract.names_company = False

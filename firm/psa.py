@@ -105,7 +105,7 @@ class Psa:
             self._agenda.put(active + 10 * DAY_MS, self._hold, project, True)
             self._agenda.put(active + 30 * DAY_MS, self._hold, project, False)
         if "billing on hold" in stories:
-            self._agenda.put(max(active + DAY_MS, end_ms - 25 * DAY_MS), self._hold, project, True)
+            self._agenda.put(max(active + DAY_MS, end_ms - 40 * DAY_MS), self._hold, project, True)
         if "project done early" in stories:
             done = max(active + DAY_MS, end_ms - 10 * DAY_MS)
             self._agenda.put(done, self._change, project, {"stage": "Completed"})

@@ -10,7 +10,7 @@ from firm.moments import day_number, is_workday, months_later
 MONTHS_MAX = 120
 TIME_ENTRIES_MAX = 100_000_000
 LEAD_IN_DAYS = 7  # master records are set up in the first week, before anybody books time
-PEOPLE_MIN = 16  # enough for every business question to have an instance
+PEOPLE_MIN = 24  # enough for every business question to have an instance
 ENTRIES_PER_PERSON_DAY = 1.5
 
 

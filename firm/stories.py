@@ -8,9 +8,11 @@ firm, and most contracts of the smallest.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from firm.chance import Chance
 from firm.contracts import BILLED_BY_TIME, CAPPED, FIXED_FEE, TIME_AND_MATERIALS, Client, Contract
+from firm.moments import weekdays_between
 from firm.size import FirmSize
 
 PROJECT_MOVED = "project moved"
@@ -33,16 +35,18 @@ class Story:
 STORIES = (
     Story("milestones not invoiced", 15, True, (FIXED_FEE,), alone=True),
     Story("amendment not taken over", 12, True, alone=True),
+    Story("cap too low", 20, True, (CAPPED,), alone=True),
+    Story("billing on hold", 8, True, BILLED_BY_TIME, alone=True),
     # Billing holds: they need work that is billed by the hour
     Story("contract unnamed", 5, True, BILLED_BY_TIME),
     Story("contract named late", 8, False, BILLED_BY_TIME),
     Story("contract unknown", 3, True, BILLED_BY_TIME),
     Story("contract told late", 8, False, BILLED_BY_TIME),
-    Story("purchase order missing", 10, True, BILLED_BY_TIME),
+    Story("purchase order expired", 10, True, BILLED_BY_TIME),
     Story("purchase order late", 15, False, BILLED_BY_TIME),
     Story("never activated", 6, True, BILLED_BY_TIME),
     Story("activated late", 12, False, BILLED_BY_TIME),
-    Story("customer missing", 6, True, BILLED_BY_TIME),
+    Story("customer blocked", 6, True, BILLED_BY_TIME),
     Story("customer late", 12, False, BILLED_BY_TIME),
     Story("legal entity missing", 4, True, BILLED_BY_TIME),
     Story("legal entity late", 8, False, BILLED_BY_TIME),
@@ -50,11 +54,9 @@ STORIES = (
     Story("role priced late", 10, False, BILLED_BY_TIME),
     Story("term overrun", 6, True, BILLED_BY_TIME),
     Story("term extended late", 10, False, BILLED_BY_TIME),
-    Story("billing on hold", 8, True, BILLED_BY_TIME),
     Story("hold lifted", 12, False, BILLED_BY_TIME),
     Story("suspended", 6, True, BILLED_BY_TIME),
     Story("resumed", 8, False, BILLED_BY_TIME),
-    Story("cap too low", 20, True, (CAPPED,)),
     Story("cap raised", 25, False, (CAPPED,)),
     Story("cap lowered", 3, True, (CAPPED,)),
     # Drift
@@ -76,19 +78,29 @@ _ENOUGH_DAYS = 45
 
 
 def tell_stories(size: FirmSize, contracts: list[Contract]) -> None:
-    """Give every story to its share of the contracts; contracts without one come before others."""
+    """Give every story to its share of the contracts; see `_suits` for which come first."""
     chance = Chance(size.seed, "stories")
     for story in STORIES:
         wanted = max(1, len(contracts) * story.permille // 1000)
         fitting = [contract for contract in contracts if _fits(story, contract, contracts, size)]
         chance.shuffle(fitting)
-        fitting.sort(key=lambda one: (len(one.stories), bool(story.billing) and one.billing not in story.billing))
+        fitting.sort(key=partial(_suits, story, size=size))
         for contract in fitting[:wanted]:
             contract.stories.add(story.name)
             if story.name.startswith("customer"):
                 _gets_client_of_its_own(contract, contracts)
             if story.billing and contract.billing not in story.billing:
                 contract.billing = story.billing[0]
+
+
+def _suits(story: Story, contract: Contract, size: FirmSize) -> tuple[int, bool, int]:
+    """Best come first: contracts without a story, of the right billing type, for what stays open with little work."""
+    changed = bool(story.billing) and contract.billing not in story.billing
+    if not story.still_open:
+        return len(contract.stories), changed, 0
+    assignments = [assignment for project in contract.projects for assignment in project.assignments]
+    work = sum(one.hours * weekdays_between(one.first, min(one.last, size.end_day - 1)) for one in assignments)
+    return len(contract.stories), changed, work
 
 
 def _fits(story: Story, contract: Contract, contracts: list[Contract], size: FirmSize) -> bool:

@@ -59,7 +59,8 @@ class Timesheets:
         self._chance = Chance(size.seed, "timesheets")
         self._count = 0
         entries = size.time_entries
-        self._surely_dirty = {entries // 3, entries * 2 // 3, entries * 97 // 100, entries * 98 // 100}
+        marks = (entries // 3, entries * 2 // 3, entries * 97 // 100, entries * 98 // 100)
+        self._surely_dirty = dict(zip(marks, (True, False, True, False), strict=True))
         self._last_repaired = entries * 95 // 100
 
     def book(self, assignment: Assignment, day: int, quarters: int) -> None:
@@ -113,7 +114,8 @@ class Timesheets:
     def _create_dirty(self, at_ms: int, entry: Entry) -> None:
         """The row arrives broken: a status nobody mapped, or negative hours. Most are put right within two days."""
         good = entry.row
-        broken = {"status": self._chance.of(UNMAPPED_STATUSES)} if self._count % 2 else {"hours": "-" + good["hours"]}
+        unmapped = self._surely_dirty.get(self._count, self._count % 2 == 0)
+        broken = {"status": self._chance.of(UNMAPPED_STATUSES)} if unmapped else {"hours": "-" + good["hours"]}
         entry.row = {**good, **broken}
         self._wire.create(at_ms, TOPIC, entry.project.id, entry.row)
         if self._count < self._last_repaired and self._chance.percent(85):
