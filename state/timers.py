@@ -15,7 +15,8 @@ class Timers:
         self._next = _UNKNOWN
 
     def set(self, key: str, due_ms: int) -> None:
-        """Set or move the timer of a key."""
+        """Set or move the timer of a key; one due before 1970 is due at once."""
+        due_ms = max(due_ms, 0)
         before = self._due_of.get(key)
         if before == due_ms:
             return
@@ -25,7 +26,7 @@ class Timers:
         self._queue.put(_queued(due_ms, key), True)
         if before == self._next:
             self._next = _UNKNOWN
-        elif self._next == _NEVER or 0 <= due_ms < self._next:
+        elif self._next == _NEVER or due_ms < self._next:
             self._next = due_ms
 
     def cancel(self, key: str) -> None:
@@ -57,4 +58,4 @@ class Timers:
 
 
 def _queued(due_ms: int, key: str) -> str:
-    return f"{max(due_ms, 0):015d} {key}"
+    return f"{due_ms:015d} {key}"

@@ -26,6 +26,7 @@ app.add_typer(schemas_commands, name="schemas")
 app.command()(generate)
 
 EXIT_UNUSABLE = 2
+UNTIL_YEAR_MAX = 9998
 
 
 def fail(message: str) -> typer.Exit:
@@ -57,9 +58,13 @@ def replay(
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         with ExitStack() as stack:
-            run_replay(inputs, _output(out, stack), rulebook, reader, end, Progress("replay", quiet))
+            run_replay(inputs, _output(out, inputs, stack), rulebook, reader, end, Progress("replay", quiet))
     except (UnusableFile, UnusableInput) as error:
         raise fail(str(error)) from None
+    except BrokenPipeError:  # whoever read standard output has seen enough
+        raise
+    except OSError as error:
+        raise fail(f"{out}: cannot be written to the end: {error.strerror}") from None
 
 
 def _instant(text: str) -> datetime:
@@ -69,14 +74,18 @@ def _instant(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UnusableInput(f"--until {text!r} is no time: write it as 2026-01-31T00:00:00Z") from None
+    if moment.year > UNTIL_YEAR_MAX:
+        raise UnusableInput(f"--until {text} is out of range: the last year is {UNTIL_YEAR_MAX}")
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _output(path: str, stack: ExitStack) -> IO[bytes]:
+def _output(path: str, inputs: list[str], stack: ExitStack) -> IO[bytes]:
     from streams.replay import UnusableInput
 
     if path == "-":
         return sys.stdout.buffer
+    if Path(path).resolve() in (Path(source).resolve() for source in inputs if source != "-"):
+        raise UnusableInput(f"{path} is read: write what is derived to another file")
     try:
         return stack.enter_context(Path(path).open("wb"))
     except OSError as error:

@@ -5,17 +5,19 @@ import gzip
 import heapq
 import json
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 import orjson
 
+from schemas.codec import RECORD_BYTES_MAX
 from streams.domain.calendar import instant
-from streams.intake.change import Change
+from streams.intake.change import Change, Unreadable
 from streams.intake.reading import Reader
 from streams.progress import Progress
 from streams.simulator import Simulator
@@ -26,6 +28,9 @@ from streams.topology import Rulebook, topology
 _UNFLUSHED_MAX = 4_000
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _FLUSH_CHECK = 0xFF
+_LATEST_MS = instant(datetime.max.replace(tzinfo=UTC, microsecond=0))
+_BRACKETS_MAX = 200
+"""Brackets in a line above which its nesting is looked at."""
 
 
 class UnusableInput(Exception):
@@ -42,13 +47,19 @@ class Lines:
 
     def __iter__(self) -> Iterator[Record]:
         timestamp = 0
-        for number, line in enumerate(self._stream, 1):
+        for number, line in self._numbered():
             if line.isspace():
                 continue
             record = self._record(number, line, timestamp)
             timestamp = record.timestamp
             self._progress.done(len(line))
             yield record
+
+    def _numbered(self) -> Iterator[tuple[int, bytes]]:
+        try:
+            yield from enumerate(self._stream, 1)
+        except (EOFError, zlib.error, OSError) as error:
+            raise UnusableInput(f"{self._path}: cannot be read to the end: {error}") from error
 
     def _record(self, number: int, line: bytes, previous: int) -> Record:
         content = self._parsed(number, line)
@@ -58,11 +69,11 @@ class Lines:
         if "value" not in content and "value_base64" not in content:
             raise UnusableInput(f"{where}: not a JSON object with topic, key and value")
         topic, key = content["topic"], content["key"]
-        if not isinstance(topic, str) or not (key is None or isinstance(key, str)):
+        if not _is_text(topic) or not (key is None or _is_text(key)):
             raise UnusableInput(f"{where}: topic must be a text, key a text or null")
         timestamp = content.get("timestamp", previous)
-        if not isinstance(timestamp, int) or isinstance(timestamp, bool):
-            raise UnusableInput(f"{where}: timestamp {timestamp!r} is no whole number of milliseconds")
+        if not isinstance(timestamp, int) or isinstance(timestamp, bool) or not 0 <= timestamp <= _LATEST_MS:
+            raise UnusableInput(f"{where}: timestamp {timestamp!r} is no count of milliseconds from 1970 to 9999")
         value = content.get("value")
         if "value_base64" in content:
             value = self._bytes(where, content["value_base64"])
@@ -74,13 +85,20 @@ class Lines:
 
     def _parsed(self, number: int, line: bytes) -> Any:
         try:
-            return orjson.loads(line)
+            content, plain = orjson.loads(line), line.count(b"[") + line.count(b"{") <= _BRACKETS_MAX
         except orjson.JSONDecodeError as error:
             try:
                 # Some writers put NaN or Infinity for a number: that spoils the record, not the file.
-                return json.loads(line)
-            except ValueError:
+                content, plain = json.loads(line), False
+            except (ValueError, RecursionError):
                 raise UnusableInput(f"{self._path}:{number}: no JSON: {error}") from None
+        if isinstance(content, dict) and content.get("value") is not None:
+            if len(line) > RECORD_BYTES_MAX:
+                told = f"too large: {len(line)} bytes, the limit is {RECORD_BYTES_MAX}"
+                content["value"] = Unreadable("Undecodable", told, "VALUE_CONVERTER", content["value"])
+            elif not plain:
+                content["value"] = _sound(content["value"])
+        return content
 
     def _bytes(self, where: str, text: Any) -> bytes | None:
         if text is None:
@@ -95,6 +113,24 @@ class Lines:
             return tuple((str(name), base64.b64decode(value)) for name, value in headers)
         except (TypeError, ValueError):
             raise UnusableInput(f"{where}: headers are no list of [name, base64 value]") from None
+
+
+def _is_text(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        return value.isascii() or bool(value.encode())
+    except UnicodeEncodeError:  # half a character
+        return False
+
+
+def _sound(value: Any) -> Any:
+    """Return a value if it can be kept and written again, else what is wrong with it."""
+    try:
+        orjson.dumps(value)
+    except TypeError as error:  # half characters, numbers over 64 bits, nested too deeply
+        return Unreadable("Undecodable", f"no value that can be kept: {error}", "VALUE_CONVERTER", value)
+    return value
 
 
 def open_input(path: str, stack: ExitStack, progress: Progress) -> Lines:
@@ -165,9 +201,6 @@ def replay(
     simulator = Simulator(topology(rulebook, reader), deliver)
     with ExitStack() as stack:
         inputs = [open_input(path, stack, progress) for path in paths]
-        try:
-            run(merged(inputs), simulator, reader, None if until is None else instant(until))
-        except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-            raise UnusableInput(f"{', '.join(paths)}: cannot be read to the end: {error}") from error
+        run(merged(inputs), simulator, reader, None if until is None else instant(until))
     progress.finish()
     return progress.records

@@ -1,5 +1,6 @@
 """Dates and instants. Instants are milliseconds since 1970, UTC; dates of instants are UTC dates."""
 
+from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
@@ -42,8 +43,8 @@ def period_of(day: date) -> str:
 
 
 def next_day(day: date) -> date:
-    """Return the day after."""
-    return day + _ONE_DAY
+    """Return the day after; the last day that a date can say has none but itself."""
+    return day + _ONE_DAY if day < date.max else day
 
 
 @lru_cache(maxsize=4096)
@@ -57,6 +58,13 @@ def next_period(period: str) -> str:
 def first_day(period: str) -> date:
     """Return the first day of a month given as YYYY-MM."""
     return date(int(period[:4]), int(period[5:]), 1)
+
+
+@lru_cache(maxsize=4096)
+def last_day(period: str) -> date:
+    """Return the last day of a month given as YYYY-MM."""
+    first = first_day(period)
+    return first.replace(day=monthrange(first.year, first.month)[1])
 
 
 def months_between(first: date, last: date) -> int:

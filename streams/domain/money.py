@@ -1,6 +1,6 @@
 """Money: decimal amounts, rounded half up to the minor unit of their currency (ISO 4217)."""
 
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -33,6 +33,11 @@ def round_money(amount: Decimal, currency: str) -> Decimal:
     rounded to 30 digits after the point, which no product of declared fields needs.
     """
     return amount.quantize(_FINEST, ROUND_HALF_UP, EXACT).quantize(_UNIT.get(currency, _CENT), ROUND_HALF_UP, EXACT)
+
+
+def whole_units(amount: Decimal, currency: str) -> Decimal:
+    """Round down to whole minor units: what a limit leaves room for."""
+    return amount.quantize(_UNIT.get(currency, _CENT), ROUND_FLOOR, EXACT)
 
 
 def round_quotient(value: Decimal | None) -> Decimal | None:

@@ -180,8 +180,8 @@ class Demo:
 
     def keep_on(self) -> None:
         """Go on answering until Ctrl-C."""
-        say("running on; Ctrl-C stops")
         with suppress(KeyboardInterrupt):
+            say("running on; Ctrl-C stops")
             while True:
                 self._answer()
                 self._worker_lives()

@@ -5,23 +5,25 @@ from collections.abc import Callable, Iterable
 from decimal import InvalidOperation
 from typing import Any, Protocol
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
 
 from schemas.codec import Codec, Unencodable
 from schemas.contracts import load_contracts
 from schemas.debezium_writing import DebeziumShape, debezium_subject
 from schemas.json_view import JsonView
-from schemas.registry import Registry
+from schemas.registry import Manifest, Registry
 from streams.engine.drained import GroupLag, Lag
 from streams.engine.outbox import RECORD_BYTES_MAX
 
+_ANSWER_SECONDS_MAX = 10.0
 _FLUSH_SECONDS_MAX = 60.0
 _LOOK_EVERY_RECORDS = 500
 _PAUSE_SECONDS = 0.1
 
 
-class FeedError(Exception):
-    """A record could not be written to its topic."""
+class FeedError(OSError):
+    """A record could not be written to its topic, or no broker answers."""
 
 
 class Change(Protocol):
@@ -42,6 +44,26 @@ class Change(Protocol):
     @property
     def timestamp(self) -> int:
         """When it arrived."""
+
+
+class Target(Protocol):
+    """Source topics of a broker, and how many records `group` may have open before a writer waits; None: any number."""
+
+    @property
+    def brokers(self) -> str:
+        """Bootstrap addresses."""
+
+    @property
+    def group(self) -> str:
+        """The group that is waited for."""
+
+    @property
+    def open_records_max(self) -> int | None:
+        """Open records at most."""
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that are written to."""
 
 
 class SourceBytes:
@@ -104,7 +126,7 @@ class FlowControl:
 class Feed:
     """Writes changes to their topics and counts what the broker has confirmed."""
 
-    def __init__(self, brokers: str, source_bytes: SourceBytes, flow: FlowControl) -> None:
+    def __init__(self, brokers: str, source_bytes: SourceBytes, flow: FlowControl | None = None) -> None:
         self.confirmed = 0
         self._failures: list[str] = []
         self._bytes = source_bytes
@@ -131,7 +153,8 @@ class Feed:
             if written % _LOOK_EVERY_RECORDS == 0:
                 self._flush()
                 told(written, change)
-                self._flow.wait()
+                if self._flow is not None:
+                    self._flow.wait()
         self._flush()
         return written
 
@@ -145,3 +168,21 @@ class Feed:
             self.confirmed += 1
         else:
             self._failures.append(f"{message.topic()}: {error.str()}")
+
+
+def open_topics(target: Target) -> Feed:
+    """Open the source topics of a broker for a generated firm. Raises `FeedError` if it does not answer."""
+    client = AdminClient({"bootstrap.servers": target.brokers, "log_level": 2})
+    try:
+        client.list_topics(timeout=_ANSWER_SECONDS_MAX)
+    except KafkaException as error:
+        said = f"no answer within {_ANSWER_SECONDS_MAX:.0f} s; check the address, and that Kafka runs"
+        raise FeedError(said) from error
+    flow = None
+    if target.open_records_max is not None:
+        flow = FlowControl(target.brokers, target.group, target.topics, target.open_records_max, _always_alive)
+    return Feed(target.brokers, SourceBytes(Manifest()), flow)
+
+
+def _always_alive() -> None:
+    """A group that is nobody's child is waited for as long as it takes."""

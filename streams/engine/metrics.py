@@ -22,7 +22,7 @@ class Metrics:
     """The figures of one worker, in base units."""
 
     def __init__(self) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._records_in = Counter(
             "throughline_records_in_total", "Records taken in.", ["step", "topic"], registry=self.registry

@@ -2,22 +2,27 @@
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from schemas.kinds import Kind
 from schemas.mapping import FieldSpec, Vocabulary
 from streams.domain.calendar import instant
+from streams.domain.money import EXACT
 
 Converter = Callable[[Any], Any]
 
 _EARLIEST, _LATEST = date(1900, 1, 1), date(9999, 12, 31)
 _PERIOD = re.compile(r"(19|2\d)\d\d-(0[1-9]|1[0-2])")
 _CURRENCY = re.compile(r"[A-Z]{3}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _INT64 = 2**63
+_SHOWN_MAX = 100
+TEXT_MAX = 4_000
+"""Characters of a text field: ids, names, roles and codes, never prose."""
 
 
 class Fault(ValueError):
@@ -26,6 +31,12 @@ class Fault(ValueError):
 
 class UnmappedValue(Fault):
     """A value that the system's vocabulary does not translate."""
+
+
+def shown(value: Any) -> str:
+    """Return a value as messages show it: cut where it is long, since a message travels with its exception."""
+    text = str(value) if isinstance(value, Decimal) else repr(value)
+    return text if len(text) <= _SHOWN_MAX else f"{text[: _SHOWN_MAX - 3]}..."
 
 
 def converter(spec: FieldSpec) -> Converter:
@@ -46,33 +57,31 @@ def _vocabulary(vocabulary: Vocabulary) -> Converter:
         try:
             return values[value]
         except (KeyError, TypeError):
-            raise UnmappedValue(f"{value!r} is no {vocabulary.name} that its mapping knows") from None
+            raise UnmappedValue(f"{shown(value)} is no {vocabulary.name} that its mapping knows") from None
 
     return convert
 
 
 def _decimal(spec: FieldSpec) -> Converter:
     scale, whole = spec.scale, spec.digits - spec.scale
-    signed, limit = spec.signed, Decimal(10) ** (spec.digits - spec.scale)
+    signed, limit, unit = spec.signed, Decimal(10) ** (spec.digits - spec.scale), Decimal(1).scaleb(-spec.scale)
 
     @lru_cache(maxsize=4096)
     def parse(text: str) -> Decimal:
-        try:
-            number = Decimal(text)
-        except InvalidOperation:
-            raise Fault(f"{text!r} is no decimal number") from None
-        return check(number)
+        if _DECIMAL.fullmatch(text) is None:
+            raise Fault(f"{shown(text)} is no decimal number")
+        return check(Decimal(text))
 
     def check(number: Decimal) -> Decimal:
         if not number.is_finite():
-            raise Fault(f"{number} is no finite number")
+            raise Fault(f"{shown(number)} is no finite number")
         if number < 0 and not signed:
-            raise Fault(f"{number} is negative")
-        exponent = number.as_tuple().exponent
-        if isinstance(exponent, int) and -exponent > scale and number != round(number, scale):
-            raise Fault(f"{number} has more than {scale} digits after the point")
+            raise Fault(f"{shown(number)} is negative")
         if abs(number) >= limit:
-            raise Fault(f"{number} has more than {whole} digits before the point")
+            raise Fault(f"{shown(number)} has more than {whole} digits before the point")
+        exponent = number.as_tuple().exponent
+        if isinstance(exponent, int) and -exponent > scale and number != number.quantize(unit, context=EXACT):
+            raise Fault(f"{shown(number)} has more than {scale} digits after the point")
         return number
 
     def convert(value: Any) -> Decimal:
@@ -82,29 +91,31 @@ def _decimal(spec: FieldSpec) -> Converter:
             return check(value)
         if isinstance(value, int) and not isinstance(value, bool):
             return check(Decimal(value))
-        raise Fault(f"{value!r} is no decimal: decimals are strings")
+        raise Fault(f"{shown(value)} is no decimal: decimals are strings")
 
     return convert
 
 
 def _string(value: Any) -> str:
     if not isinstance(value, str):
-        raise Fault(f"{value!r} is no text")
+        raise Fault(f"{shown(value)} is no text")
+    if len(value) > TEXT_MAX:
+        raise Fault(f"{shown(value)} has {len(value)} characters, more than {TEXT_MAX}")
     if not value.isprintable() and _CONTROL.search(value):
-        raise Fault(f"{value!r} has control characters")
+        raise Fault(f"{shown(value)} has control characters or half a character")
     return value
 
 
 def _bool(value: Any) -> bool:
     if value is True or value is False:
         return bool(value)
-    raise Fault(f"{value!r} is neither true nor false")
+    raise Fault(f"{shown(value)} is neither true nor false")
 
 
 def _int(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64:
         return value
-    raise Fault(f"{value!r} is no whole number of 64 bits")
+    raise Fault(f"{shown(value)} is no whole number of 64 bits")
 
 
 @lru_cache(maxsize=8192)
@@ -112,9 +123,9 @@ def _parsed_date(text: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise Fault(f"{text!r} is no date YYYY-MM-DD") from None
-    if len(text) != 10:
-        raise Fault(f"{text!r} is no date YYYY-MM-DD")
+        raise Fault(f"{shown(text)} is no date YYYY-MM-DD") from None
+    if day.isoformat() != text:  # such as 20260131 or 2026-W05-6
+        raise Fault(f"{shown(text)} is no date YYYY-MM-DD")
     return _in_range(day)
 
 
@@ -129,7 +140,7 @@ def _date(value: Any) -> date:
         return _parsed_date(value)
     if isinstance(value, date) and not isinstance(value, datetime):
         return _in_range(value)
-    raise Fault(f"{value!r} is no date")
+    raise Fault(f"{shown(value)} is no date")
 
 
 def _timestamp(value: Any) -> int:
@@ -137,7 +148,7 @@ def _timestamp(value: Any) -> int:
         return _parsed_timestamp(value)
     if isinstance(value, datetime):
         return _checked_timestamp(value)
-    raise Fault(f"{value!r} is no time")
+    raise Fault(f"{shown(value)} is no time")
 
 
 @lru_cache(maxsize=8192)
@@ -145,27 +156,30 @@ def _parsed_timestamp(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Fault(f"{text!r} is no time as RFC 3339 writes it") from None
+        raise Fault(f"{shown(text)} is no time as RFC 3339 writes it") from None
     return _checked_timestamp(moment)
 
 
 def _checked_timestamp(moment: datetime) -> int:
     if moment.tzinfo is None:
         raise Fault(f"{moment} has no time zone: write UTC as Z")
-    _in_range(moment.date())
+    try:
+        _in_range(moment.astimezone(UTC).date())
+    except OverflowError:
+        raise Fault(f"{moment} is out of range: {_EARLIEST} to {_LATEST}") from None
     return instant(moment)
 
 
 def _period(value: Any) -> str:
     if isinstance(value, str) and _PERIOD.fullmatch(value):
         return value
-    raise Fault(f"{value!r} is no month YYYY-MM")
+    raise Fault(f"{shown(value)} is no month YYYY-MM")
 
 
 def _currency(value: Any) -> str:
     if isinstance(value, str) and _CURRENCY.fullmatch(value):
         return value
-    raise Fault(f"{value!r} is no currency code of three capital letters")
+    raise Fault(f"{shown(value)} is no currency code of three capital letters")
 
 
 _PLAIN: dict[Kind, Converter] = {

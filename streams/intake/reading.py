@@ -1,12 +1,15 @@
 """Reading: a record of a source topic becomes a change of a row, or is told to be unreadable."""
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from schemas.codec import Undecodable
 from schemas.mapping import Mappings
+from streams.domain.calendar import start_of
 from streams.domain.fact import Cause
 from streams.intake.change import Change, Heartbeat, Refusal, Unreadable
+from streams.intake.fields import TEXT_MAX, shown
 from streams.intake.rows import Refused, RowReader
 from streams.step import Record
 
@@ -14,9 +17,10 @@ Decode = Callable[[str, bytes], Mapping[str, Any]]
 """(topic, bytes) to an envelope with native values; raises schemas.codec.Undecodable."""
 
 HEARTBEAT_PREFIX = "__debezium-heartbeat."
-RECORD_BYTES_MAX = 1024 * 1024
 _OPS = frozenset("curd")
 _INT64 = 2**63
+_LATEST_MS = start_of(date(9999, 1, 1))
+"""Changes must have happened before: deadlines that follow from them stay within what a date can say."""
 
 
 class EnvelopeFault(ValueError):
@@ -36,6 +40,8 @@ class Reader:
         value = record.value
         if value is None:
             return None
+        if isinstance(value, Unreadable):
+            return value
         if record.topic.startswith(HEARTBEAT_PREFIX):
             return Heartbeat(record.topic[len(HEARTBEAT_PREFIX) :], record.timestamp)
         try:
@@ -74,8 +80,8 @@ class Reader:
             identity = reader.identity_of(row)
         except KeyError as error:
             raise EnvelopeFault(f"the row has no {error.args[0]}, which identifies it") from None
-        if not isinstance(identity, str) or not identity or not identity.isprintable():
-            raise EnvelopeFault(f"{identity!r} in {', '.join(reader.mapping.identity)} identifies no row")
+        if not isinstance(identity, str) or not 0 < len(identity) <= TEXT_MAX or not identity.isprintable():
+            raise EnvelopeFault(f"{shown(identity)} in {', '.join(reader.mapping.identity)} identifies no row")
         scope = record.key
         refusal, canonical = None, None
         if op != "d":
@@ -83,7 +89,8 @@ class Reader:
                 canonical = reader.read(row)
                 said = reader.key_of(row)
                 if scope != said:
-                    refusal = Refusal("validation_failed", (f"record key {scope!r} is not {said!r}, its row's",))
+                    told = f"record key {shown(scope)} is not {shown(said)}, its row's"
+                    refusal = Refusal("validation_failed", (told,))
                     scope = scope or said
             except Refused as error:
                 refusal = error.refusal
@@ -106,16 +113,16 @@ class Reader:
         source, op = envelope.get("source"), envelope.get("op")
         if not isinstance(source, dict):
             raise EnvelopeFault("the envelope has no source")
-        if op not in _OPS:
-            raise EnvelopeFault(f"op {op!r} is none of c, u, d, r")
+        if not isinstance(op, str) or op not in _OPS:
+            raise EnvelopeFault(f"op {shown(op)} is none of c, u, d, r")
         side = "before" if op == "d" else "after"
         row = envelope.get(side)
         if not isinstance(row, dict):
             raise EnvelopeFault(f"{side} is missing, which op {op} needs")
         position, happened = source.get("position", source.get("lsn")), source.get("ts_ms")
-        for name, number in (("position", position), ("ts_ms", happened)):
-            if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < _INT64:
-                raise EnvelopeFault(f"source.{name} {number!r} is no whole number from 0")
+        for name, number, limit in (("position", position, _INT64), ("ts_ms", happened, _LATEST_MS)):
+            if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < limit:
+                raise EnvelopeFault(f"source.{name} {shown(number)} is no whole number from 0 to {limit - 1}")
         assert isinstance(position, int)
         assert isinstance(happened, int)
         epoch = self._epochs.get(str(source.get("name")), 0)

@@ -284,7 +284,7 @@ class Application:
             book.invoices.put(place, after)
         named = _lines_of(before, fact.id)
         now = _lines_of(after, fact.id)
-        for line in named.keys() | now.keys():
+        for line in {**named, **now}:
             self._line(key, line, now.get(line), fact)
 
     def _line(self, key: str, line: tuple[str, str], now: NamedLine | None, fact: Fact) -> None:
@@ -329,7 +329,7 @@ class Application:
                 self._book.mark((key, kind, item_id), fact.cause)
 
     def _customer(self, _: str, fact: Fact) -> None:
-        for account in self._reference.put_customer(fact.row, fact.id):
+        for account in sorted(self._reference.put_customer(fact.row, fact.id)):
             for key in self._reference.dependants("account", account):
                 self._book.mark_held(key, fact.cause)
 

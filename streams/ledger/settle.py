@@ -1,11 +1,11 @@
 """The ledger yields decisions: marked items are valued, compared with what was emitted, the difference is emitted."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from streams.domain.calendar import first_day, next_period, period_of
+from streams.domain.calendar import last_day, period_of
 from streams.domain.fact import Cause, Person
 from streams.domain.ledger import (
     EXPENSE,
@@ -21,7 +21,7 @@ from streams.domain.ledger import (
     Worth,
     added_up,
 )
-from streams.domain.money import ZERO
+from streams.domain.money import ZERO, minor_unit
 from streams.domain.terms import RETAINER, Terms
 from streams.ledger.book import Book, ItemKey, queue_key
 from streams.ledger.publish import Publisher
@@ -75,7 +75,7 @@ class Settlement:
             if min(before, edge) == _PAST:
                 continue
             first = date.fromisoformat(min(before, edge))
-            end = first_day(next_period(month)) - timedelta(days=1)
+            end = last_day(month)
             for item_key, _, _ in book.worked_since(key, first, min(last, end)):
                 if item_key[1] == TIME_ENTRY and item_key not in book.dirty_items:
                     book.mark(item_key, cause)
@@ -94,9 +94,9 @@ class Settlement:
         terms = self._book.terms(key)
         if terms is None or terms.cap is None:
             return
-        prefix = key + SEP
+        prefix, unit = key + SEP, minor_unit(terms.contract.currency)
         for place, _ in self._book.over_cap.scan(prefix):
-            if terms.cap - self._book.contract(key).drawn <= 0:
+            if terms.cap - self._book.contract(key).drawn < unit:
                 return
             _, item_id, kind = place[len(prefix) :].split(SEP, 2)
             self._settle((key, kind, item_id), cause)

@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from streams.domain.calendar import next_period
 from streams.domain.ledger import Item, Outstanding, Worth
-from streams.domain.money import ZERO
+from streams.domain.money import ZERO, whole_units
 from streams.rules.gates import OVER_CAP
 
 UNDER_CAP = frozenset({"time", "expense"})
@@ -61,8 +61,8 @@ def settle(item: Item, worth: Worth, currency: str, gates: tuple[str, ...], room
         return Settled(taken_back, kept, ZERO, rest, gates)
     if room is None or worth.kind not in UNDER_CAP:
         return Settled(taken_back, kept, rest, ZERO, ())
-    free = max(room + sum((o.amount for o in taken_back if o.kind in UNDER_CAP), ZERO), ZERO)
-    fits = min(rest, free)
+    free = room + sum((o.amount for o in taken_back if o.kind in UNDER_CAP), ZERO)
+    fits = min(rest, max(whole_units(free, currency), ZERO))
     over = rest - fits
     return Settled(taken_back, kept, fits, over, (OVER_CAP,) if over else ())
 

@@ -139,8 +139,9 @@ def case_batch(name: str, times: int = 1) -> tuple[dict[str, Any], Batch, Batch]
 @pytest.mark.parametrize("times", [1, 2])
 def test_case_amounts(name: str, times: int) -> None:
     answer, free, _ = case_batch(name, times)
-    assert {number for number, facts in free.contracts.items() if facts["billed_max"]} == set(answer["net_billed"])
-    for number, net in answer["net_billed"].items():
+    final = {number: net for number, net in answer["net_billed"].items() if Decimal(net)}
+    assert {number for number, facts in free.contracts.items() if facts["billed_max"]} == set(final)
+    for number, net in final.items():
         # What lies behind a gate may have been billed before the gate shut.
         assert free.contracts[number]["billed_min"] <= Decimal(net) <= free.contracts[number]["billed_max"]
     wanted = {item: sum(map(Decimal, amounts), Decimal()) for item, amounts in answer["triggers"].items()}
@@ -151,7 +152,7 @@ def test_case_amounts(name: str, times: int) -> None:
 
 
 def sum_of(items: list[Item]) -> Decimal:
-    return shown(sum((item.value or ZERO for item in items), ZERO))
+    return shown(sum(((item.value or ZERO) - item.over_cap for item in items), ZERO))
 
 
 @pytest.mark.parametrize("name", case_names())
@@ -170,11 +171,17 @@ def test_case_margins(name: str) -> None:
     for fact in answer.get("facts", []):
         if fact["topic"] != "margin.updates" or fact.get("which", "last") != "last":
             continue
+        if set(fact["where"]) != {"project_id"}:
+            continue  # some update on the way, which a batch does not see
         project = found.projects[fact["where"]["project_id"]]
         for field, value in fact["expect"].items():
             wanted = number_of(value)
-            places = 4 if wanted.as_tuple().exponent <= -4 else None
-            assert alike(project[field], wanted, places), (field, project[field], value)
+            exponent = wanted.as_tuple().exponent if isinstance(wanted, Decimal) else 0
+            assert alike(project[field], wanted, 4 if isinstance(exponent, int) and exponent <= -4 else None), (
+                field,
+                project[field],
+                value,
+            )
 
 
 def test_case_ownership() -> None:

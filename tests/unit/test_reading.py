@@ -1,0 +1,182 @@
+"""Reading: records become changes; an update that changes its key becomes two; a row version counts once."""
+
+from typing import Any
+
+import pytest
+
+from streams.domain.fact import Cause
+from streams.intake.change import Change, Heartbeat, Refusal, Unreadable
+from streams.intake.memory import Kept, is_new
+from streams.intake.reading import Reader
+from streams.step import Record
+from tests.support.feed import Feed, firm
+from tests.support.streams import file_run, reader, record_of, rulebook
+
+ENTRIES = "psa.public.time_entries"
+
+
+def _record(content: dict[str, Any]) -> Record:
+    return record_of(content, 7)
+
+
+def _change(content: dict[str, Any], by: Reader | None = None) -> Change:
+    read = (by or reader()).read(_record(content))
+    assert isinstance(read, Change)
+    return read
+
+
+def _entry(**source: Any) -> dict[str, Any]:
+    feed = firm()
+    content = feed.entry("T1")
+    content["value"]["source"].update(source)
+    return content
+
+
+def test_a_change_says_where_it_stands_and_when_it_happened() -> None:
+    content = _entry(position=42, ts_ms=1_770_000_000_000)
+    change = _change(content)
+    assert (change.kind, change.scope, change.id, change.deleted) == ("TimeEntry", "P1", "T1", False)
+    assert change.cause == Cause(ENTRIES, 0, 7, 42, 0, 1_770_000_000_000)
+
+
+def test_a_delete_is_known_by_its_old_row() -> None:
+    feed = firm()
+    feed.entry("T1")
+    change = _change(feed.delete(ENTRIES, "T1"))
+    assert (change.id, change.row, change.deleted, change.refusal) == ("T1", None, True, None)
+
+
+def test_a_delete_needs_no_more_than_the_identity() -> None:
+    feed = firm()
+    content = feed.add(ENTRIES, "d", {"id": "T1"}, None)
+    content["key"] = "P1"
+    assert (_change(content).scope, _change(content).id) == ("P1", "T1")
+
+
+@pytest.mark.parametrize("op", ["c", "u", "r"])
+def test_creates_updates_and_snapshot_reads_say_the_same(op: str) -> None:
+    content = _entry()
+    content["value"]["op"] = op
+    assert _change(content).row == _change(_entry()).row
+
+
+def test_a_real_debezium_source_gives_its_lsn_for_position() -> None:
+    content = _entry(lsn=99)
+    del content["value"]["source"]["position"]
+    assert _change(content).cause.position == 99
+
+
+def test_a_feed_that_was_restored_has_a_higher_epoch() -> None:
+    restored = Reader(rulebook().mappings, lambda *_: {}, {"psa": 2})
+    assert _change(_entry(), restored).cause.epoch == 2
+    assert _change(_entry(name="other"), restored).cause.epoch == 0
+
+
+@pytest.mark.parametrize(
+    ("topic", "fields", "key", "identity"),
+    [
+        ("erp.FxRate", {}, "USD:EUR:2026-02-01", "USD:EUR:2026-02-01"),
+        ("erp.Period", {}, "LE1:2026-02", "LE1:2026-02"),
+        ("erp.Project", {"ProjectId": "P1"}, "P1", "P1"),
+        ("crm.ContractAmendment", {"Id": "M1"}, "C1", "M1"),
+        ("erp.Invoice", {"Id": "I1"}, "P1", "I1"),
+        ("erp.RevenueSchedule", {"Id": "S1"}, "S1", "S1"),
+        ("psa.public.milestones", {"id": "M1"}, "P1", "M1"),
+    ],
+)
+def test_keys_and_identities(topic: str, fields: dict[str, Any], key: str, identity: str) -> None:
+    change = _change(Feed().put(topic, **fields))
+    assert (change.scope, change.id, change.refusal) == (key, identity, None)
+
+
+def test_a_tombstone_a_heartbeat_and_what_is_no_change() -> None:
+    assert reader().read(Record(ENTRIES, "P1", None, 5)) is None
+    assert reader().read(Record("__debezium-heartbeat.psa", "{}", {"ts_ms": 1}, 5)) == Heartbeat("psa", 5)
+    assert reader().read(Record(ENTRIES, "P1", [], 5)) == Unreadable(
+        "InvalidEnvelope", "the value is no change envelope", "TRANSFORMATION", []
+    )
+
+
+def test_a_topic_without_mapping_is_refused_and_kept() -> None:
+    content = {**_entry(), "topic": "tryton.public.party_party"}
+    change = _change(content)
+    assert change.kind == ""
+    assert change.refusal == Refusal(
+        "unmapped_value", ("no_mapping: no mapping file declares topic tryton.public.party_party",)
+    )
+    assert change.raw == content["value"]["after"]
+
+
+# -- an update that changes its record key
+
+
+def test_an_update_that_changes_its_key_is_a_delete_and_a_create() -> None:
+    feed = firm()
+    before = feed.entry("T1")["value"]["after"]
+    content = feed.add(ENTRIES, "u", before, {**before, "project_id": "P2"})
+    gone, made = reader().split(_record(content))
+    assert (gone.key, gone.value["op"], gone.value["after"]) == ("P1", "d", None)
+    assert (made.key, made.value["op"], made.value["before"]) == ("P2", "c", None)
+    assert gone.value["before"] == before
+    assert made.value["after"]["project_id"] == "P2"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hours": "7"},  # another field
+        {},  # nothing
+    ],
+)
+def test_any_other_update_stays_whole(change: dict[str, Any]) -> None:
+    feed = firm()
+    before = feed.entry("T1")["value"]["after"]
+    record = _record(feed.add(ENTRIES, "u", before, {**before, **change}))
+    assert reader().split(record) == [record]
+
+
+@pytest.mark.parametrize("before", [None, {"id": "T1"}, "?"])
+def test_without_the_old_key_an_update_stays_whole(before: Any) -> None:
+    feed = firm()
+    after = feed.entry("T1")["value"]["after"]
+    content = feed.add(ENTRIES, "u", None, after)
+    content["value"]["before"] = before
+    record = _record(content)
+    assert reader().split(record) == [record]
+
+
+# -- the replay guard
+
+
+def _version(position: int, epoch: int = 0, deleted: bool = False) -> Change:
+    cause = Cause(ENTRIES, 0, 0, position, epoch, 0)
+    return Change("TimeEntry", ENTRIES, "P1", "T1", None, deleted, None, None, cause)
+
+
+GUARD: dict[str, tuple[Change, Kept[Any] | None, bool]] = {
+    "never seen": (_version(0), None, True),
+    "later": (_version(11), Kept(0, 10, True, None), True),
+    "the same": (_version(10), Kept(0, 10, True, None), False),
+    "older": (_version(9), Kept(0, 10, True, None), False),
+    "a create at the position of a delete": (_version(10), Kept(0, 10, False, None), True),
+    "a delete at the position of a delete": (_version(10, deleted=True), Kept(0, 10, False, None), False),
+    "a delete at the position of a create": (_version(10, deleted=True), Kept(0, 10, True, None), False),
+    "a stale create after a delete": (_version(9), Kept(0, 10, False, None), False),
+    "a later create after a delete": (_version(11), Kept(0, 10, False, None), True),
+    "a higher epoch, a lower position": (_version(1, epoch=1), Kept(0, 10, True, None), True),
+    "a lower epoch, a higher position": (_version(11, epoch=0), Kept(1, 10, True, None), False),
+}
+
+
+@pytest.mark.parametrize(("change", "kept", "new"), GUARD.values(), ids=GUARD)
+def test_the_replay_guard(change: Change, kept: Kept[Any] | None, new: bool) -> None:
+    assert is_new(change, kept) is new
+
+
+def test_rows_of_one_id_under_different_keys_have_guards_of_their_own() -> None:
+    feed = firm()
+    feed.project(id="P2")
+    first = feed.entry("T1")["value"]["after"]
+    feed.add(ENTRIES, "c", None, {**first, "project_id": "P2"}, position=1)
+    amounts = [r["value"]["amount"] for r in file_run(feed.records) if r["topic"] == "billing.triggers"]
+    assert amounts == ["800.00"]  # the copy under P2 is older than what is in force, not a duplicate of it
