@@ -37,13 +37,6 @@ class WorkerChild:
         """What the worker has written to standard error."""
         return self._log.read_text()
 
-    def says(self, text: str) -> None:
-        """Wait until the worker has written a text to standard error."""
-        deadline = time.monotonic() + WAIT_SECONDS_MAX
-        while text not in self.messages:
-            assert not self.ends_within(_PAUSE_SECONDS), self.messages
-            assert time.monotonic() < deadline, f"{text!r} is not in: {self.messages}"
-
     def stop(self) -> int:
         """Send SIGTERM and return the exit code."""
         self._child.terminate()

@@ -89,20 +89,3 @@ def test_an_error_in_a_step_stops_the_worker_and_acknowledges_nothing(brokers: s
         drain(brokers, 78, child)
         assert child.stop() == 0
     assert by_key(read_all(brokers, "toy.journal")) == {f"c{customer}": journal(range(1, 14)) for customer in range(3)}
-
-
-def test_two_workers_share_the_partitions_and_hand_their_state_over(brokers: str, tmp_path: Path) -> None:
-    with worker(brokers, tmp_path) as first:
-        first.says("assigned: 2 steps on partitions 0, 1, 2, 3")
-        feed(brokers, orders(20, range(1, 51)))
-        with worker(brokers, tmp_path) as second:
-            second.says("assigned: 2 steps on partitions")
-            feed(brokers, orders(20, range(51, 101)))
-            drain(brokers, 4000, second)
-            assert second.stop() == 0
-        feed(brokers, orders(20, range(101, 151)))
-        drain(brokers, 6000, first)
-        assert first.stop() == 0
-    assert by_key(read_all(brokers, "toy.journal")) == {
-        f"c{customer}": journal(range(1, 151)) for customer in range(20)
-    }

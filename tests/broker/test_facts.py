@@ -29,16 +29,15 @@ pytestmark = pytest.mark.broker
 
 CAUSE = Cause("psa.public.time_entries", 1, 2, 3, 0, 1_750_000_000_000)
 DAY = date(2026, 3, 2)
+PAIRS = (("b", "1"), ("a", "2"))
 THIRD = Decimal(1) / Decimal(3)
-ENTRY = TimeEntry(
-    "T1", "P1", "R1", "dev", DAY, Decimal("7.5000"), True, "approved", 1_750_000_000_001, 1_750_000_000_002
-)
+ENTRY = TimeEntry("T1", "P1", "R1", "dev", DAY, Decimal("7.5000"), True, "approved", 1_750_000_000_001, 2)
 PROJECT = Project("P1", "One", "CL1", None, "active", False, "EMEA", None, None, "EUR", DAY, None, None, None, None, 5)
 AGREED = Contract(
     "C1", "A1", None, "active", "fixed_fee", "EUR", Decimal("10.0000"), None, None, None, None, "pass_through", None,
     False, None, False, None, DAY, None, (RoleRate("*", Decimal("99.50000000"), DAY),), 5,
 )  # fmt: skip
-FIGURES = Figures("C1", None, "EMEA", "EUR", *[THIRD] * 8, None, *[Decimal("1.50")] * 8)
+FIGURES = Figures._make(["C1", None, "EMEA", "EUR", *[THIRD] * 8, None, *[Decimal("1.50")] * 8])
 
 SENT: list[Any] = [
     Fact("time_entry", "P1", "T1", ENTRY, CAUSE, (0, 7)),
@@ -53,21 +52,7 @@ SENT: list[Any] = [
     Allocation("AS1", "P1", "R1", DAY, DAY, None, CAUSE, True),
     MarginPart("P1", 1, FIGURES, CAUSE),
     MarginPart("P1", 1, None, CAUSE),
-    Claim(
-        "cap_burn",
-        "C1",
-        "C1",
-        "for",
-        4,
-        THIRD,
-        Decimal(0),
-        "warning",
-        None,
-        "C1",
-        None,
-        (("b", "1"), ("a", "2")),
-        CAUSE,
-    ),
+    Claim("cap_burn", "C1", "C1", "for", 4, THIRD, Decimal(0), "warning", None, "C1", None, PAIRS, CAUSE),
 ]
 
 

@@ -193,6 +193,22 @@ def test_a_rejected_line_that_was_booked_after_all_is_posted(target: FileTarget)
 # The ERP at the other end -----------------------------------------------------------------------------------------
 
 
+def test_a_reversal_waits_for_the_answer_to_an_original_from_before_its_memory(target: FileTarget) -> None:
+    before = Station(target)
+    before.log = [Item(1)]
+    before.turn(NOON)
+    station = Station(target)
+    station.log = [Item(2, reverses=1, amount="-100.00")]
+    station.turn(NOON + 1)
+    assert len(target.arrived()) == 1
+    target.answer(NOON + 2)
+    station.restart()
+    station.turn(NOON + 3)
+    station.turn(NOON + 4)
+    assert station.problems == []
+    assert len(target.arrived()) == 2
+
+
 def test_a_batch_that_comes_again_is_recognised_by_its_number(answered: Station, target: FileTarget) -> None:
     path = target.outbound / "legacy-erp-00000001.csv"
     path.write_bytes(path.read_bytes())

@@ -53,3 +53,16 @@ def test_a_fact_overtaken_by_a_failed_one_would_be_out_of_order() -> None:
     assert target.arrived() == [target.deliverable(item).trigger_id for item in station.log]
     assert station.history(station.log[0])[:4] == ["pending", "sent", "unknown", "pending"]
     assert station.last(station.log[0]).attempts == 2
+
+
+def test_a_fact_on_its_way_is_found_as_sent_and_one_that_arrived_by_its_place() -> None:
+    target = TopicTarget()
+    sink = target.open()
+    first, second = (target.deliverable(Item(number, f"P{number}")) for number in (1, 2))
+    sink.post([first], NOON)
+    assert [(r.posting_id, r.status) for r in sink.find([first.posting_id, second.posting_id])] == [
+        (first.posting_id, Status.SENT)
+    ]
+    [receipt] = target.open().find([first.posting_id, second.posting_id])
+    assert (receipt.trigger_id, receipt.status) == (first.trigger_id, Status.POSTED)
+    assert (receipt.document_id or "").startswith("analytics.delivery-")

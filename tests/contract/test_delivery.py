@@ -31,13 +31,13 @@ Behaviour = list[Exception | list[tuple[int, Status]]]
 class ScriptedSink:
     """Answers each call of `post` by script: an error, or the numbers of the call's postings and their statuses."""
 
-    pipelined = True
-
     def __init__(self, script: Behaviour) -> None:
+        self.pipelined = True
         self.system = "scripted"
         self.script = script
         self.calls: list[list[str]] = []
         self.asked: list[list[str]] = []
+        self.found: dict[str, Receipt] = {}
 
     def post(self, postings: Sequence[Posting], now: int) -> list[Receipt]:
         self.calls.append([posting.source_id for posting in postings])
@@ -48,7 +48,7 @@ class ScriptedSink:
 
     def find(self, posting_ids: Collection[str]) -> list[Receipt]:
         self.asked.append(list(posting_ids))
-        return []
+        return [self.found[posting_id] for posting_id in posting_ids if posting_id in self.found]
 
     def poll(self, now: int) -> Answers:  # noqa: ARG002 - it has answered already
         return Answers()
@@ -182,6 +182,61 @@ def test_what_got_no_receipt_was_not_sent_and_goes_next() -> None:
     station.turn(NOON)
     assert calls(station) == [["T1", "T2", "T3"], ["T2", "T3"]]
     assert [receipt.attempts for receipt in station.delivery.open_receipts()] == [1, 1, 1]
+
+
+def test_a_target_that_keeps_order_by_itself_gets_more_before_it_answered() -> None:
+    station = scripted([(0, Status.SENT)], [(0, Status.SENT)])
+    station.log = [Item(1, "C1"), Item(2, "C1")]
+    station.turn(NOON)
+    assert calls(station) == [["T1", "T2"], ["T2"]]
+
+
+def test_a_target_that_does_not_keep_order_gets_one_after_the_other() -> None:
+    station = scripted([(0, Status.SENT), (2, Status.SENT)])
+    assert isinstance(station.target, ScriptedTarget)
+    station.target.sink.pipelined = False
+    station.log = [Item(1, "C1"), Item(2, "C1"), Item(3, "C2")]
+    station.turn(NOON)
+    station.turn(NOON + 1)
+    assert calls(station) == [["T1", "T2", "T3"]]
+
+
+def test_nothing_follows_an_unknown_outcome_even_where_the_target_keeps_order() -> None:
+    station = scripted([(0, Status.UNKNOWN), (2, Status.SENT)])
+    station.log = [Item(1, "C1"), Item(2, "C1"), Item(3, "C2")]
+    station.turn(NOON)
+    assert calls(station) == [["T1", "T2", "T3"]]
+
+
+def test_after_a_success_the_first_wait_is_short_again() -> None:
+    station = Station(MemoryTarget())
+    station.log = [Item(1)]
+    for now in (NOON, NOON + SECOND):
+        station.target.be_busy()
+        station.turn(now)
+    station.turn(NOON + 3 * SECOND)
+    assert station.target.arrived() == [trigger_id(1)]
+    station.log = [Item(1), Item(2)]
+    station.target.be_busy()
+    station.turn(NOON + 10 * SECOND)
+    station.turn(NOON + 11 * SECOND - 1)
+    assert station.target.arrived() == [trigger_id(1)]
+    station.turn(NOON + 11 * SECOND)
+    assert station.target.arrived() == [trigger_id(1), trigger_id(2)]
+
+
+def test_an_original_from_before_the_memory_is_asked_about_again_after_a_restart() -> None:
+    station = scripted([(0, Status.POSTED)])
+    assert isinstance(station.target, ScriptedTarget)
+    original, sink = money_posting(Item(1), "scripted"), station.target.sink
+    sink.found[original.posting_id] = receipt_of(original, Status.SENT, first_sent_at=NOON)
+    station.log = [Item(2, reverses=1, amount="-100.00")]
+    station.turn(NOON)
+    assert calls(station) == []
+    sink.found[original.posting_id] = receipt_of(original, Status.POSTED, document_id="D1", answered_at=NOON)
+    station.restart()
+    station.turn(NOON + 1)
+    assert calls(station) == [["T2"]]
 
 
 def test_a_fatal_error_comes_after_the_receipts_before_it() -> None:

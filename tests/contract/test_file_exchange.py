@@ -40,6 +40,20 @@ def test_whatever_can_be_seen_after_a_death_is_whole(tmp_path: Path, when: str) 
         assert [p.source_id for batch in everything for p in batch.postings] == ["T1", "T2", "T3", "T4", "T5"]
 
 
+@pytest.mark.parametrize("when", WHEN)
+def test_nothing_is_left_lying_about_after_a_death(tmp_path: Path, when: str) -> None:
+    for step in range(8):
+        faults, root = Faults(), tmp_path / str(step)
+        sink = FileExchange(root, SYSTEM, FaultyFiles(faults))
+        faults.order(step, when, Killed())
+        with pytest.raises(Killed):
+            sink.post(postings(MIXED), NOON)
+        FileExchange(root, SYSTEM).find(["another"])
+        names = {path.name for path in (root / SYSTEM / "outbound").iterdir()} - {".lock", ".highest"}
+        batch = "legacy-erp-00000001.csv"
+        assert names in (set(), {batch, f"{batch}.sha256"})
+
+
 KILLED_WORKER = """
 import os, signal, sys
 from pathlib import Path
@@ -101,6 +115,18 @@ def test_batches_that_were_taken_away_stop_the_sink(tmp_path: Path, gone: list[i
     for same in (sink, FileExchange(tmp_path, SYSTEM)):
         with pytest.raises(Fatal, match=f"batches {named}.* are gone; put them back, so that nothing is sent twice"):
             same.post(postings(MIXED[3:]), NOON)
+
+
+def test_a_number_is_not_used_again_though_its_writer_died_before_noting_it(tmp_path: Path) -> None:
+    faults = Faults()
+    sink = FileExchange(tmp_path, SYSTEM, FaultyFiles(faults))
+    faults.order(6, "before", Killed())
+    with pytest.raises(Killed):
+        sink.post(postings(MIXED), NOON)
+    FileExchange(tmp_path, SYSTEM).find(["another"])
+    sink.batch_path(1).unlink()
+    with pytest.raises(Fatal, match="batches 00000001 "):
+        FileExchange(tmp_path, SYSTEM).find(["another"])
 
 
 def test_a_batch_that_was_changed_stops_the_sink(tmp_path: Path) -> None:
