@@ -1,0 +1,52 @@
+"""`python -m bench`: replay of a generated firm, and growth of cost with history; table and JSON."""
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+
+from bench.growth import FLAT_WITHIN, run
+from bench.replaying import generate, replay
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    arguments.add_argument("--time-entries", type=int, default=200_000, help="size of the replayed firm")
+    arguments.add_argument("--rounds", type=int, default=3, help="runs of each; the median counts")
+    arguments.add_argument("--seed", type=int, default=1)
+    options = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path, records = generate(Path(folder), options.time_entries, options.seed)
+        runs = [replay(path, records, Path(folder, "derived.jsonl")) for _ in range(options.rounds)]
+    rate = statistics.median(r.records_per_s for r in runs)
+    memory = max(r.rss_mb for r in runs)
+    print(f"replay of {records:,} records ({options.time_entries:,} time entries), {options.rounds} runs on one processor")
+    for r in runs:
+        print(f"  {r.records_per_s:>8,.0f} records/s  {r.wall_s:6.1f} s wall  {r.cpu_s:6.1f} s CPU  {r.rss_mb:5.0f} MB")
+    print(f"  median {rate:,.0f} records/s, peak {memory:.0f} MB")
+    growth = run(options.rounds)
+    base = growth[0].us_per_record
+    print("one more record on a contract with so many time entries")
+    for g in growth:
+        print(f"  {g.entries:>9,} entries: {g.us_per_record:6.1f} µs  {g.us_per_record / base:5.2f} x")
+    flat = all(abs(g.us_per_record / base - 1) <= FLAT_WITHIN for g in growth)
+    print(f"  {'flat' if flat else 'not flat'} within {FLAT_WITHIN:.0%}")
+    RESULTS.mkdir(exist_ok=True)
+    figures = {
+        "replay": {
+            "records": records,
+            "time_entries": options.time_entries,
+            "records_per_s": round(rate),
+            "rss_mb": round(memory),
+            "runs": [round(r.records_per_s) for r in runs],
+        },
+        "growth": {str(g.entries): round(g.us_per_record, 1) for g in growth},
+    }
+    (RESULTS / "replay.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+main()

@@ -1,0 +1,104 @@
+"""Growth: what one more time entry costs on a contract with 1, 10 and 100 times the history."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+from streams.intake.reading import Reader
+from streams.simulator import Simulator
+from streams.sources import recorded_reader
+from streams.step import Record
+from streams.topology import load_rulebook, topology
+
+HISTORY = 1_000
+FACTORS = (1, 10, 100)
+MEASURED = 2_000
+FLAT_WITHIN = 0.20
+_START_MS = 1_767_600_000_000
+
+
+class Growth(NamedTuple):
+    """Microseconds of CPU a record, on a contract with so many entries before."""
+
+    entries: int
+    us_per_record: float
+
+
+class History:
+    """One contract and its time entries: draft, submitted, approved, one after the other over the working days."""
+
+    def __init__(self) -> None:
+        self._position = 0
+
+    def master_records(self) -> Iterator[Record]:
+        """Yield what a time entry needs to be billed."""
+        yield self._record("erp.LegalEntity", "LE", {"Id": "LE", "Name": "LE", "Currency": "EUR", "Country": "DE",
+                           "TaxCode": "VAT", "ErpSystem": "files"})  # fmt: skip
+        yield self._record("erp.Customer", "CU", {"Id": "CU", "CrmAccountId": "A", "LegalEntity": "LE",
+                           "Status": "Active"})  # fmt: skip
+        yield self._record("psa.public.resources", "R", {"id": "R", "employee_id": "E", "name": "R",
+                           "updated_at": "2026-01-01T00:00:00Z"})  # fmt: skip
+        yield self._record("hr.Worker", "E", {"EmployeeId": "E", "Name": "E", "Status": "Active", "Region": "EMEA",
+                           "CostCenter": "CC", "WeeklyCapacityHours": "40", "LastModified": "2026-01-01T00:00:00Z",
+                           "CostRates": [{"Rate": "60", "Currency": "EUR", "EffectiveFrom": "2020-01-01"}]})  # fmt: skip
+        yield self._record("crm.Contract", "C", {"ContractNumber": "C", "AccountId": "A", "Status": "Activated",
+                           "BillingType": "T&M", "CurrencyIsoCode": "EUR", "ExpensePolicy": "PassThrough",
+                           "RequiresAcceptance": False, "PoRequired": False, "LegalEntity": "LE",
+                           "StartDate": "2020-01-01", "LastModifiedDate": "2026-01-01T00:00:00Z",
+                           "Rates": [{"Role": "*", "Rate": "100", "EffectiveFrom": "2020-01-01"}]})  # fmt: skip
+        yield self._record("psa.public.projects", "P", {"id": "P", "name": "P", "client_id": "CL",
+                           "contract_number": "C", "stage": "In Delivery", "billing_hold": False, "region": "EMEA",
+                           "currency": "EUR", "start_date": "2020-01-01", "budget_hours": "90000",
+                           "updated_at": "2026-01-01T00:00:00Z"})  # fmt: skip
+
+    def entries(self, first: int, count: int) -> Iterator[Record]:
+        """Yield three versions each of so many entries."""
+        for number in range(first, first + count):
+            worked_on = date(2022, 1, 3) + timedelta(days=number // 80)
+            row = {"id": f"T{number:07d}", "project_id": "P", "resource_id": "R", "role": "Engineer",
+                   "work_date": worked_on.isoformat(), "hours": "7.5", "billable": True, "approved_at": None,
+                   "updated_at": "2026-01-05T09:00:00Z"}  # fmt: skip
+            for status in ("Draft", "Submitted", "Approved"):
+                approved = "2026-01-05T09:00:00Z" if status == "Approved" else None
+                yield self._record("psa.public.time_entries", "P", {**row, "status": status, "approved_at": approved})
+
+    def _record(self, topic: str, key: str, row: dict[str, Any]) -> Record:
+        self._position += 1
+        now = _START_MS + self._position * 1_000
+        source = {"connector": "bench", "name": "bench", "ts_ms": now, "snapshot": False, "position": self._position}
+        return Record(topic, key, {"before": None, "after": row, "op": "c", "ts_ms": now, "source": source}, now)
+
+
+def measure(entries_before: int) -> Growth:
+    """Return the CPU time of one more record on a contract with so many entries."""
+    rulebook = load_rulebook()
+    reader = recorded_reader(rulebook)
+    simulator = Simulator(topology(rulebook, reader), lambda _: None)
+    history = History()
+    for count, record in enumerate((*history.master_records(), *history.entries(0, entries_before))):
+        _take(simulator, reader, record)
+        if not count & 0xFF:
+            simulator.flush(4_000)
+    more = list(history.entries(entries_before, MEASURED))
+    began = time.process_time()
+    for record in more:
+        _take(simulator, reader, record)
+    return Growth(entries_before, (time.process_time() - began) / len(more) * 1e6)
+
+
+def _take(simulator: Simulator, reader: Reader, record: Record) -> None:
+    read = reader.read(record)
+    simulator.advance(record.timestamp)
+    simulator.feed_to("intake", record._replace(value=read))
+    simulator.settle()
+
+
+def run(rounds: int = 3) -> list[Growth]:
+    """Return medians for each size, measured in turn so that a drifting machine hits all alike."""
+    samples: dict[int, list[float]] = {HISTORY * factor: [] for factor in FACTORS}
+    for _ in range(rounds):
+        for entries in samples:
+            samples[entries].append(measure(entries).us_per_record)
+    return [Growth(entries, statistics.median(values)) for entries, values in samples.items()]
