@@ -70,7 +70,7 @@ class Application:
         rivals = tuple(rows[1:])
         if (work, rivals) == (before, item.rivals):
             return
-        book.put_item(item_key, item._replace(work=work, rivals=rivals))
+        book.put_item(item_key, item.with_work(work, rivals))
         if work == before:
             return
         self._index(item_key, before, work, fact.cause)
@@ -125,7 +125,7 @@ class Application:
             found = next(book.work_days.between(prefix, place, reverse=True), None)
             newest = None if found is None else date.fromisoformat(found[0][len(prefix) :])
         if newest != last:
-            book.put_project(key, project_id, project._replace(last_worked_on=newest, outlook=None))
+            book.put_project(key, project_id, project.with_last_worked_on(newest))
             book.mark_project(key, project_id, cause)
 
     def _count_billable(self, key: str, work: Work, change: Decimal) -> None:
@@ -227,7 +227,7 @@ class Application:
         if touched.gates or (touched.cap and after.cap is None):
             book.mark_held(key, cause)
         for project_id, project in book.projects_of(key):
-            book.put_project(key, project_id, project._replace(outlook=None))
+            book.put_project(key, project_id, project.with_outlook(None))
             book.mark_project(key, project_id, cause)
 
     # -- projects and plans
@@ -272,7 +272,7 @@ class Application:
     def _forget_outlook(self, key: str, project_id: str, cause: Cause) -> None:
         project = self._book.project(key, project_id)
         if project.view is not None:
-            self._book.put_project(key, project_id, project._replace(outlook=None))
+            self._book.put_project(key, project_id, project.with_outlook(None))
             self._book.mark_all_projects(key, cause)
 
     # -- money booked elsewhere
@@ -313,7 +313,7 @@ class Application:
             change = (now.amount if now else ZERO) - (before.amount if before else ZERO)
             spot = SEP.join((key, trigger.project_id, trigger.posting_period))
             sums = book.reconciled.get(spot) or Reconciled()
-            book.reconciled.put(spot, sums._replace(invoiced=sums.invoiced + change))
+            book.reconciled.put(spot, Reconciled(sums.triggered, sums.invoiced + change, sums.newest_at))
             book.dirty_reconciled[key, trigger.project_id, trigger.posting_period] = fact.cause
         if trigger.kind == MILESTONE:
             book.dirty_claims[key, MILESTONE, trigger.item_id] = fact.cause
