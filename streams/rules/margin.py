@@ -96,9 +96,10 @@ def earned(sibling: Sibling, terms: Terms | None, pool: Pool, currency: str) -> 
 
 def drawn(totals: Totals, terms: Terms, pool: Pool, currency: str) -> Decimal:
     """Return what time and expenses earn: at most the cap over the contract, split by what each project drew."""
-    if terms.cap is None or pool.drawn_home <= terms.cap:
+    if terms.cap is None or pool.drawn_home <= terms.cap or not pool.drawn_home:
         return totals.drawn
-    return round_money(divide(multiply(totals.drawn, terms.cap), pool.drawn_home), currency)
+    cap = max(terms.cap, ZERO)  # amendments may lower it by more than there is
+    return round_money(divide(multiply(totals.drawn, cap), pool.drawn_home), currency)
 
 
 def _complete(sibling: Sibling) -> Decimal:
@@ -120,7 +121,7 @@ def forecast(sibling: Sibling, terms: Terms | None, pool: Pool, revenue: Decimal
     if billing_type == CAPPED and terms.cap is not None:
         room = max(terms.cap - min(pool.drawn_home, terms.cap), ZERO)
         if pool.extra_home > room:
-            return revenue + _part_of_room(sibling, pool, room, currency)
+            return revenue + _part_of_room(sibling, pool, room, terms.contract.currency, currency)
     return revenue + outlook.extra_revenue
 
 
@@ -129,12 +130,12 @@ def _remaining(sibling: Sibling) -> Decimal:
     return (remaining_hours(view.project, sibling.outlook, sibling.totals) or ZERO) if view is not None else ZERO
 
 
-def _part_of_room(sibling: Sibling, pool: Pool, room: Decimal, currency: str) -> Decimal:
-    """Return a project's part of what a cap leaves, by remaining hours, turned into its currency."""
+def _part_of_room(sibling: Sibling, pool: Pool, room: Decimal, home: str, currency: str) -> Decimal:
+    """Return a project's part of what a cap leaves, by remaining hours, turned into its currency as its plans are."""
     outlook = sibling.outlook
     part = divide(multiply(room, _remaining(sibling)), pool.remaining) if pool.remaining else ZERO
-    if outlook.extra_home and outlook.extra_revenue != outlook.extra_home:
-        part = divide(multiply(part, outlook.extra_revenue), outlook.extra_home)
+    if home != currency:
+        part = divide(multiply(part, outlook.extra_revenue), outlook.extra_home) if outlook.extra_home else ZERO
     return round_money(part, currency)
 
 
