@@ -152,6 +152,7 @@ def run(records: Iterable[Record], simulator: Simulator, reader: Reader, until: 
     for count, record in enumerate(records):
         for part in reader.split(record):
             _take(part, simulator, reader)
+        simulator.settle()  # once: a changed key is two parts, and one commit
         if not count & _FLUSH_CHECK:
             simulator.flush(_UNFLUSHED_MAX)
     if until is not None:
@@ -165,7 +166,6 @@ def _take(record: Record, simulator: Simulator, reader: Reader) -> None:
     if isinstance(read, Change) and read.refusal is None and read.cause.occurred_at > simulator.now:
         simulator.advance(read.cause.occurred_at)
     simulator.feed_to("intake", record._replace(value=read))
-    simulator.settle()
 
 
 def merged(inputs: list[Lines]) -> Iterable[Record]:

@@ -65,9 +65,12 @@ class MarginBehaviour:
             if figures is None or figures == known.said:
                 continue
             eroding = self._erosion(project_id, figures, known.eroding, cause)
-            known = known._replace(said=figures, sequence=known.sequence + 1, eroding=eroding)
+            # A region sets thresholds but is not told: a project that only changes it has the margin it had.
+            news = known.said is None or figures != known.said._replace(region=figures.region)
+            known = known._replace(said=figures, sequence=known.sequence + news, eroding=eroding)
             self._published.put(project_id, known)
-            self._context.emit(MARGINS, project_id, self._record(project_id, known))
+            if news:
+                self._context.emit(MARGINS, project_id, self._record(project_id, known))
 
     def _record(self, project_id: str, known: Published) -> dict[str, Any]:
         assert known.figures is not None  # looked at before
