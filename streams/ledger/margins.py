@@ -3,7 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
-from streams.domain.calendar import date_of, months_between
+from streams.domain.calendar import date_of, last_day, months_between, period_of
 from streams.domain.fact import Cause, MarginPart
 from streams.domain.ledger import NO_CONTRACT_PREFIX, Outlook, ProjectState
 from streams.domain.money import ZERO, round_money
@@ -64,7 +64,7 @@ class Margins:
         fees_due, fees_all = ZERO, ZERO
         if terms is not None and terms.contract.billing_type == RETAINER:
             fees_due = self._book.contract(key).fees_due
-            last = terms.end_on or max(date_of(self._context.now), terms.contract.start_on)
+            last = terms.end_on or last_day(period_of(date_of(self._context.now)))
             months = months_between(terms.contract.start_on, last)
             fees_all = round_money(terms.contract.periodic_fee or ZERO, terms.contract.currency) * months
         return pool_of(siblings, terms, fees_due, fees_all)

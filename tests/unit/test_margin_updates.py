@@ -155,6 +155,21 @@ def test_a_retainer_forecasts_the_fees_that_it_will_bill(fee: str, currency: str
     assert (last["revenue"], last["forecast_revenue"]) == (forecast, forecast)
 
 
+ENDLESS: dict[str, tuple[str, list[str]]] = {
+    "the month before": ("2026-02-28T23:59:59Z", ["0", "0"]),
+    "its first month has begun": ("2026-03-01T00:00:00Z", ["0", "1000"]),
+    "its first fee is due": ("2026-03-15T00:00:00Z", ["1000", "1000"]),
+    "its second": ("2026-04-01T00:00:00Z", ["2000", "2000"]),
+}
+
+
+@pytest.mark.parametrize(("until", "told"), ENDLESS.values(), ids=ENDLESS)
+def test_a_retainer_without_end_forecasts_to_the_month_of_the_clock(until: str, told: list[str]) -> None:
+    feed = firm(BillingType="Retainer", PeriodicFee="1000", StartDate="2026-03-15", EndDate=None)
+    last = _updates(file_run(feed.records, until))[-1]
+    assert [Decimal(last[name]) for name in ("revenue", "forecast_revenue")] == [*map(Decimal, told)]
+
+
 def test_a_cap_lowered_under_nothing_leaves_nothing_to_earn() -> None:
     feed = firm(BillingType="T&M NTE", Cap="1000")
     feed.amendment("AM1", CapDelta="-2000")
