@@ -67,7 +67,8 @@ class Terms:
     def _cap(self) -> Decimal | None:
         if self.contract.billing_type != CAPPED or self.contract.cap is None:
             return None
-        return self.contract.cap + sum((a.cap_delta or ZERO for a in self.amendments), ZERO)
+        # Deltas that take more than there is leave nothing to bill, not less than nothing.
+        return max(self.contract.cap + sum((a.cap_delta or ZERO for a in self.amendments), ZERO), ZERO)
 
     def _rates_by_role(self) -> dict[str, list[_DatedRate]]:
         # On equal dates the later amendment wins, any amendment beats the contract, and in one row the last listed:

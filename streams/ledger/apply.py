@@ -1,6 +1,7 @@
 """Facts move the ledger: each kind of fact changes the book and marks what must be settled."""
 
 from collections.abc import Callable
+from typing import Any
 
 from streams.domain.calendar import date_of
 from streams.domain.canonical import Assignment, Expense, Invoice, Milestone, Project, TimeEntry
@@ -72,12 +73,12 @@ class Application:
         book.put_item(item_key, item._replace(work=work, rivals=rivals))
         if work == before:
             return
-        self._index(item_key, before, work)
+        self._index(item_key, before, work, fact.cause)
         book.mark(item_key, fact.cause)
         if work is not None and work.resource_id:
             self._ask_for(key, work.resource_id, item_key)
 
-    def _index(self, item_key: ItemKey, before: Work | None, after: Work | None) -> None:
+    def _index(self, item_key: ItemKey, before: Work | None, after: Work | None, cause: Cause) -> None:
         key, kind, item_id = item_key
         if kind == MILESTONE:
             return
@@ -90,7 +91,7 @@ class Application:
         ):
             book.by_day.put(SEP.join((key, after.day.isoformat(), kind, item_id)), (after.role, after.resource_id))
         if kind == TIME_ENTRY:
-            self._days.count(key, before, after)
+            self._days.count(key, before, after, cause)
 
     # -- people
 
@@ -238,6 +239,8 @@ class Application:
             book.invoices.delete(place)
         else:
             book.invoices.put(place, after)
+        if before is not None and after is not None and _counted_as(before) == _counted_as(after):
+            return
         named = _lines_of(before, fact.id)
         now = _lines_of(after, fact.id)
         for line in {**named, **now}:
@@ -254,7 +257,8 @@ class Application:
             book.lines.delete(place)
         else:
             book.lines.put(place, now)
-            book.named.put(f"{key}{SEP}{trigger_id}", True)
+            if before is None:
+                book.named.put(f"{key}{SEP}{trigger_id}", True)
         trigger = book.triggers.get(f"{key}{SEP}{trigger_id}")
         if trigger is None:
             return
@@ -314,6 +318,10 @@ class Application:
 def _gated_by(view: ProjectView) -> tuple[bool, str | None]:
     project: Project = view.project
     return project.billing_hold, view.erp.legal_entity if view.erp else None
+
+
+def _counted_as(invoice: Invoice) -> tuple[Any, ...]:
+    return invoice.lines, invoice.status in _POSTED, invoice.status in _RELEASED
 
 
 def _lines_of(invoice: Invoice | None, invoice_id: str) -> dict[tuple[str, str], NamedLine]:

@@ -96,10 +96,9 @@ def earned(sibling: Sibling, terms: Terms | None, pool: Pool, currency: str) -> 
 
 def drawn(totals: Totals, terms: Terms, pool: Pool, currency: str) -> Decimal:
     """Return what time and expenses earn: at most the cap over the contract, split by what each project drew."""
-    if terms.cap is None or pool.drawn_home <= terms.cap or not pool.drawn_home:
+    if terms.cap is None or pool.drawn_home <= terms.cap:
         return totals.drawn
-    cap = max(terms.cap, ZERO)  # amendments may lower it by more than there is
-    return round_money(divide(multiply(totals.drawn, cap), pool.drawn_home), currency)
+    return round_money(divide(multiply(totals.drawn, terms.cap), pool.drawn_home), currency)
 
 
 def _complete(sibling: Sibling) -> Decimal:
