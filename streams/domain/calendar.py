@@ -69,8 +69,8 @@ def last_day(period: str) -> date:
 
 
 def months_between(first: date, last: date) -> int:
-    """Count the months touched by first..last."""
-    return max((last.year - first.year) * 12 + last.month - first.month + 1, 0)
+    """Count the months touched by first..last; none if it ends before it begins, be it in the same month."""
+    return (last.year - first.year) * 12 + last.month - first.month + 1 if first <= last else 0
 
 
 def working_days(first: date, last: date) -> int:

@@ -161,8 +161,8 @@ class Item(NamedTuple):
 class Outlook(NamedTuple):
     """What is left to do on a project, kept until something it depends on changes.
 
-    `remaining_hours` None: no assignment is confirmed. `extra_cost` and `extra_revenue` are what the remaining assignments add,
-    in project currency; `extra_home` the revenue in contract currency.
+    `remaining_hours` None: no assignment is confirmed. `extra_cost` and `extra_revenue` are what the remaining
+    assignments add, in project currency; `extra_home` the revenue in contract currency.
     """
 
     remaining_hours: Decimal | None

@@ -52,7 +52,7 @@ class Terms:
         return next(place for place, a in enumerate(self.amendments, 1) if a.id == amendment_id)
 
     def dated_rates(self) -> set[tuple[str, date, int, Decimal]]:
-        """Return (role, effective from, place among equal dates, rate) of every rate, to compare two states of terms."""
+        """Return (role, effective from, place among equal dates, rate) of every rate, to compare two states."""
         found = set()
         for role, rates in self._rates.items():
             days = [dated.since for dated in rates]
@@ -67,7 +67,8 @@ class Terms:
     def _cap(self) -> Decimal | None:
         if self.contract.billing_type != CAPPED or self.contract.cap is None:
             return None
-        return self.contract.cap + sum((a.cap_delta or ZERO for a in self.amendments), ZERO)
+        # Deltas that take more than there is leave nothing to bill, not less than nothing.
+        return max(self.contract.cap + sum((a.cap_delta or ZERO for a in self.amendments), ZERO), ZERO)
 
     def _rates_by_role(self) -> dict[str, list[_DatedRate]]:
         # On equal dates the later amendment wins, any amendment beats the contract, and in one row the last listed:

@@ -4,10 +4,10 @@ from collections.abc import Container
 from datetime import date
 from decimal import Decimal
 
-from streams.domain.calendar import date_of, months_between
+from streams.domain.calendar import date_of, last_day, months_between, period_of
 from streams.domain.fact import Cause, MarginPart
 from streams.domain.ledger import NO_CONTRACT_PREFIX, ProjectState
-from streams.domain.money import ZERO
+from streams.domain.money import ZERO, round_money
 from streams.domain.terms import FIXED_FEE, RETAINER, Terms
 from streams.ledger.book import Book
 from streams.ledger.publish import Publisher
@@ -69,9 +69,9 @@ class Margins:
         fees_due, fees_all = ZERO, ZERO
         if terms is not None and terms.contract.billing_type == RETAINER:
             fees_due = self._book.contract(key).fees_due
-            last = terms.end_on or max(date_of(self._context.now), terms.contract.start_on)
+            last = terms.end_on or last_day(period_of(date_of(self._context.now)))
             months = months_between(terms.contract.start_on, last)
-            fees_all = (terms.contract.periodic_fee or ZERO) * months
+            fees_all = round_money(terms.contract.periodic_fee or ZERO, terms.contract.currency) * months
         return pool_of(siblings, terms, fees_due, fees_all)
 
     def _looked_ahead(self, key: str, project_id: str, state: ProjectState) -> ProjectState:
@@ -98,6 +98,9 @@ class Margins:
 
     def _leave(self, key: str, project_id: str, cause: Cause) -> None:
         state = self._book.project(key, project_id)
+        if state.mismatch_since:
+            self._say_currency(key, project_id, "its own currency", "another", False, cause)
+            state = self._book.project(key, project_id)
         if state.figures is not None:
             self._book.put_project(key, project_id, state._replace(figures=None))
             self._context.emit(MARGIN_PARTS, project_id, MarginPart(project_id, state.generation, None, cause))
@@ -128,18 +131,20 @@ class Margins:
             and terms.contract.currency != project.currency
         )
         if differs != bool(state.mismatch_since):
-            since = self._context.now if differs else 0
-            entity = Entity("project", project.id, project.id, key, place=key)
-            home = terms.contract.currency if terms is not None else "?"
-            message = (
-                f"project {project.id} counts in {project.currency}, its contract {key} in {home}: "
-                "a fixed fee or retainer cannot be split over them; give both the same currency"
-            )
-            seen = (state.mismatch_since or since, differs)
-            self._publish.exception(key, "validation_failed", entity, ("currency_differs",), message, seen, {}, cause)
-            latest = self._book.project(key, project.id)
-            self._book.put_project(key, project.id, latest._replace(mismatch_since=since))
+            home = terms.contract.currency if terms is not None else "another"
+            self._say_currency(key, project.id, project.currency, home, differs, cause)
         return differs
+
+    def _say_currency(self, key: str, project_id: str, counts_in: str, home: str, differs: bool, cause: Cause) -> None:
+        state, now = self._book.project(key, project_id), self._context.now
+        message = (
+            f"project {project_id} counts in {counts_in}, its contract {key} in {home}: "
+            "a fixed fee or retainer cannot be split over them; give both the same currency"
+        )
+        entity = Entity("project", project_id, project_id, key, place=key)
+        seen = (state.mismatch_since or now, differs)
+        self._publish.exception(key, "validation_failed", entity, ("currency_differs",), message, seen, {}, cause)
+        self._book.put_project(key, project_id, state._replace(mismatch_since=now if differs else 0))
 
     def earned_home(self, key: str, terms: Terms) -> Decimal:
         """Return the revenue its projects have earned, in contract currency."""

@@ -115,7 +115,7 @@ def forecast(sibling: Sibling, terms: Terms | None, pool: Pool, revenue: Decimal
     if billing_type == CAPPED and terms.cap is not None:
         room = max(terms.cap - min(pool.drawn_home, terms.cap), ZERO)
         if pool.extra_home > room:
-            return revenue + _part_of_room(sibling, pool, room, currency)
+            return revenue + _part_of_room(sibling, pool, room, terms.contract.currency, currency)
     return revenue + outlook.extra_revenue
 
 
@@ -124,12 +124,12 @@ def _remaining(sibling: Sibling) -> Decimal:
     return (remaining_hours(view.project, sibling.outlook, sibling.state.totals) or ZERO) if view is not None else ZERO
 
 
-def _part_of_room(sibling: Sibling, pool: Pool, room: Decimal, currency: str) -> Decimal:
-    """Return a project's part of what a cap leaves, by remaining hours, turned into its currency."""
+def _part_of_room(sibling: Sibling, pool: Pool, room: Decimal, home: str, currency: str) -> Decimal:
+    """Return a project's part of what a cap leaves, by remaining hours, turned into its currency as its plans are."""
     outlook = sibling.outlook
     part = divide(multiply(room, _remaining(sibling)), pool.remaining) if pool.remaining else ZERO
-    if outlook.extra_home and outlook.extra_revenue != outlook.extra_home:
-        part = divide(multiply(part, outlook.extra_revenue), outlook.extra_home)
+    if home != currency:
+        part = divide(multiply(part, outlook.extra_revenue), outlook.extra_home) if outlook.extra_home else ZERO
     return round_money(part, currency)
 
 

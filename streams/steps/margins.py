@@ -65,9 +65,13 @@ class MarginBehaviour:
             if figures is None or figures == known.said:
                 continue
             eroding = self._erosion(project_id, figures, known.eroding, cause)
-            known = Published(known.generation, figures, figures, known.sequence + 1, eroding)
+            # A region sets thresholds but is not told: a project that only changes it has the margin it had.
+            said = known.said
+            news = said is None or said.region == figures.region or said._replace(region=figures.region) != figures
+            known = Published(known.generation, figures, figures, known.sequence + news, eroding)
             self._published.put(project_id, known)
-            self._context.emit(MARGINS, project_id, self._record(project_id, known))
+            if news:
+                self._context.emit(MARGINS, project_id, self._record(project_id, known))
 
     def _record(self, project_id: str, known: Published) -> dict[str, Any]:
         assert known.figures is not None  # looked at before

@@ -96,6 +96,7 @@ def test_the_last_month_there_is_has_a_last_day() -> None:
         ("2026-01-01", "2026-01-31", 1),
         ("2025-12-31", "2026-01-01", 2),
         ("2026-03-01", "2026-01-31", 0),
+        ("2026-03-20", "2026-03-10", 0),  # ends before it begins, in one month
     ],
 )
 def test_months_touched(first: str, last: str, months: int) -> None:
