@@ -45,6 +45,23 @@ class OwnershipCheck:
                     cause,
                 )
 
+    def look_again(self) -> None:
+        """Look at all that is open under the ownership of today: what is checked no more is closed."""
+        checked = {(owned.name, copy.system) for owned in self._fields for copy in owned.copies}
+        cause = Cause(None, None, None, None, 0, self._context.now)
+        projects = {}
+        for place, violation in list(self._violations.scan("")):
+            project_id, name, system = place.split(SEP)
+            projects[project_id] = None
+            if (name, system) not in checked:
+                self._violations.delete(place)
+                message = f"{name} of project {project_id} in {system} is checked no more"
+                entity = Entity("project", project_id, project_id, place=name)
+                evidence = {"field": name, system: violation.copy}
+                self._tell("ownership_violation", entity, (name,), message, (violation.since, False), cause, evidence)
+        for project_id in projects:
+            self.check(project_id, cause)
+
     def _compare(
         self,
         project_id: str,

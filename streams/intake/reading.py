@@ -8,7 +8,7 @@ from schemas.codec import Undecodable
 from schemas.mapping import Mappings
 from streams.domain.calendar import start_of
 from streams.domain.fact import Cause
-from streams.intake.change import Change, Heartbeat, Refusal, Unreadable
+from streams.intake.change import NO_MAPPING, Change, Heartbeat, Refusal, Unreadable
 from streams.intake.fields import TEXT_MAX, shown
 from streams.intake.rows import Refused, RowReader
 from streams.step import Record
@@ -121,8 +121,9 @@ class Reader:
     def _without_mapping(self, record: Record, deleted: bool, row: Any, cause: Cause) -> Change:
         if not record.key:
             raise EnvelopeFault("the record has no key")
-        refusal = Refusal("unmapped_value", (f"no_mapping: no mapping file declares topic {record.topic}",))
-        return Change("", record.topic, record.key, record.key, None, deleted, None if deleted else refusal, row, cause)
+        refusal = Refusal("unmapped_value", (f"{NO_MAPPING}no mapping file declares topic {record.topic}",))
+        identity = _likely_identity(row) or record.key
+        return Change("", record.topic, record.key, identity, None, deleted, None if deleted else refusal, row, cause)
 
     def _envelope(self, record: Record, envelope: Any) -> tuple[str, Mapping[str, Any], Cause]:
         if not isinstance(envelope, dict):
@@ -155,6 +156,14 @@ class Reader:
             refusal = Refusal("validation_failed", (str(error),))
             return Change("", topic, scope, identity, None, False, refusal, raw, cause)
         return change._replace(cause=cause)
+
+
+def _likely_identity(row: Mapping[str, Any]) -> str:
+    """Return what tells apart the rows of one record key, as far as one can tell without a mapping."""
+    value = row.get("id", row.get("Id"))
+    if isinstance(value, str | int) and 0 < len(text := str(value)) <= TEXT_MAX and text.isprintable():
+        return text
+    return ""
 
 
 def _foreign_key(scope: str | None, said: str) -> Refusal:

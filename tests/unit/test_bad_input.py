@@ -150,7 +150,7 @@ def test_an_unknown_topic_is_parked_until_a_mapping_declares_it(tmp_path: Path) 
     ran = _run(tmp_path, lambda record: record.update(topic="psa.public.invoices"))
     _only_the_good_entry_bills(ran)
     [told] = ran.exceptions()
-    assert (told["kind"], told["entity_kind"], told["entity_id"]) == ("unmapped_value", "psa.public.invoices", "P1")
+    assert (told["kind"], told["entity_kind"], told["entity_id"]) == ("unmapped_value", "psa.public.invoices", "T1")
     assert told["reasons"] == ["no_mapping: no mapping file declares topic psa.public.invoices"]
 
 
