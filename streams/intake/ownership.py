@@ -49,7 +49,7 @@ class OwnershipCheck:
         """Look at all that is open under the ownership of today: what is checked no more is closed."""
         checked = {(owned.name, copy.system) for owned in self._fields for copy in owned.copies}
         cause = Cause(None, None, None, None, 0, self._context.now)
-        projects = {}
+        projects: dict[str, None] = {}
         for place, violation in list(self._violations.scan("")):
             project_id, name, system = place.split(SEP)
             projects[project_id] = None
