@@ -242,7 +242,7 @@ class IntakeBehaviour:
         told = {"reasons": "; ".join(reasons)}
         audit = audit_record(
             action, (entity.kind, entity.id), entity.contract_number, entity.project_id,
-            None if open_ else told, told if open_ else None, cause, self._context.now,
+            None if open_ else told, told if open_ else None, cause, seen[1],
         )  # fmt: skip
         self._context.emit(AUDIT, entity.contract_number or entity.project_id or entity.id, audit)
 
