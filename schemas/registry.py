@@ -71,9 +71,14 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
         return {}
     entries = _read_json(path)
     for number, entry in entries.items():
-        if not number.isdecimal() or not isinstance(entry, dict) or {"subject", "version", "fingerprint"} - set(entry):
+        if not number.isdecimal() or not _is_entry(entry):
             raise UnusableFile([f"{shown(path)}: id {number!r} needs subject, version and fingerprint"])
     return entries
+
+
+def _is_entry(entry: Any) -> bool:
+    kinds = {"subject": str, "version": int, "fingerprint": str}
+    return isinstance(entry, dict) and all(isinstance(entry.get(name), kind) for name, kind in kinds.items())
 
 
 class Recorded:

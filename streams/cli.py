@@ -101,8 +101,11 @@ def topology(
     from streams.sources import recorded_reader
     from streams.topology import load_rulebook, topology as steps_of
 
-    rulebook = load_rulebook()
-    steps = steps_of(rulebook, recorded_reader(rulebook, None))
+    try:
+        rulebook = load_rulebook()
+        steps = steps_of(rulebook, recorded_reader(rulebook, None))
+    except UnusableFile as error:
+        raise fail(str(error)) from None
     typer.echo(as_mermaid(steps) if mermaid else as_text(steps), nl=False)
 
 

@@ -12,6 +12,16 @@ from streams.step import Context
 _PROJECT_ROWS = {"erp.Project": "ErpProject", "psa.public.projects": "Project"}
 
 
+def never_checked(ownership: Ownership) -> list[str]:
+    """Return which fields of the ownership file name copies that nothing here compares, with file and line."""
+    return [
+        f"{owned.where}: {owned.entity}.{owned.name}: copies of {', '.join(_PROJECT_ROWS)} are compared, no others"
+        for owned in ownership.fields.values()
+        if owned.copies
+        and (owned.entity != "project" or not {owned.owner.topic, *(c.topic for c in owned.copies)} <= {*_PROJECT_ROWS})
+    ]
+
+
 class Violation(NamedTuple):
     """An open violation: since when, and what both sides say."""
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 from schemas.codec import Codec
-from schemas.mapping import FieldSpec, Mappings, Ownership, Vocabulary
+from schemas.mapping import FieldPlace, FieldSpec, Mappings, Ownership, Vocabulary
 from schemas.registry import Manifest
 from streams.domain.calendar import HOUR_MS
+from streams.intake.ownership import never_checked
 from streams.intake.reading import Reader
 from streams.replay import run
 from streams.simulator import Simulator
@@ -154,3 +155,13 @@ def test_a_violation_of_what_is_checked_no_more_closes() -> None:
     assert _states(closed, "ownership_violation") == {ids[1]: [("resolved", 1)]}
     [told] = closed.of("exceptions")
     assert told["message"] == "cost_center of project P1 in psa is checked no more"
+
+
+def test_copies_that_nothing_compares_are_named() -> None:
+    shipped = rulebook().ownership
+    assert never_checked(shipped) == []
+    name = shipped.fields["client.name"]
+    copied = replace(name, copies=(FieldPlace("psa", "psa.public.clients", "name"),), where="ownership.yaml:7")
+    assert never_checked(replace(shipped, fields={"client.name": copied})) == [
+        "ownership.yaml:7: client.name: copies of erp.Project, psa.public.projects are compared, no others"
+    ]
