@@ -91,17 +91,18 @@ def read_schema(path: Path) -> Schema:
         raise UnusableFile([f"{shown(path)}: no JSON: {error}"]) from error
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise UnusableFile([f"{shown(path)}: a contract is an Avro record, this is {str(schema)[:60]}"])
-    if fault := _avro_fault(schema):
+    if fault := avro_fault(schema):
         raise UnusableFile([f"{shown(path)}: no valid Avro: {fault}"])
     return schema
 
 
-def _avro_fault(schema: Schema) -> str | None:
+def avro_fault(schema: Schema) -> str | None:
+    """Return why a schema is no valid Avro, or None if it is."""
     try:
-        if not isinstance(schema.get("fields"), list):
+        if schema["type"] == "record" and not isinstance(schema.get("fields"), list):
             return "a record has a list of fields"
         parse_schema(schema)
-    except (SchemaParseException, ValueError, KeyError, TypeError) as error:
+    except (SchemaParseException, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{type(error).__name__}: {error}"
     return next(_repeated_names(schema), None)
 

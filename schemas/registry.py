@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from schemas.contracts import CANONICAL, DEBEZIUM, SCHEMAS_FOLDER, Schema, fingerprint, full_name, read_schema
+from schemas.contracts import (
+    CANONICAL,
+    DEBEZIUM,
+    SCHEMAS_FOLDER,
+    Schema,
+    avro_fault,
+    fingerprint,
+    full_name,
+    read_schema,
+)
 from schemas.lined_yaml import UnusableFile, shown
 
 FIRST_ID = 100_001
@@ -101,6 +110,8 @@ class Recorded:
                 raise UnusableFile([f"{shown(path)}: id {number}: no JSON: {error}"]) from error
             if not isinstance(schema, dict) or "type" not in schema:
                 raise UnusableFile([f"{shown(path)}: id {number}: no Avro schema: {str(entry)[:60]}"])
+            if fault := avro_fault(schema):
+                raise UnusableFile([f"{shown(path)}: id {number}: no valid Avro: {fault}"])
             schemas[int(number)] = schema
         return cls(schemas)
 

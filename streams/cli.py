@@ -83,6 +83,8 @@ def _output(path: str, inputs: list[str], stack: ExitStack) -> IO[bytes]:
     from streams.replay import UnusableInput
 
     if path == "-":
+        if sys.stdout is None:
+            raise UnusableInput("-: standard output is closed")
         return sys.stdout.buffer
     if Path(path).resolve() in (Path(source).resolve() for source in inputs if source != "-"):
         raise UnusableInput(f"{path} is read: write what is derived to another file")

@@ -159,6 +159,8 @@ def _sound(value: Any) -> Any:
 
 def open_input(path: str, stack: ExitStack, progress: Progress) -> Lines:
     """Open one input; raises UnusableInput if that cannot be done."""
+    if path == "-" and sys.stdin is None:
+        raise UnusableInput("-: standard input is closed")
     try:
         raw: Any = sys.stdin.buffer if path == "-" else stack.enter_context(Path(path).open("rb"))
         start = raw.peek(2)[:2]

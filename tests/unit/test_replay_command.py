@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -281,6 +284,45 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     feed.put("erp.Customer", Id="CU1", CrmAccountId="A2")
     runs = {replay_piped(as_lines(feed.records), "--quiet", "-", hash_seed=seed).stdout for seed in range(1, 4)}
     assert len(runs) == 1
+
+
+CLOSED = {
+    "standard input": ("- --out {out} <&-", 2, "throughline: -: standard input is closed\n"),
+    "standard output": ("{source} >&-", 2, "throughline: -: standard output is closed\n"),
+    "standard error": ("{source} --out {out} 2>&-", 0, ""),
+    "a reader that has seen enough": ("--quiet {source} | true; exit ${{PIPESTATUS[0]}}", 1, ""),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code", "said"), CLOSED.values(), ids=CLOSED)
+def test_a_closed_stream_is_no_traceback(tmp_path: Path, arguments: str, code: int, said: str) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(as_lines(_lines()) + b"\n" * 1000)
+    command = f"{sys.executable} -c 'from streams.cli import main; main()' replay "
+    line = command + arguments.format(source=source, out=tmp_path / "out.jsonl")
+    result = subprocess.run(["bash", "-c", line], capture_output=True, timeout=60, check=False, text=True)
+    assert (result.returncode, result.stderr) == (code, said)
+
+
+def test_an_interrupt_ends_a_run_without_a_traceback(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from streams.cli import main; main()",
+        "replay",
+        "-",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stderr is not None
+        child.stdin.write(as_lines(_lines() * 3000))
+        child.stdin.flush()
+        child.send_signal(signal.SIGINT)
+        said = child.stderr.read().decode()
+        assert child.wait(timeout=30) == 130
+        assert "Traceback" not in said
 
 
 def test_progress_goes_to_standard_error() -> None:
