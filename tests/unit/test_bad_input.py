@@ -2,20 +2,14 @@
 
 import base64
 import copy
-import json
 import struct
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fastavro import parse_schema, schemaless_writer
 
 from schemas.codec import RECORD_BYTES_MAX
-from schemas.contracts import load_contracts
-from schemas.json_view import JsonView
-from schemas.registry import Manifest
 from tests.support.command import Json, Ran, as_lines, replay
 from tests.support.feed import Feed, firm
 
@@ -319,68 +313,6 @@ def test_bytes_that_cannot_be_decoded_are_a_dead_letter_as_they_came(
     assert letter["said"]["exception.class.name"] == "Undecodable"
     assert letter["said"]["stage"] == "VALUE_CONVERTER"
     assert [told["kind"] for told in ran.exceptions()] == ["undecodable"]
-
-
-IN_BYTES: dict[str, tuple[Callable[[Json], Any], str, str]] = {
-    "negative hours": (_row(hours="-1"), "validation_failed", "hours: -1.0000 is negative"),
-    "null where required": (_row(hours=None), "validation_failed", "hours: a required field is missing"),
-    "a date out of range": (
-        _row(work_date="0001-01-01"),
-        "validation_failed",
-        "work_date: 0001-01-01 is out of range: 1900-01-01 to 9999-12-31",
-    ),
-    "an unmapped value": (_row(status="Maybe"), "unmapped_value", "status: 'Maybe' is no entry that its mapping knows"),
-    "after null on an update": (_envelope(op="u", after=None), "undecodable", "after is missing, which op u needs"),
-    "an unknown op": (_envelope(op="x"), "undecodable", "op 'x' is none of c, u, d, r"),
-    "a position below 0": (
-        _source(position=-1),
-        "undecodable",
-        "source.position -1 is no whole number from 0 to 9223372036854775807",
-    ),
-}
-
-
-def _encoded(record: Json, schema: Json, schema_id: int) -> str:
-    body = BytesIO(struct.pack(">bI", 0, schema_id))
-    body.seek(5)
-    schemaless_writer(body, parse_schema(schema), JsonView(schema).native(record["value"]))
-    return base64.b64encode(body.getvalue()).decode()
-
-
-@pytest.mark.parametrize(("change", "kind", "reason"), IN_BYTES.values(), ids=IN_BYTES)
-def test_what_is_wrong_in_bytes_is_told_as_in_json(
-    tmp_path: Path, change: Callable[[Json], Any], kind: str, reason: str
-) -> None:
-    schema = load_contracts()[ENTRIES].schema
-    schema_id = Manifest().id_of(ENTRIES, schema)
-
-    def as_bytes(record: Json) -> None:
-        change(record)
-        record["value_base64"] = _encoded(record, schema, schema_id)
-        del record["value"]
-
-    ran = _run(tmp_path, as_bytes)
-    _only_the_good_entry_bills(ran)
-    assert [(told["kind"], told["reasons"]) for told in ran.exceptions()] == [(kind, [reason])]
-    assert len(ran.dead_letters()) == (kind == "undecodable")
-
-
-def test_more_digits_than_fit_are_refused_whatever_the_writer_has_room_for(tmp_path: Path) -> None:
-    schema = copy.deepcopy(load_contracts()[ENTRIES].schema)
-    hours = next(field for field in schema["fields"][0]["type"][1]["fields"] if field["name"] == "hours")
-    hours["type"][1].update(precision=20, scale=6)
-    (tmp_path / "schemas.json").write_text(json.dumps({"7": schema}))
-
-    def as_bytes(record: Json) -> None:
-        record["value"]["after"]["hours"] = "8.000001"
-        record["value_base64"] = _encoded(record, schema, 7)
-        del record["value"]
-
-    ran = replay(tmp_path, _with_bad(as_bytes), "--schemas", str(tmp_path / "schemas.json"))
-    _only_the_good_entry_bills(ran)
-    assert [told["reasons"] for told in ran.exceptions()] == [
-        ["hours: 8.000001 has more than 4 digits after the point"]
-    ]
 
 
 # -- what is no fault
