@@ -74,20 +74,18 @@ class Lines:
 
     def _record(self, number: int, line: bytes, previous: int) -> Record:
         content = self._parsed(number, line)
-        where = f"{self._path}:{number}"
-        if not isinstance(content, dict) or not {"topic", "key"} <= content.keys():
-            raise UnusableInput(f"{where}: not a JSON object with topic, key and value")
-        if "value" not in content and "value_base64" not in content:
-            raise UnusableInput(f"{where}: not a JSON object with topic, key and value")
-        topic, key = content["topic"], content["key"]
+        try:
+            topic, key = content["topic"], content["key"]
+            in_bytes = "value_base64" in content
+            value = content["value_base64"] if in_bytes else content["value"]
+        except (KeyError, TypeError):
+            raise self._unusable(number, "not a JSON object with topic, key and value") from None
         if not _is_text(topic) or not (key is None or _is_text(key)):
-            raise UnusableInput(f"{where}: topic must be a text, key a text or null")
+            raise self._unusable(number, "topic must be a text, key a text or null")
         timestamp, partition = content.get("timestamp", previous), content.get("partition", 0)
         offset, headers = content.get("offset", number - 1), content.get("headers") or ()
-        value = content.get("value")
         try:
-            if "value_base64" in content:
-                value = content["value_base64"]
+            if in_bytes:
                 value = _bytes(value)
             _check_place(timestamp, partition, offset)
             return Record(topic, key, value, timestamp, partition, offset, headers and _headers(headers))
@@ -97,6 +95,9 @@ class Lines:
             told = Unreadable("InvalidRecord", str(error), "VALUE_CONVERTER", original)
             return Record(topic, key, told, previous, 0, number - 1)
 
+    def _unusable(self, number: int, fault: str) -> UnusableInput:
+        return UnusableInput(f"{self._path}:{number}: {fault}")
+
     def _parsed(self, number: int, line: bytes) -> Any:
         try:
             content, plain = orjson.loads(line), line.count(b"[") + line.count(b"{") <= _BRACKETS_MAX
@@ -105,7 +106,7 @@ class Lines:
                 # Some writers put NaN or Infinity for a number: that spoils the record, not the file.
                 content, plain = json.loads(line), False
             except (ValueError, RecursionError):
-                raise UnusableInput(f"{self._path}:{number}: no JSON: {error}") from None
+                raise self._unusable(number, f"no JSON: {error}") from None
         if isinstance(content, dict) and content.get("value") is not None:
             if len(line) > RECORD_BYTES_MAX:
                 told = f"too large: {len(line)} bytes, the limit is {RECORD_BYTES_MAX}"
@@ -161,8 +162,12 @@ def open_input(path: str, stack: ExitStack, progress: Progress) -> Lines:
     """Open one input; raises UnusableInput if that cannot be done."""
     if path == "-" and sys.stdin is None:
         raise UnusableInput("-: standard input is closed")
+    raw: Any
     try:
-        raw: Any = sys.stdin.buffer if path == "-" else stack.enter_context(Path(path).open("rb"))
+        if path == "-":
+            raw = sys.stdin.buffer
+        else:
+            raw = stack.enter_context(Path(path).open("rb"))
         start = raw.peek(2)[:2]
     except OSError as error:
         raise UnusableInput(f"{path}: cannot be read: {error.strerror}") from error
@@ -191,7 +196,8 @@ def _take(record: Record, simulator: Simulator, reader: Reader) -> None:
         return
     if isinstance(read, Change) and read.refusal is None and read.cause.occurred_at > simulator.now:
         simulator.advance(read.cause.occurred_at)
-    simulator.feed_to("intake", record._replace(value=read))
+    topic, key, _, timestamp, partition, offset, headers = record
+    simulator.feed_to("intake", Record(topic, key, read, timestamp, partition, offset, headers))
     simulator.settle()
 
 

@@ -58,13 +58,14 @@ class Simulator:
             for index, step in enumerate(steps)
             for partition in range(partitions)
         ]
+        self._seats_of = {step.name: [s for s in self.seats if s.step is step] for step in steps}
         self._due = [seat.task.next_due() or NEVER for seat in self.seats]
         self._ready: deque[Seat] = deque()
         self._touched: list[int] = []  # indexes of seats to commit, most upstream first
         self._routes: dict[str, Route] = {}
         for topic in {*TOPICS, *(topic for step in steps for topic in step.reads)}:
             public = topic in TOPICS and TOPICS[topic].role is Role.PUBLIC
-            rows = [[s for s in self.seats if s.step is step] for step in steps if topic in step.reads]
+            rows = [self._seats_of[step.name] for step in steps if topic in step.reads]
             self._routes[topic] = Route(public, rows, [0] * partitions)
 
     def _seat(self, step: Step, partition: int, index: int, store: Store) -> Seat:
@@ -78,9 +79,7 @@ class Simulator:
 
     def feed_to(self, step: str, record: Record) -> None:
         """Put a record before one step, whatever its topic: intake takes records of topics that nobody declared."""
-        for seat in self.seats:
-            if seat.step.name == step and seat.partition == partition_of(record.key, self.partitions):
-                self._put(seat, record)
+        self._put(self._seats_of[step][partition_of(record.key, self.partitions)], record)
 
     def _append(self, record: Record, partition: int) -> None:
         for row in self._routes[record.topic].readers:
@@ -91,18 +90,18 @@ class Simulator:
             self._ready.append(seat)
         seat.queue.append(record)
 
-    def _publish(self, output: Output) -> None:
-        topic, key, value, timestamp, partition, headers = output
-        if partition is None:
-            partition = partition_of(key, self.partitions)
-        route = self._routes[topic]
-        offset = route.offsets[partition]
-        route.offsets[partition] = offset + 1
-        record = Record(topic, key, value, timestamp, partition, offset, headers)
-        for row in route.readers:
-            self._put(row[partition], record)
-        if route.public:
-            self._deliver(record)
+    def _publish(self, outputs: Sequence[Output]) -> None:
+        """Make outputs visible to their readers."""
+        for topic, key, value, timestamp, chosen, headers in outputs:
+            partition = partition_of(key, self.partitions) if chosen is None else chosen
+            public, readers, offsets = self._routes[topic]
+            offset = offsets[partition]
+            offsets[partition] = offset + 1
+            record = Record(topic, key, value, timestamp, partition, offset, headers)
+            for row in readers:
+                self._put(row[partition], record)
+            if public:
+                self._deliver(record)
 
     # -- one piece at a time, as a service would run
 
@@ -128,8 +127,7 @@ class Simulator:
         seat.pending.extend(seat.task.take_outputs())
         outputs, seat.pending, seat.taken = seat.pending, [], []
         seat.task.commit()
-        for output in outputs:
-            self._publish(output)
+        self._publish(outputs)
 
     def crash(self, seat: Seat) -> None:
         """Kill a task and start it again: what it had not committed is undone, its input comes again."""
@@ -172,9 +170,9 @@ class Simulator:
             task = seat.task
             if task.touched:
                 task.before_commit(self.now)
-                for output in task.take_outputs():
-                    self._publish(output)
-                self._drain()
+                if outputs := task.take_outputs():
+                    self._publish(outputs)
+                    self._drain()
                 self._due[seat.index] = task.next_due() or NEVER
 
     def _drain(self) -> None:
@@ -184,13 +182,13 @@ class Simulator:
             queue, task = seat.queue, seat.task
             if not queue:
                 continue
-            records = list(queue)
+            records = [queue.popleft()] if len(queue) == 1 else [*queue]
             queue.clear()
             if not task.touched:
                 heappush(self._touched, seat.index)
             task.receive(records, now)
-            for output in task.take_outputs():
-                self._publish(output)
+            if outputs := task.take_outputs():
+                self._publish(outputs)
 
     def flush(self, unflushed_max: int = 0) -> None:
         """Write states to their stores where more than so many keys wait."""
@@ -208,7 +206,6 @@ class Simulator:
                     heappush(self._touched, seat.index)
                     seat.task.fire(self.now)
                     self._due[seat.index] = seat.task.next_due() or NEVER
-                    for output in seat.task.take_outputs():
-                        self._publish(output)
+                    self._publish(seat.task.take_outputs())
             self.settle()
         self.now = max(self.now, until)

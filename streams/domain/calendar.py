@@ -7,6 +7,7 @@ from functools import lru_cache
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ONE_DAY = timedelta(days=1)
 
 
@@ -38,7 +39,7 @@ def instant(moment: datetime) -> int:
 @lru_cache(maxsize=4096)
 def moment(instant_ms: int) -> datetime:
     """Return an instant as an aware datetime."""
-    return datetime.fromtimestamp(instant_ms // 1000, UTC) + timedelta(milliseconds=instant_ms % 1000)
+    return _EPOCH + timedelta(milliseconds=instant_ms)
 
 
 @lru_cache(maxsize=4096)
@@ -81,13 +82,10 @@ def working_days(first: date, last: date) -> int:
     """Count Monday to Friday in first..last, both included."""
     if last < first:
         return 0
-    return _weekdays_until(last.toordinal()) - _weekdays_until(first.toordinal() - 1)
-
-
-def _weekdays_until(ordinal: int) -> int:
-    # Ordinal 1 was a Monday: full weeks have five, then up to five of the rest.
-    weeks, rest = divmod(ordinal, 7)
-    return weeks * 5 + min(rest, 5)
+    # Day 1 of the calendar was a Monday: full weeks have five, then up to five of the rest.
+    until, rest = divmod(last.toordinal(), 7)
+    since, gone = divmod(first.toordinal() - 1, 7)
+    return (until - since) * 5 + (rest if rest < 5 else 5) - (gone if gone < 5 else 5)
 
 
 @lru_cache(maxsize=4096)

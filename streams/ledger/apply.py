@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from streams.domain.calendar import date_of, period_of
 from streams.domain.canonical import Assignment, Expense, Invoice, Milestone, Project, TimeEntry
@@ -69,15 +70,15 @@ class Application:
         rivals = tuple(rows[1:])
         if (work, rivals) == (before, item.rivals):
             return
-        book.put_item(item_key, item._replace(work=work, rivals=rivals))
+        book.put_item(item_key, item.with_work(work, rivals))
         if work == before:
             return
-        self._index(item_key, before, work)
+        self._index(item_key, before, work, fact.cause)
         book.mark(item_key, fact.cause)
         if work is not None and work.resource_id:
             self._ask_for(key, work.resource_id, item_key)
 
-    def _index(self, item_key: ItemKey, before: Work | None, after: Work | None) -> None:
+    def _index(self, item_key: ItemKey, before: Work | None, after: Work | None, cause: Cause) -> None:
         key, kind, item_id = item_key
         if kind == MILESTONE:
             return
@@ -90,23 +91,23 @@ class Application:
         ):
             book.by_day.put(SEP.join((key, after.day.isoformat(), kind, item_id)), (after.role, after.resource_id))
         if kind == TIME_ENTRY:
-            self._count_days(item_key, before, after)
+            self._count_days(item_key, before, after, cause)
 
-    def _count_days(self, item_key: ItemKey, before: Work | None, after: Work | None) -> None:
+    def _count_days(self, item_key: ItemKey, before: Work | None, after: Work | None, cause: Cause) -> None:
         key = item_key[0]
         old = None if before is None else (before.project_id, before.day)
         new = None if after is None else (after.project_id, after.day)
         if old != new:
             if old is not None:
-                self._count_work_day(key, *old, -1)
+                self._count_work_day(key, *old, -1, cause)
             if new is not None:
-                self._count_work_day(key, *new, 1)
+                self._count_work_day(key, *new, 1, cause)
         if before is not None and before.billable:
             self._count_billable(key, before, -(before.quantity or ZERO))
         if after is not None and after.billable:
             self._count_billable(key, after, after.quantity or ZERO)
 
-    def _count_work_day(self, key: str, project_id: str, day: date, change: int) -> None:
+    def _count_work_day(self, key: str, project_id: str, day: date, change: int, cause: Cause) -> None:
         book = self._book
         prefix = f"{key}{SEP}{project_id}{SEP}"
         place = prefix + day.isoformat()
@@ -117,12 +118,15 @@ class Application:
             book.work_days.delete(place)
         project = book.project(key, project_id)
         last = project.last_worked_on
+        newest = last
         if change > 0 and (last is None or day > last):
-            book.put_project(key, project_id, project._replace(last_worked_on=day, outlook=None))
+            newest = day
         elif change < 0 and not count and day == last:
-            newest = next(book.work_days.between(prefix, place, reverse=True), None)
-            previous = None if newest is None else date.fromisoformat(newest[0][len(prefix) :])
-            book.put_project(key, project_id, project._replace(last_worked_on=previous, outlook=None))
+            found = next(book.work_days.between(prefix, place, reverse=True), None)
+            newest = None if found is None else date.fromisoformat(found[0][len(prefix) :])
+        if newest != last:
+            book.put_project(key, project_id, project.with_last_worked_on(newest))
+            book.mark_project(key, project_id, cause)
 
     def _count_billable(self, key: str, work: Work, change: Decimal) -> None:
         days = self._book.billable_days
@@ -223,7 +227,7 @@ class Application:
         if touched.gates or (touched.cap and after.cap is None):
             book.mark_held(key, cause)
         for project_id, project in book.projects_of(key):
-            book.put_project(key, project_id, project._replace(outlook=None))
+            book.put_project(key, project_id, project.with_outlook(None))
             book.mark_project(key, project_id, cause)
 
     # -- projects and plans
@@ -268,7 +272,7 @@ class Application:
     def _forget_outlook(self, key: str, project_id: str, cause: Cause) -> None:
         project = self._book.project(key, project_id)
         if project.view is not None:
-            self._book.put_project(key, project_id, project._replace(outlook=None))
+            self._book.put_project(key, project_id, project.with_outlook(None))
             self._book.mark_all_projects(key, cause)
 
     # -- money booked elsewhere
@@ -282,6 +286,8 @@ class Application:
             book.invoices.delete(place)
         else:
             book.invoices.put(place, after)
+        if before is not None and after is not None and _counted_as(before) == _counted_as(after):
+            return
         named = _lines_of(before, fact.id)
         now = _lines_of(after, fact.id)
         for line in {**named, **now}:
@@ -298,7 +304,8 @@ class Application:
             book.lines.delete(place)
         else:
             book.lines.put(place, now)
-            book.named.put(f"{key}{SEP}{trigger_id}", True)
+            if before is None:
+                book.named.put(f"{key}{SEP}{trigger_id}", True)
         trigger = book.triggers.get(f"{key}{SEP}{trigger_id}")
         if trigger is None:
             return
@@ -306,7 +313,7 @@ class Application:
             change = (now.amount if now else ZERO) - (before.amount if before else ZERO)
             spot = SEP.join((key, trigger.project_id, trigger.posting_period))
             sums = book.reconciled.get(spot) or Reconciled()
-            book.reconciled.put(spot, sums._replace(invoiced=sums.invoiced + change))
+            book.reconciled.put(spot, Reconciled(sums.triggered, sums.invoiced + change, sums.newest_at))
             book.dirty_reconciled[key, trigger.project_id, trigger.posting_period] = fact.cause
         if trigger.kind == MILESTONE:
             book.dirty_claims[key, MILESTONE, trigger.item_id] = fact.cause
@@ -358,6 +365,10 @@ class Application:
 def _gated_by(view: ProjectView) -> tuple[bool, str | None]:
     project: Project = view.project
     return project.billing_hold, view.erp.legal_entity if view.erp else None
+
+
+def _counted_as(invoice: Invoice) -> tuple[Any, ...]:
+    return invoice.lines, invoice.status in _POSTED, invoice.status in _RELEASED
 
 
 def _lines_of(invoice: Invoice | None, invoice_id: str) -> dict[tuple[str, str], NamedLine]:

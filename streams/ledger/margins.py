@@ -1,11 +1,12 @@
 """Margins of the projects that something happened to, told once per commit, and only where they changed."""
 
+from collections.abc import Container
 from datetime import date
 from decimal import Decimal
 
 from streams.domain.calendar import date_of, months_between
 from streams.domain.fact import Cause, MarginPart
-from streams.domain.ledger import NO_CONTRACT_PREFIX, Outlook, ProjectState
+from streams.domain.ledger import NO_CONTRACT_PREFIX, ProjectState
 from streams.domain.money import ZERO
 from streams.domain.terms import FIXED_FEE, RETAINER, Terms
 from streams.ledger.book import Book
@@ -38,11 +39,12 @@ class Margins:
 
     def _ledger(self, key: str, projects: dict[str, Cause]) -> None:
         terms = self._book.terms(key)
-        siblings = self.siblings(key)
+        together = shares(terms)
+        siblings = self.siblings(key, None if together else projects)
         pool = self.pool(key, terms, siblings)
         known = {sibling.project_id: sibling for sibling in siblings}
         cause = next(iter(projects.values()))
-        told = {**dict.fromkeys(known, cause), **projects} if len(known) > 1 and shares(terms) else projects
+        told = {**dict.fromkeys(known, cause), **projects} if together else projects
         for project_id, project_cause in told.items():
             sibling = known.get(project_id)
             if sibling is None:
@@ -52,12 +54,15 @@ class Margins:
         if terms is not None and self._book.contract(key).schedules:
             self._book.dirty_earned[key] = cause
 
-    def siblings(self, key: str) -> list[Sibling]:
-        """Return the projects of a ledger with their outlooks, computed anew where they were forgotten."""
-        return [
-            Sibling(project_id, state, state.outlook or self._outlook(key, project_id, state))
-            for project_id, state in self._book.projects_of(key)
-        ]
+    def siblings(self, key: str, only: Container[str] | None = None) -> list[Sibling]:
+        """Return the projects of a ledger, or some of them, with outlooks computed anew where they were forgotten."""
+        found = []
+        for project_id, state in self._book.projects_of(key):
+            if only is None or project_id in only:
+                seen = state if state.outlook is not None else self._looked_ahead(key, project_id, state)
+                assert seen.outlook is not None  # that is what looking ahead finds
+                found.append(Sibling(project_id, seen, seen.outlook))
+        return found
 
     def pool(self, key: str, terms: Terms | None, siblings: list[Sibling]) -> Pool:
         """Return what the projects of a contract share."""
@@ -69,7 +74,7 @@ class Margins:
             fees_all = (terms.contract.periodic_fee or ZERO) * months
         return pool_of(siblings, terms, fees_due, fees_all)
 
-    def _outlook(self, key: str, project_id: str, state: ProjectState) -> Outlook:
+    def _looked_ahead(self, key: str, project_id: str, state: ProjectState) -> ProjectState:
         assert state.view is not None  # siblings have one
         project = state.view.project
         prefix = f"{key}{SEP}{project_id}{SEP}"
@@ -87,9 +92,9 @@ class Margins:
             project, state.last_worked_on, assignments, rates, self._book.terms(key),
             self._reference.convert_any_age, note,
         )  # fmt: skip
-        latest = self._book.project(key, project_id)
-        self._book.put_project(key, project_id, latest._replace(outlook=outlook))
-        return outlook
+        seen = state.with_outlook(outlook)
+        self._book.put_project(key, project_id, seen)
+        return seen
 
     def _leave(self, key: str, project_id: str, cause: Cause) -> None:
         state = self._book.project(key, project_id)
@@ -98,7 +103,7 @@ class Margins:
             self._context.emit(MARGIN_PARTS, project_id, MarginPart(project_id, state.generation, None, cause))
 
     def _tell(self, key: str, sibling: Sibling, terms: Terms | None, pool: Pool, cause: Cause) -> None:
-        state = self._book.project(key, sibling.project_id)
+        state = sibling.state
         assert state.view is not None  # siblings have one
         project = state.view.project
         client = terms.contract.account_id if terms is not None else self._reference.account_of(project.client_id)
@@ -108,11 +113,8 @@ class Margins:
         if figures == state.figures:
             return
         generation = state.view.generation
-        self._book.put_project(
-            key,
-            sibling.project_id,
-            self._book.project(key, sibling.project_id)._replace(figures=figures, generation=generation),
-        )
+        latest = self._book.project(key, sibling.project_id) if mismatch != bool(state.mismatch_since) else state
+        self._book.put_project(key, sibling.project_id, latest.with_figures(figures, generation))
         part = MarginPart(sibling.project_id, generation, figures, cause)
         self._context.emit(MARGIN_PARTS, sibling.project_id, part)
 
@@ -146,7 +148,7 @@ class Margins:
         home = terms.contract.currency
         if terms.contract.billing_type in (FIXED_FEE, RETAINER):
             return sum((earned(s, terms, pool, home) for s in siblings), ZERO)
-        worked = sum((s.totals.drawn_home for s in siblings), ZERO)
+        worked = sum((s.state.totals.drawn_home for s in siblings), ZERO)
         return (worked if terms.cap is None else min(worked, terms.cap)) + sum(
-            (s.totals.delivered_home for s in siblings), ZERO
+            (s.state.totals.delivered_home for s in siblings), ZERO
         )

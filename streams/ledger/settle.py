@@ -184,7 +184,7 @@ class Settlement:
             state = self._book.contract(key[0])
             self._book.put_contract(key[0], state._replace(drawn=state.drawn + drawn))
             self._book.dirty_drawn[key[0]] = cause
-        return item._replace(worth=worth, next_revision=revision, outstanding=outstanding)
+        return item.with_worth(worth, revision, outstanding)
 
     def _version(self, terms: Terms | None) -> int:
         return terms.version if terms is not None else 0
@@ -230,8 +230,8 @@ class Settlement:
                 book.held.put(place, rank)
         elif before and before != (OVER_CAP,):
             book.held.delete(place)
-        if before == reasons:
-            return item._replace(held=settled.held)
+        if (before, item.held) == (reasons, settled.held):
+            return item
         since = item.held_since if before else self._publish.now
         held = item._replace(hold=reasons, held=settled.held, held_since=since if reasons else 0)
         self._publish.hold(key, held, before, since, cause)
@@ -255,21 +255,21 @@ class Settlement:
         item = self._uncosted(key, item, cost is None, cause)
         if (share, owner) != (before.share, before.share_of):
             self._move_share(key[0], before.share_of, before.share, owner, share, cause)
-            item = item._replace(share=share, share_of=owner)
+            item = item.with_share(share, owner)
         return item
 
     def _note_fx(self, key: ItemKey, item: Item, terms: Terms | None, currency: str, rates: Any) -> None:
         work = item.work
         assert work is not None  # the caller has looked
-        pairs = set()
-        if terms is not None and terms.contract.currency != currency:
-            pairs.add((terms.contract.currency, currency))
+        home = terms.contract.currency if terms is not None else currency
+        used = {home, *(rate.currency for rate in rates or ())}
         if item.kind == EXPENSE:
-            pairs.update((work.currency, to) for to in (currency, terms.contract.currency if terms else currency))
-        pairs.update((rate.currency, currency) for rate in rates or ())
-        for source, target in pairs:
-            if source != target:
-                self._reference.note_fx_use(source, target, work.day, SEP.join(key))
+            used.add(work.currency)
+            if work.currency != home != currency:
+                self._reference.note_fx_use(work.currency, home, work.day, SEP.join(key))
+        for other in used:
+            if other != currency:
+                self._reference.note_fx_use(other, currency, work.day, SEP.join(key))
 
     def _uncosted(self, key: ItemKey, item: Item, uncosted: bool, cause: Cause) -> Item:
         if uncosted == bool(item.uncosted_since):
@@ -284,8 +284,7 @@ class Settlement:
             if not project_id or share is NOTHING:
                 continue
             project = book.project(key, project_id)
-            totals = added_up(project.totals, share, sign)
-            book.put_project(key, project_id, project._replace(totals=totals))
+            book.put_project(key, project_id, project.with_totals(added_up(project.totals, share, sign)))
             book.mark_project(key, project_id, cause)
 
     def _follow(self, key: ItemKey, before: Item, after: Item, cause: Cause) -> None:

@@ -49,7 +49,7 @@ class MarginBehaviour:
             known = self._published.get(part.project_id) or _UNKNOWN
             if part.generation < known.generation:
                 continue
-            kept = known._replace(generation=part.generation, figures=part.figures)
+            kept = Published(part.generation, part.figures, known.said, known.sequence, known.eroding)
             self._published.put(part.project_id, kept)
             self._dirty[part.project_id] = part.cause
 
@@ -65,7 +65,7 @@ class MarginBehaviour:
             if figures is None or figures == known.said:
                 continue
             eroding = self._erosion(project_id, figures, known.eroding, cause)
-            known = known._replace(said=figures, sequence=known.sequence + 1, eroding=eroding)
+            known = Published(known.generation, figures, figures, known.sequence + 1, eroding)
             self._published.put(project_id, known)
             self._context.emit(MARGINS, project_id, self._record(project_id, known))
 
@@ -87,12 +87,10 @@ class MarginBehaviour:
         """Say whether the forecast margin lies under its floor or its baseline; clears one point better."""
         alert, forecast = self._policy.alert(_KIND), figures.forecast_margin_pct
         party = Party("margin", project_id, figures.contract_number, figures.client_id, figures.region)
-        floor, points, clear = (
-            alert.limit(name, party.client_id, party.region)
-            for name in ("floor", "points_under_baseline", "points_to_clear")
-        )
+        floor = alert.limit("floor", party.client_id, party.region)
+        points = alert.limit("points_under_baseline", party.client_id, party.region)
+        clear = alert.limit("points_to_clear", party.client_id, party.region)
         baseline = figures.baseline_margin_pct
-        told = nothing(_KIND, project_id, party, cause)
         if forecast is None or not figures.approved_hours:
             now_eroding = False
         elif eroding:
@@ -100,11 +98,14 @@ class MarginBehaviour:
             now_eroding = forecast < floor + clear or short
         else:
             now_eroding = forecast < floor or (baseline is not None and baseline - forecast >= points)
+        told = None
         if now_eroding and forecast is not None:
             threshold = floor if baseline is None else max(floor, baseline - points)
             evidence = _evidence(figures)
             told = claim(_KIND, project_id, FOR, party, 0, (forecast, threshold), cause, alert.severity, evidence)
-        if now_eroding or eroding:
+        elif eroding:
+            told = nothing(_KIND, project_id, party, cause)
+        if told is not None:
             self._context.emit(DRIFT_CLAIMS, f"{_KIND}:{project_id}", told)
         return now_eroding
 

@@ -150,7 +150,7 @@ def test_a_cap_is_shared(projects: list[dict[str, Any]], revenue: list[str], at_
 def test_a_cap_in_another_currency_is_compared_at_home() -> None:
     project = _sibling(totals={"drawn": "2400", "drawn_home": "1200"}, currency="USD")
     pool = pool_of([project], CAPPED, D(0), D(0))
-    assert drawn(project.totals, CAPPED, pool, "USD") == D(2000)
+    assert drawn(project.state.totals, CAPPED, pool, "USD") == D(2000)
 
 
 @pytest.mark.parametrize(
