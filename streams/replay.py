@@ -162,12 +162,8 @@ def open_input(path: str, stack: ExitStack, progress: Progress) -> Lines:
     """Open one input; raises UnusableInput if that cannot be done."""
     if path == "-" and sys.stdin is None:
         raise UnusableInput("-: standard input is closed")
-    raw: Any
     try:
-        if path == "-":
-            raw = sys.stdin.buffer
-        else:
-            raw = stack.enter_context(Path(path).open("rb"))
+        raw: Any = sys.stdin.buffer if path == "-" else stack.enter_context(Path(path).open("rb"))  # noqa: SIM115
         start = raw.peek(2)[:2]
     except OSError as error:
         raise UnusableInput(f"{path}: cannot be read: {error.strerror}") from error
