@@ -27,8 +27,13 @@ def start_of(day: date) -> int:
 
 
 def instant(moment: datetime) -> int:
-    """Return the instant of an aware datetime, in whole milliseconds."""
-    return int(moment.timestamp() * 1000) if moment.microsecond == 0 else round(moment.timestamp() * 1000)
+    """Return the instant of an aware datetime, in whole milliseconds; what is finer is cut off, never rounded up.
+
+    The last microsecond of a day belongs to that day, whose date decides on rates, values and periods.
+    """
+    if moment.microsecond == 0:
+        return int(moment.timestamp() * 1000)
+    return int(moment.replace(microsecond=0).timestamp()) * 1000 + moment.microsecond // 1000
 
 
 @lru_cache(maxsize=4096)
