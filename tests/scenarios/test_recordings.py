@@ -47,7 +47,7 @@ def lines(path: str | Path) -> list[Json]:
         return [json.loads(line) for line in opened]
 
 
-@pytest.fixture(scope="module", params=DELIVERIES.values(), ids=DELIVERIES)
+@pytest.fixture(scope="module", params=[*DELIVERIES.values()], ids=[*DELIVERIES])
 def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     out = tmp_path_factory.mktemp("psa") / "out.jsonl"
     return replay_files(out, request.param, "--schemas", str(PSA / "schemas.json"), "--until", UNTIL)
