@@ -24,7 +24,7 @@ def main() -> None:
         runs = [replay(path, records, Path(folder, "derived.jsonl")) for _ in range(options.rounds)]
     rate = statistics.median(r.records_per_s for r in runs)
     memory = max(r.rss_mb for r in runs)
-    print(f"replay of {records:,} records ({options.time_entries:,} time entries), {options.rounds} runs on one processor")
+    print(f"replay of {records:,} records ({options.time_entries:,} entries), {options.rounds} runs on one processor")
     for r in runs:
         print(f"  {r.records_per_s:>8,.0f} records/s  {r.wall_s:6.1f} s wall  {r.cpu_s:6.1f} s CPU  {r.rss_mb:5.0f} MB")
     print(f"  median {rate:,.0f} records/s, peak {memory:.0f} MB")

@@ -42,7 +42,8 @@ class History:
                            "updated_at": "2026-01-01T00:00:00Z"})  # fmt: skip
         yield self._record("hr.Worker", "E", {"EmployeeId": "E", "Name": "E", "Status": "Active", "Region": "EMEA",
                            "CostCenter": "CC", "WeeklyCapacityHours": "40", "LastModified": "2026-01-01T00:00:00Z",
-                           "CostRates": [{"Rate": "60", "Currency": "EUR", "EffectiveFrom": "2020-01-01"}]})  # fmt: skip
+                           "CostRates": [{"Rate": "60", "Currency": "EUR", "EffectiveFrom": "2020-01-01"}],
+                           })  # fmt: skip
         yield self._record("crm.Contract", "C", {"ContractNumber": "C", "AccountId": "A", "Status": "Activated",
                            "BillingType": "T&M", "CurrencyIsoCode": "EUR", "ExpensePolicy": "PassThrough",
                            "RequiresAcceptance": False, "PoRequired": False, "LegalEntity": "LE",
@@ -99,6 +100,6 @@ def run(rounds: int = 3) -> list[Growth]:
     """Return medians for each size, measured in turn so that a drifting machine hits all alike."""
     samples: dict[int, list[float]] = {HISTORY * factor: [] for factor in FACTORS}
     for _ in range(rounds):
-        for entries in samples:
-            samples[entries].append(measure(entries).us_per_record)
+        for entries, measured in samples.items():
+            measured.append(measure(entries).us_per_record)
     return [Growth(entries, statistics.median(values)) for entries, values in samples.items()]

@@ -87,7 +87,13 @@ class Lines:
         try:
             if in_bytes:
                 value = _bytes(value)
-            _check_place(timestamp, partition, offset)
+            if not (
+                type(timestamp) is type(partition) is type(offset) is int
+                and 0 <= timestamp <= _LATEST_MS
+                and 0 <= partition < _INT64
+                and 0 <= offset < _INT64
+            ):
+                raise ValueError(_misplaced(timestamp, partition, offset))
             return Record(topic, key, value, timestamp, partition, offset, headers and _headers(headers))
         except ValueError as error:
             # What is wrong with a record does not stop the others: it comes out in the place of its line.
@@ -116,12 +122,13 @@ class Lines:
         return content
 
 
-def _check_place(timestamp: Any, partition: Any, offset: Any) -> None:
+def _misplaced(timestamp: Any, partition: Any, offset: Any) -> str:
     if type(timestamp) is not int or not 0 <= timestamp <= _LATEST_MS:
-        raise ValueError(f"timestamp {shown(timestamp)} is no count of milliseconds from 1970 to 9999")
-    for name, number in (("partition", partition), ("offset", offset)):
-        if type(number) is not int or not 0 <= number < _INT64:
-            raise ValueError(f"{name} {shown(number)} is no whole number from 0 to {_INT64 - 1}")
+        return f"timestamp {shown(timestamp)} is no count of milliseconds from 1970 to 9999"
+    name, number = "partition", partition
+    if type(partition) is int and 0 <= partition < _INT64:
+        name, number = "offset", offset
+    return f"{name} {shown(number)} is no whole number from 0 to {_INT64 - 1}"
 
 
 def _bytes(text: Any) -> bytes | None:

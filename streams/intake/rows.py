@@ -54,20 +54,16 @@ class RowReader:
 
     def read(self, raw: Mapping[str, Any]) -> Any:
         """Return the canonical row. Raises Refused."""
-        values: list[Any] = []
         get = raw.get
         try:
-            for name, required, convert in self._fields:
-                value = get(name)
-                if value is None:
-                    if required:
-                        raise Fault("missing")
-                    values.append(None)
-                else:
-                    values.append(convert(value))
+            return self.type._make(
+                [  # a converter takes no None, so that a missing required field is a fault
+                    convert(value) if (value := get(name)) is not None or required else None
+                    for name, required, convert in self._fields
+                ]
+            )
         except Fault:
             raise Refused(self._faults(raw)) from None
-        return self.type._make(values)
 
     def _faults(self, raw: Mapping[str, Any]) -> Refusal:
         kinds, reasons = set(), []
