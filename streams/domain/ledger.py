@@ -238,7 +238,11 @@ class TriggerPlace(NamedTuple):
 
 
 class NamedLine(NamedTuple):
-    """What an invoice line says of a trigger: its amount if the invoice counts as posted, and whether as released."""
+    """What an invoice line says of a trigger: its amount if the invoice counts as posted, and whether as released.
 
+    `id` is unique in a ledger.
+    """
+
+    id: str
     amount: Decimal
     released: bool

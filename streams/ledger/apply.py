@@ -1,24 +1,20 @@
 """Facts move the ledger: each kind of fact changes the book and marks what must be settled."""
 
 from collections.abc import Callable
-from typing import Any
 
 from streams.domain.calendar import date_of
-from streams.domain.canonical import Assignment, Expense, Invoice, Milestone, Project, TimeEntry
+from streams.domain.canonical import Assignment, Expense, Milestone, Project, TimeEntry
 from streams.domain.fact import NO_CAUSE, Cause, Fact, Person, PersonQuery, ProjectView
-from streams.domain.ledger import EXPENSE, MILESTONE, TIME_ENTRY, NamedLine, Reconciled, Work
-from streams.domain.money import ZERO
+from streams.domain.ledger import EXPENSE, MILESTONE, TIME_ENTRY, Work
 from streams.domain.terms import Terms
 from streams.ledger.activations import Activations
 from streams.ledger.book import Book, ItemKey
+from streams.ledger.invoices import Invoices
 from streams.ledger.reference import SEP, Reference
 from streams.ledger.workdays import WorkDays
 from streams.rules.revaluation import costs_change_on, touched_by
 from streams.step import Context
 from streams.topics import PERSON_FACTS
-
-_POSTED = frozenset({"posted", "released", "paid"})
-_RELEASED = frozenset({"released", "paid"})
 
 
 class Application:
@@ -30,6 +26,7 @@ class Application:
         self._book = book
         self._reference = reference
         self._days = WorkDays(book)
+        self._invoices = Invoices(book)
         self._of_kind: dict[str, Callable[[str, Fact], None]] = {
             TIME_ENTRY: self._work,
             EXPENSE: self._work,
@@ -38,7 +35,7 @@ class Application:
             "amendment": self._amendment,
             "project": self._project,
             "assignment": self._assignment,
-            "invoice": self._invoice,
+            "invoice": self._invoices.put,
             "schedule": self._schedule,
             "fx_rate": self._fx_rate,
             "customer": self._customer,
@@ -230,47 +227,6 @@ class Application:
 
     # -- money booked elsewhere
 
-    def _invoice(self, key: str, fact: Fact) -> None:
-        book = self._book
-        place = f"{key}{SEP}{fact.id}"
-        before: Invoice | None = book.invoices.get(place)
-        after: Invoice | None = fact.row
-        if after is None:
-            book.invoices.delete(place)
-        else:
-            book.invoices.put(place, after)
-        if before is not None and after is not None and _counted_as(before) == _counted_as(after):
-            return
-        named = _lines_of(before, fact.id)
-        now = _lines_of(after, fact.id)
-        for line in {**named, **now}:
-            self._line(key, line, now.get(line), fact)
-
-    def _line(self, key: str, line: tuple[str, str], now: NamedLine | None, fact: Fact) -> None:
-        book = self._book
-        trigger_id, line_id = line
-        place = SEP.join((key, trigger_id, line_id))
-        before = book.lines.get(place)
-        if before == now:
-            return
-        if now is None:
-            book.lines.delete(place)
-        else:
-            book.lines.put(place, now)
-            if before is None:
-                book.named.put(f"{key}{SEP}{trigger_id}", True)
-        trigger = book.triggers.get(f"{key}{SEP}{trigger_id}")
-        if trigger is None:
-            return
-        if trigger.project_id is not None:
-            change = (now.amount if now else ZERO) - (before.amount if before else ZERO)
-            spot = SEP.join((key, trigger.project_id, trigger.posting_period))
-            sums = book.reconciled.get(spot) or Reconciled()
-            book.reconciled.put(spot, Reconciled(sums.triggered, sums.invoiced + change, sums.newest_at))
-            book.dirty_reconciled[key, trigger.project_id, trigger.posting_period] = fact.cause
-        if trigger.kind == MILESTONE:
-            book.dirty_claims[key, MILESTONE, trigger.item_id] = fact.cause
-
     def _schedule(self, key: str, fact: Fact) -> None:
         state = self._book.contract(key)
         others = tuple(s for s in state.schedules if s.id != fact.id)
@@ -318,21 +274,6 @@ class Application:
 def _gated_by(view: ProjectView) -> tuple[bool, str | None]:
     project: Project = view.project
     return project.billing_hold, view.erp.legal_entity if view.erp else None
-
-
-def _counted_as(invoice: Invoice) -> tuple[Any, ...]:
-    return invoice.lines, invoice.status in _POSTED, invoice.status in _RELEASED
-
-
-def _lines_of(invoice: Invoice | None, invoice_id: str) -> dict[tuple[str, str], NamedLine]:
-    if invoice is None:
-        return {}
-    posted, released = invoice.status in _POSTED, invoice.status in _RELEASED
-    return {
-        (line.trigger_id, f"{invoice_id}{SEP}{line.line_id}"): NamedLine(line.amount if posted else ZERO, released)
-        for line in invoice.lines
-        if line.trigger_id
-    }
 
 
 def _as_work(fact: Fact) -> Work:

@@ -34,8 +34,7 @@ TABLES: dict[str, Any] = {
     "ledger.assignment": Assignment,
     "ledger.invoice": Invoice,
     "ledger.trigger": TriggerPlace,
-    "ledger.line": NamedLine,
-    "ledger.named": bool,
+    "ledger.line": tuple[NamedLine, ...],
     "ledger.reconciled": Reconciled,
     "ledger.month_edge": str,
     "ledger.claim": Claim,
@@ -67,7 +66,6 @@ class Book:
         self.invoices = context.table("ledger.invoice")
         self.triggers = context.table("ledger.trigger")
         self.lines = context.table("ledger.line")
-        self.named = context.table("ledger.named")
         self.reconciled = context.table("ledger.reconciled")
         self.claims = context.table("ledger.claim")
         self.month_edges = context.table("ledger.month_edge")

@@ -69,7 +69,7 @@ class Claims:
         named = any(
             line.released
             for revision in range(item.next_revision)
-            for _, line in self._book.lines.scan(f"{key[0]}{SEP}{trigger_id(*key, revision)}{SEP}")
+            for line in self._book.lines.get(f"{key[0]}{SEP}{trigger_id(*key, revision)}") or ()
         )
         witness = party._replace(claimant=f"{key[0]}{SEP}{_NAMED}")
         told = rules.nothing("milestone_unbilled", key[2], witness, cause)

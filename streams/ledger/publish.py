@@ -93,11 +93,10 @@ class Publisher:
             return
         invoiced = ZERO
         # An invoice may name a trigger that is not made yet: ids are known beforehand.
-        if book.named.get(f"{key[0]}{SEP}{trigger}"):
-            for _, line in book.lines.scan(f"{key[0]}{SEP}{trigger}{SEP}"):
-                invoiced += line.amount
-                if key[1] == MILESTONE:
-                    book.dirty_claims[key] = cause
+        for line in book.lines.get(f"{key[0]}{SEP}{trigger}") or ():
+            invoiced += line.amount
+            if key[1] == MILESTONE:
+                book.dirty_claims[key] = cause
         place = SEP.join((key[0], project_id, posting))
         sums = book.reconciled.get(place) or Reconciled()
         newest = max(sums.newest_at, cause.occurred_at)
