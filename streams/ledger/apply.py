@@ -72,12 +72,12 @@ class Application:
         book.put_item(item_key, item._replace(work=work, rivals=rivals))
         if work == before:
             return
-        self._index(item_key, before, work)
+        self._index(item_key, before, work, fact.cause)
         book.mark(item_key, fact.cause)
         if work is not None and work.resource_id:
             self._ask_for(key, work.resource_id, item_key)
 
-    def _index(self, item_key: ItemKey, before: Work | None, after: Work | None) -> None:
+    def _index(self, item_key: ItemKey, before: Work | None, after: Work | None, cause: Cause) -> None:
         key, kind, item_id = item_key
         if kind == MILESTONE:
             return
@@ -90,10 +90,9 @@ class Application:
         ):
             book.by_day.put(SEP.join((key, after.day.isoformat(), kind, item_id)), (after.role, after.resource_id))
         if kind == TIME_ENTRY:
-            self._count_days(item_key, before, after)
+            self._count_days(item_key[0], before, after, cause)
 
-    def _count_days(self, item_key: ItemKey, before: Work | None, after: Work | None) -> None:
-        key = item_key[0]
+    def _count_days(self, key: str, before: Work | None, after: Work | None, cause: Cause) -> None:
         old = None if before is None else (before.project_id, before.day)
         new = None if after is None else (after.project_id, after.day)
         if old != new:
@@ -102,9 +101,9 @@ class Application:
             if new is not None:
                 self._count_work_day(key, *new, 1)
         if before is not None and before.billable:
-            self._count_billable(key, before, -(before.quantity or ZERO))
+            self._count_billable(key, before, -(before.quantity or ZERO), cause)
         if after is not None and after.billable:
-            self._count_billable(key, after, after.quantity or ZERO)
+            self._count_billable(key, after, after.quantity or ZERO, cause)
 
     def _count_work_day(self, key: str, project_id: str, day: date, change: int) -> None:
         book = self._book
@@ -124,9 +123,9 @@ class Application:
             previous = None if newest is None else date.fromisoformat(newest[0][len(prefix) :])
             book.put_project(key, project_id, project._replace(last_worked_on=previous, outlook=None))
 
-    def _count_billable(self, key: str, work: Work, change: Decimal) -> None:
+    def _count_billable(self, key: str, work: Work, change: Decimal, cause: Cause) -> None:
         days = self._book.billable_days
-        self._book.dirty_months[key, period_of(work.day)] = work.cause
+        self._book.dirty_months[key, period_of(work.day)] = cause
         place = f"{key}{SEP}{work.day.isoformat()}"
         hours = (days.get(place) or ZERO) + change
         if hours:
@@ -220,6 +219,8 @@ class Application:
         if touched.fees:
             for item_key, _ in book.items_of_kind(key, "retainer_period"):
                 book.mark(item_key, cause)
+        if touched.months:
+            book.forget_months(key)
         if touched.gates or (touched.cap and after.cap is None):
             book.mark_held(key, cause)
         for project_id, project in book.projects_of(key):
@@ -282,8 +283,7 @@ class Application:
             book.invoices.delete(place)
         else:
             book.invoices.put(place, after)
-        named = _lines_of(before, fact.id)
-        now = _lines_of(after, fact.id)
+        named, now = _lines_of(before, fact.id), _lines_of(after, fact.id)
         for line in {**named, **now}:
             self._line(key, line, now.get(line), fact)
 
@@ -385,8 +385,7 @@ def _as_work(fact: Fact) -> Work:
         rank = expense.changed_at if expense.approved_at is None else expense.approved_at
         return Work(
             fact.scope, fact.cause, fact.version, expense.spent_on, expense.amount, expense.category,
-            expense.resource_id,
-            expense.currency, billable=expense.billable, rank=rank, ready_at=expense.approved_at or 0,
+            expense.resource_id, expense.currency, billable=expense.billable, rank=rank, ready_at=row.approved_at or 0,
         )  # fmt: skip
     return _milestone_work(fact, row)
 
@@ -396,6 +395,5 @@ def _milestone_work(fact: Fact, row: Milestone) -> Work:
     return Work(
         fact.scope, fact.cause, fact.version, date_of(ready_at), row.amount, percent=row.percent,
         ready=row.status in ("completed", "accepted"), accepted=row.status == "accepted",
-        counts=row.status != "cancelled", rank=ready_at, ready_at=ready_at,
-        accepted_at=row.accepted_at or ready_at,
+        counts=row.status != "cancelled", rank=ready_at, ready_at=ready_at, accepted_at=row.accepted_at or ready_at,
     )  # fmt: skip
