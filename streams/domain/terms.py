@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from streams.domain.canonical import Amendment, Contract, CostRate
-from streams.domain.money import ZERO
+from streams.domain.money import ZERO, whole_units
 
 ANY_ROLE = "*"
 CAPPED = "capped_time_and_materials"
@@ -67,7 +67,9 @@ class Terms:
     def _cap(self) -> Decimal | None:
         if self.contract.billing_type != CAPPED or self.contract.cap is None:
             return None
-        return self.contract.cap + sum((a.cap_delta or ZERO for a in self.amendments), ZERO)
+        cap = self.contract.cap + sum((a.cap_delta or ZERO for a in self.amendments), ZERO)
+        # Amounts are whole minor units: a fraction of one can neither be billed nor earned.
+        return whole_units(cap, self.contract.currency)
 
     def _rates_by_role(self) -> dict[str, list[_DatedRate]]:
         # On equal dates the later amendment wins, any amendment beats the contract, and in one row the last listed:

@@ -102,6 +102,12 @@ def test_a_retainer_earns_its_share_of_fees_overage_and_expenses() -> None:
     assert _forecast(projects, RETAINER, ("300", "1200")) == ["837.00", "400.00"]
 
 
+@pytest.mark.parametrize(("worked", "revenue"), [("0", "0"), ("400", "0.00")])
+def test_a_cap_under_nothing_earns_nothing(worked: str, revenue: str) -> None:
+    told = terms(amendment("M1", "01-01", cap_delta=D(-1500)), billing_type="capped_time_and_materials", cap=D(1000))
+    assert _earned([_sibling("P1", totals={"drawn": worked, "drawn_home": worked})], told) == [revenue]
+
+
 CAPS: dict[str, tuple[list[dict[str, Any]], list[str], list[str]]] = {
     # projects, earned, forecast
     "under the cap": (
