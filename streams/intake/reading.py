@@ -65,11 +65,13 @@ class Reader:
             old, new = reader.key_of(before), reader.key_of(after)
         except KeyError:
             return [record]
-        if old == new:
+        # A feed that sends only the identity of the row before leaves its other fields null.
+        if old == new or not isinstance(old, str):
             return [record]
         gone = {**value, "op": "d", "after": None}
         made = {**value, "op": "c", "before": None}
-        return [record._replace(key=old, value=gone), record._replace(value=made)]
+        key = new if record.key == old and isinstance(new, str) else record.key
+        return [record._replace(key=old, value=gone), record._replace(key=key, value=made)]
 
     def _change(self, record: Record, envelope: Any) -> Change:
         op, row, cause = self._envelope(record, envelope)

@@ -110,10 +110,11 @@ def test_a_topic_without_mapping_is_refused_and_kept() -> None:
 # -- an update that changes its record key
 
 
-def test_an_update_that_changes_its_key_is_a_delete_and_a_create() -> None:
+@pytest.mark.parametrize("key", ["P1", "P2"])
+def test_an_update_that_changes_its_key_is_a_delete_and_a_create(key: str) -> None:
     feed = firm()
     before = feed.entry("T1")["value"]["after"]
-    content = feed.add(ENTRIES, "u", before, {**before, "project_id": "P2"})
+    content = {**feed.add(ENTRIES, "u", before, {**before, "project_id": "P2"}), "key": key}
     gone, made = reader().split(_record(content))
     assert (gone.key, gone.value["op"], gone.value["after"]) == ("P1", "d", None)
     assert (made.key, made.value["op"], made.value["before"]) == ("P2", "c", None)
@@ -135,7 +136,7 @@ def test_any_other_update_stays_whole(change: dict[str, Any]) -> None:
     assert reader().split(record) == [record]
 
 
-@pytest.mark.parametrize("before", [None, {"id": "T1"}, "?"])
+@pytest.mark.parametrize("before", [None, {"id": "T1"}, {"id": "T1", "project_id": None}, "?"])
 def test_without_the_old_key_an_update_stays_whole(before: Any) -> None:
     feed = firm()
     after = feed.entry("T1")["value"]["after"]
