@@ -1,9 +1,9 @@
 """Stores: where a partition's bytes live. Memory here, RocksDB in `state.rocks`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from sortedcontainers import SortedDict
+from sortedcontainers import SortedList
 
 Writes = Mapping[str, Mapping[str, bytes | None]]
 """Table name to key to new value; None deletes."""
@@ -15,8 +15,8 @@ class Store(Protocol):
     def get(self, table: str, key: str) -> bytes | None:
         """Return the value of a key, or None."""
 
-    def scan(self, table: str, start: str, end: str, reverse: bool = False) -> Iterator[tuple[str, bytes]]:
-        """Yield pairs with start <= key < end in key order, or backwards."""
+    def scan(self, table: str, start: str, end: str, reverse: bool = False) -> Iterable[tuple[str, bytes]]:
+        """Return pairs with start <= key < end in key order, or backwards."""
 
     def apply(self, writes: Writes) -> None:
         """Make all writes visible at once."""
@@ -29,30 +29,44 @@ class MemoryStore:
     """A store that lives as long as the object: for file runs and tests."""
 
     def __init__(self) -> None:
-        self._tables: dict[str, SortedDict[str, bytes]] = {}
+        self._tables: dict[str, dict[str, bytes]] = {}
+        self._orders: dict[str, SortedList[str]] = {}  # the keys of tables that somebody scans
 
     def get(self, table: str, key: str) -> bytes | None:
         """Return the value of a key, or None."""
         rows = self._tables.get(table)
         return None if rows is None else rows.get(key)
 
-    def scan(self, table: str, start: str, end: str, reverse: bool = False) -> Iterator[tuple[str, bytes]]:
-        """Yield pairs with start <= key < end in key order, or backwards."""
+    def scan(self, table: str, start: str, end: str, reverse: bool = False) -> Iterable[tuple[str, bytes]]:
+        """Return pairs with start <= key < end in key order, or backwards."""
         rows = self._tables.get(table)
-        if rows is None:
-            return
-        for key in rows.irange(start, end, inclusive=(True, False), reverse=reverse):
-            yield key, rows[key]
+        if not rows:
+            return ()
+        order = self._orders.get(table)
+        if order is None:
+            order = self._orders[table] = SortedList(rows)
+        return ((key, rows[key]) for key in order.irange(start, end, inclusive=(True, False), reverse=reverse))
 
     def apply(self, writes: Writes) -> None:
         """Make all writes visible at once."""
         for table, changes in writes.items():
-            rows = self._tables.setdefault(table, SortedDict())
+            rows = self._tables.setdefault(table, {})
+            if table in self._orders:
+                self._reorder(table, rows, changes)
             for key, value in changes.items():
                 if value is None:
                     rows.pop(key, None)
                 else:
                     rows[key] = value
+
+    def _reorder(self, table: str, rows: Mapping[str, bytes], changes: Mapping[str, bytes | None]) -> None:
+        order = self._orders[table]
+        for key, value in changes.items():
+            if (key in rows) != (value is not None):
+                if value is None:
+                    order.remove(key)
+                else:
+                    order.add(key)
 
     def close(self) -> None:
         """Nothing to release."""

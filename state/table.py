@@ -4,11 +4,11 @@ Values are immutable (NamedTuple, str, int, tuple): what a step has read can nev
 unflushed writes is all that undoing a crash needs.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sortedcontainers import SortedList
 
 from state.store import Store
 
@@ -19,7 +19,6 @@ CACHED_VALUES_MAX = 4_000
 """Decoded values a table keeps for reading: bounds memory, never changes a result."""
 
 _encode = msgspec.msgpack.Encoder(decimal_format="string").encode
-_MISSING = object()
 
 Value = TypeVar("Value")
 
@@ -31,40 +30,49 @@ class Table(Generic[Value]):
         self.name = name
         self._store = store
         self._decode = msgspec.msgpack.Decoder(value_type).decode
-        self._dirty: dict[str, Value | None] = {}
-        self._order: SortedList[str] | None = None  # of the dirty keys; kept only once somebody scans
-        self._clean: dict[str, Value | None] = {}
+        self._values: dict[str, Value | None] = {}  # all that is unflushed, and a cache of what is stored
+        self._unflushed: set[str] = set()
+        self._order: list[str] | None = None  # of the unflushed keys; kept only once somebody scans
 
     def get(self, key: str) -> Value | None:
         """Return the value of a key, or None."""
-        value: Any = self._dirty.get(key, _MISSING)
-        if value is _MISSING:
-            value = self._clean.get(key, _MISSING)
-            if value is _MISSING:
-                stored = self._store.get(self.name, key)
-                value = None if stored is None else self._decode(stored)
-                self._remember(key, value)
-        return value  # type: ignore[no-any-return]
+        try:
+            return self._values[key]
+        except KeyError:
+            return self._load(key)
+
+    def _load(self, key: str) -> Value | None:
+        stored = self._store.get(self.name, key)
+        value: Value | None = None if stored is None else self._decode(stored)
+        self._remember(key, value)
+        return value
 
     def put(self, key: str, value: Value) -> None:
         """Set the value of a key."""
-        if self._order is not None and key not in self._dirty:
-            self._order.add(key)
-        self._dirty[key] = value
+        self._values[key] = value
+        if key not in self._unflushed:
+            self._mark(key)
 
     def delete(self, key: str) -> None:
         """Forget a key; deleting what is not there is no error."""
-        if self._store.get(self.name, key) is None:
+        stored = self._store.get(self.name, key) is not None
+        if key in self._unflushed:
             # Nothing stored to delete: without a mark, scans need not step over what came and went between flushes.
-            if key in self._dirty:
-                del self._dirty[key]
-                if self._order is not None:
-                    self._order.remove(key)
-            self._remember(key, None)
-        else:
-            if self._order is not None and key not in self._dirty:
-                self._order.add(key)
-            self._dirty[key] = None
+            if not stored:
+                self._unmark(key)
+        elif stored:
+            self._mark(key)
+        self._remember(key, None)
+
+    def _mark(self, key: str) -> None:
+        self._unflushed.add(key)
+        if self._order is not None:
+            insort(self._order, key)
+
+    def _unmark(self, key: str) -> None:
+        self._unflushed.remove(key)
+        if self._order is not None:
+            del self._order[bisect_left(self._order, key)]
 
     def scan(self, prefix: str) -> list[tuple[str, Value]]:
         """Return all pairs whose key begins with the prefix, in key order."""
@@ -76,58 +84,63 @@ class Table(Generic[Value]):
         Writing to the table while iterating is not allowed: take what is needed first.
         """
         stored = self._store.scan(self.name, start, end, reverse)
-        if not self._dirty:
+        if not self._unflushed:
             return self._decoded(stored)
         if self._order is None:
-            self._order = SortedList(self._dirty)
-        pending = self._order.irange(start, end, inclusive=(True, False), reverse=reverse)
+            self._order = sorted(self._unflushed)
+        low, high = bisect_left(self._order, start), bisect_left(self._order, end)
+        if low == high:
+            return self._decoded(stored)
+        pending = self._order[low:high]
+        if reverse:
+            pending.reverse()
         return self._merge(stored, pending, reverse)
 
-    def _decoded(self, stored: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, Value]]:
-        clean, decode = self._clean, self._decode
+    def _decoded(self, stored: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Value]]:
+        values, decode = self._values, self._decode
         for key, encoded in stored:
-            known = clean.get(key)
+            known = values.get(key)
             yield key, decode(encoded) if known is None else known
 
     def _merge(
-        self, stored: Iterator[tuple[str, bytes]], pending: Iterator[str], reverse: bool
+        self, stored: Iterable[tuple[str, bytes]], pending: Sequence[str], reverse: bool
     ) -> Iterator[tuple[str, Value]]:
-        dirty, clean, decode = self._dirty, self._clean, self._decode
-        waiting = next(pending, None)
+        values, decode, unflushed = self._values, self._decode, iter(pending)
+        waiting = next(unflushed, None)
         for key, encoded in stored:
             while waiting is not None and waiting != key and (waiting > key) == reverse:
-                value = dirty[waiting]
+                value = values[waiting]
                 if value is not None:
                     yield waiting, value
-                waiting = next(pending, None)
+                waiting = next(unflushed, None)
             if waiting == key:
                 continue  # the unflushed value is yielded in its turn, above or below
-            known = clean.get(key)
+            known = values.get(key)
             yield key, decode(encoded) if known is None else known
         while waiting is not None:
-            value = dirty[waiting]
+            value = values[waiting]
             if value is not None:
                 yield waiting, value
-            waiting = next(pending, None)
+            waiting = next(unflushed, None)
 
     def take_writes(self) -> dict[str, bytes | None]:
         """Return the unflushed writes as bytes and keep their values for reading."""
-        writes = {key: None if value is None else _encode(value) for key, value in self._dirty.items()}
-        if len(self._clean) + len(self._dirty) > CACHED_VALUES_MAX:
-            self._clean = {}
-        self._clean.update(self._dirty)
-        self._dirty = {}
+        values, encode = self._values, _encode
+        written = {key: values[key] for key in self._unflushed}
+        if len(values) > CACHED_VALUES_MAX:
+            self._values = written
+        self._unflushed = set()
         self._order = None
-        return writes
+        return {key: None if value is None else encode(value) for key, value in written.items()}
 
     def unflushed(self) -> int:
         """Return how many keys have been written since the last flush."""
-        return len(self._dirty)
+        return len(self._unflushed)
 
     def _remember(self, key: str, value: Value | None) -> None:
-        if len(self._clean) >= CACHED_VALUES_MAX:
-            self._clean = {}
-        self._clean[key] = value
+        if len(self._values) >= CACHED_VALUES_MAX + len(self._unflushed):
+            self._values = {unflushed: self._values[unflushed] for unflushed in self._unflushed}
+        self._values[key] = value
 
 
 class State:

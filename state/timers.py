@@ -13,6 +13,7 @@ class Timers:
         self._due_of = state.table("timers.due", int)
         self._queue = state.table("timers.queue", bool)
         self._next = _UNKNOWN
+        self._start = ""  # nothing is queued before it: what was taken need not be stepped over again
 
     def set(self, key: str, due_ms: int) -> None:
         """Set or move the timer of a key; one due before 1970 is due at once."""
@@ -23,7 +24,9 @@ class Timers:
         if before is not None:
             self._queue.delete(_queued(before, key))
         self._due_of.put(key, due_ms)
-        self._queue.put(_queued(due_ms, key), True)
+        queued = _queued(due_ms, key)
+        self._queue.put(queued, True)
+        self._start = min(self._start, queued)
         if before == self._next:
             self._next = _UNKNOWN
         elif self._next == _NEVER or due_ms < self._next:
@@ -40,7 +43,7 @@ class Timers:
     def next_due(self) -> int | None:
         """Return when the earliest timer falls due, or None."""
         if self._next == _UNKNOWN:
-            first = next(self._queue.between("", END), None)
+            first = next(self._queue.between(self._start, END), None)
             self._next = _NEVER if first is None else int(first[0][:15])
         return None if self._next == _NEVER else self._next
 
@@ -49,11 +52,12 @@ class Timers:
         due = self.next_due()
         if due is None or due > now:
             return None
-        queued, _ = next(self._queue.between("", END))
+        queued, _ = next(self._queue.between(self._start, END))
         key = queued[16:]
         self._queue.delete(queued)
         self._due_of.delete(key)
         self._next = _UNKNOWN
+        self._start = queued
         return key
 
 

@@ -27,6 +27,7 @@ app.command()(generate)
 
 EXIT_UNUSABLE = 2
 UNTIL_YEAR_MAX = 9998
+OUTPUT_BUFFER_BYTES = 1 << 20
 
 
 def fail(message: str) -> typer.Exit:
@@ -87,7 +88,7 @@ def _output(path: str, inputs: list[str], stack: ExitStack) -> IO[bytes]:
     if Path(path).resolve() in (Path(source).resolve() for source in inputs if source != "-"):
         raise UnusableInput(f"{path} is read: write what is derived to another file")
     try:
-        return stack.enter_context(Path(path).open("wb"))
+        return stack.enter_context(Path(path).open("wb", OUTPUT_BUFFER_BYTES))
     except OSError as error:
         raise UnusableInput(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -63,25 +63,24 @@ class Lines:
 
     def _record(self, number: int, line: bytes, previous: int) -> Record:
         content = self._parsed(number, line)
-        where = f"{self._path}:{number}"
-        if not isinstance(content, dict) or not {"topic", "key"} <= content.keys():
-            raise UnusableInput(f"{where}: not a JSON object with topic, key and value")
-        if "value" not in content and "value_base64" not in content:
-            raise UnusableInput(f"{where}: not a JSON object with topic, key and value")
-        topic, key = content["topic"], content["key"]
+        try:
+            topic, key = content["topic"], content["key"]
+            value = content["value"] if "value_base64" not in content else self._bytes(number, content["value_base64"])
+        except (KeyError, TypeError):
+            raise self._unusable(number, "not a JSON object with topic, key and value") from None
         if not _is_text(topic) or not (key is None or _is_text(key)):
-            raise UnusableInput(f"{where}: topic must be a text, key a text or null")
+            raise self._unusable(number, "topic must be a text, key a text or null")
         timestamp = content.get("timestamp", previous)
-        if not isinstance(timestamp, int) or isinstance(timestamp, bool) or not 0 <= timestamp <= _LATEST_MS:
-            raise UnusableInput(f"{where}: timestamp {timestamp!r} is no count of milliseconds from 1970 to 9999")
-        value = content.get("value")
-        if "value_base64" in content:
-            value = self._bytes(where, content["value_base64"])
+        if type(timestamp) is not int or not 0 <= timestamp <= _LATEST_MS:
+            raise self._unusable(number, f"timestamp {timestamp!r} is no count of milliseconds from 1970 to 9999")
         partition, offset = content.get("partition", 0), content.get("offset", number - 1)
         if type(partition) is not int or type(offset) is not int:
-            raise UnusableInput(f"{where}: partition and offset must be whole numbers")
-        headers = self._headers(where, content["headers"]) if content.get("headers") else ()
+            raise self._unusable(number, "partition and offset must be whole numbers")
+        headers = self._headers(number, content["headers"]) if content.get("headers") else ()
         return Record(topic, key, value, timestamp, partition, offset, headers)
+
+    def _unusable(self, number: int, fault: str) -> UnusableInput:
+        return UnusableInput(f"{self._path}:{number}: {fault}")
 
     def _parsed(self, number: int, line: bytes) -> Any:
         try:
@@ -91,7 +90,7 @@ class Lines:
                 # Some writers put NaN or Infinity for a number: that spoils the record, not the file.
                 content, plain = json.loads(line), False
             except (ValueError, RecursionError):
-                raise UnusableInput(f"{self._path}:{number}: no JSON: {error}") from None
+                raise self._unusable(number, f"no JSON: {error}") from None
         if isinstance(content, dict) and content.get("value") is not None:
             if len(line) > RECORD_BYTES_MAX:
                 told = f"too large: {len(line)} bytes, the limit is {RECORD_BYTES_MAX}"
@@ -100,19 +99,19 @@ class Lines:
                 content["value"] = _sound(content["value"])
         return content
 
-    def _bytes(self, where: str, text: Any) -> bytes | None:
+    def _bytes(self, number: int, text: Any) -> bytes | None:
         if text is None:
             return None
         try:
             return base64.b64decode(text, validate=True)
         except (TypeError, ValueError):
-            raise UnusableInput(f"{where}: value_base64 is no base64") from None
+            raise self._unusable(number, "value_base64 is no base64") from None
 
-    def _headers(self, where: str, headers: Any) -> tuple[tuple[str, bytes], ...]:
+    def _headers(self, number: int, headers: Any) -> tuple[tuple[str, bytes], ...]:
         try:
             return tuple((str(name), base64.b64decode(value)) for name, value in headers)
         except (TypeError, ValueError):
-            raise UnusableInput(f"{where}: headers are no list of [name, base64 value]") from None
+            raise self._unusable(number, "headers are no list of [name, base64 value]") from None
 
 
 def _is_text(value: Any) -> bool:
@@ -164,7 +163,8 @@ def _take(record: Record, simulator: Simulator, reader: Reader) -> None:
         return
     if isinstance(read, Change) and read.refusal is None and read.cause.occurred_at > simulator.now:
         simulator.advance(read.cause.occurred_at)
-    simulator.feed_to("intake", record._replace(value=read))
+    topic, key, _, timestamp, partition, offset, headers = record
+    simulator.feed_to("intake", Record(topic, key, read, timestamp, partition, offset, headers))
     simulator.settle()
 
 

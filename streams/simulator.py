@@ -58,13 +58,14 @@ class Simulator:
             for index, step in enumerate(steps)
             for partition in range(partitions)
         ]
+        self._seats_of = {step.name: [s for s in self.seats if s.step is step] for step in steps}
         self._due = [seat.task.next_due() or NEVER for seat in self.seats]
         self._ready: deque[Seat] = deque()
         self._touched: list[int] = []  # indexes of seats to commit, most upstream first
         self._routes: dict[str, Route] = {}
         for topic in {*TOPICS, *(topic for step in steps for topic in step.reads)}:
             public = topic in TOPICS and TOPICS[topic].role is Role.PUBLIC
-            rows = [[s for s in self.seats if s.step is step] for step in steps if topic in step.reads]
+            rows = [self._seats_of[step.name] for step in steps if topic in step.reads]
             self._routes[topic] = Route(public, rows, [0] * partitions)
 
     def _seat(self, step: Step, partition: int, index: int, store: Store) -> Seat:
@@ -78,9 +79,7 @@ class Simulator:
 
     def feed_to(self, step: str, record: Record) -> None:
         """Put a record before one step, whatever its topic: intake takes records of topics that nobody declared."""
-        for seat in self.seats:
-            if seat.step.name == step and seat.partition == partition_of(record.key, self.partitions):
-                self._put(seat, record)
+        self._put(self._seats_of[step][partition_of(record.key, self.partitions)], record)
 
     def _append(self, record: Record, partition: int) -> None:
         for row in self._routes[record.topic].readers:

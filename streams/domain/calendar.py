@@ -7,6 +7,7 @@ from functools import lru_cache
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ONE_DAY = timedelta(days=1)
 
 
@@ -33,7 +34,7 @@ def instant(moment: datetime) -> int:
 @lru_cache(maxsize=4096)
 def moment(instant_ms: int) -> datetime:
     """Return an instant as an aware datetime."""
-    return datetime.fromtimestamp(instant_ms // 1000, UTC) + timedelta(milliseconds=instant_ms % 1000)
+    return _EPOCH + timedelta(milliseconds=instant_ms)
 
 
 @lru_cache(maxsize=4096)

@@ -123,7 +123,9 @@ NOTHING = Totals()
 def added_up(totals: Totals, share: Totals, sign: int) -> Totals:
     """Return totals with a share added (sign 1) or taken out (sign -1)."""
     pairs: Iterable[tuple[Any, Any]] = zip(totals, share, strict=True)
-    return Totals._make([whole + sign * part if part else whole for whole, part in pairs])
+    if sign < 0:
+        return Totals._make([whole - part if part else whole for whole, part in pairs])
+    return Totals._make([whole + part if part else whole for whole, part in pairs])
 
 
 class Item(NamedTuple):

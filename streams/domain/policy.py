@@ -25,9 +25,10 @@ class AlertPolicy(_Strict):
 
     def limit(self, name: str, client_id: str | None, region: str | None) -> Decimal:
         """Return a limit: the client's, else the region's, else the general one."""
-        for overrides, owner in ((self.clients, client_id), (self.regions, region)):
-            if owner is not None and overrides and name in overrides.get(owner, ()):
-                return overrides[owner][name]
+        if self.clients or self.regions:
+            for overrides, owner in ((self.clients, client_id), (self.regions, region)):
+                if owner is not None and name in overrides.get(owner, ()):
+                    return overrides[owner][name]
         return self.limits[name]
 
 

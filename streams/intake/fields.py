@@ -97,11 +97,13 @@ def _decimal(spec: FieldSpec) -> Converter:
 
 
 def _string(value: Any) -> str:
+    if type(value) is str and len(value) <= TEXT_MAX and value.isprintable():
+        return value  # almost all
     if not isinstance(value, str):
         raise Fault(f"{shown(value)} is no text")
     if len(value) > TEXT_MAX:
         raise Fault(f"{shown(value)} has {len(value)} characters, more than {TEXT_MAX}")
-    if not value.isprintable() and _CONTROL.search(value):
+    if _CONTROL.search(value):
         raise Fault(f"{shown(value)} has control characters or half a character")
     return value
 
@@ -163,10 +165,11 @@ def _parsed_timestamp(text: str) -> int:
 def _checked_timestamp(moment: datetime) -> int:
     if moment.tzinfo is None:
         raise Fault(f"{moment} has no time zone: write UTC as Z")
-    try:
-        _in_range(moment.astimezone(UTC).date())
-    except OverflowError:
-        raise Fault(f"{moment} is out of range: {_EARLIEST} to {_LATEST}") from None
+    if not _EARLIEST.year < moment.year < _LATEST.year:  # else no time zone can bring it out of range
+        try:
+            _in_range(moment.astimezone(UTC).date())
+        except OverflowError:
+            raise Fault(f"{moment} is out of range: {_EARLIEST} to {_LATEST}") from None
     return instant(moment)
 
 

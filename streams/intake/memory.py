@@ -22,12 +22,16 @@ KINDS = (
 
 
 class Kept(NamedTuple, Generic[RowT]):
-    """A row: position of the newest version seen, whether that was no delete, and the version in force."""
+    """A row: position of the newest version seen, whether that was no delete, the version in force.
+
+    `refused` says that the newest version is not in force.
+    """
 
     epoch: int
     position: int
     live: bool
     good: RowT | None
+    refused: bool = False
 
 
 class Refused(NamedTuple):

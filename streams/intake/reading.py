@@ -121,13 +121,9 @@ class Reader:
         row = envelope.get(side)
         if not isinstance(row, dict):
             raise EnvelopeFault(f"{side} is missing, which op {op} needs")
-        position, happened = source.get("position", source.get("lsn")), source.get("ts_ms")
-        for name, number, limit in (("position", position, _INT64), ("ts_ms", happened, _LATEST_MS)):
-            if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < limit:
-                raise EnvelopeFault(f"source.{name} {shown(number)} is no whole number from 0 to {limit - 1}")
-        assert isinstance(position, int)
-        assert isinstance(happened, int)
-        epoch = self._epochs.get(str(source.get("name")), 0)
+        position = _counted("position", source["position"] if "position" in source else source.get("lsn"), _INT64)
+        happened = _counted("ts_ms", source.get("ts_ms"), _LATEST_MS)
+        epoch = self._epochs.get(str(source.get("name")), 0) if self._epochs else 0
         return op, row, Cause(record.topic, record.partition, record.offset, position, epoch, happened)
 
     def again(self, topic: str, scope: str, identity: str, raw: Any, cause: Cause) -> Change:
@@ -140,3 +136,9 @@ class Reader:
             refusal = Refusal("validation_failed", (str(error),))
             return Change("", topic, scope, identity, None, False, refusal, raw, cause)
         return change._replace(cause=cause)
+
+
+def _counted(name: str, number: Any, limit: int) -> int:
+    if type(number) is int and 0 <= number < limit:  # a bool is none
+        return number
+    raise EnvelopeFault(f"source.{name} {shown(number)} is no whole number from 0 to {limit - 1}")

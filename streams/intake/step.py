@@ -92,11 +92,12 @@ class IntakeBehaviour:
             refusal = _DELETED if before is not None else None
         good = before if refusal is not None else change.row
         live = not change.deleted
-        self._memory.keep(change, Kept(change.cause.epoch, change.cause.position or 0, live, good))
+        refused = refusal is not None
+        self._memory.keep(change, Kept(change.cause.epoch, change.cause.position or 0, live, good, refused))
         if refusal is not None:
             self._refuse(change, refusal)
             return
-        if self._memory.refusal(change) is not None:
+        if kept is not None and kept.refused and self._memory.refusal(change) is not None:
             self._forgive(change)
         route = self._routes.get(change.kind)
         if route is not None and (before is not None or good is not None):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from streams.domain.calendar import date_of, period_of
 from streams.domain.canonical import Assignment, Expense, Invoice, Milestone, Project, TimeEntry
@@ -97,15 +98,15 @@ class Application:
         new = None if after is None else (after.project_id, after.day)
         if old != new:
             if old is not None:
-                self._count_work_day(key, *old, -1)
+                self._count_work_day(key, *old, -1, cause)
             if new is not None:
-                self._count_work_day(key, *new, 1)
+                self._count_work_day(key, *new, 1, cause)
         if before is not None and before.billable:
             self._count_billable(key, before, -(before.quantity or ZERO), cause)
         if after is not None and after.billable:
             self._count_billable(key, after, after.quantity or ZERO, cause)
 
-    def _count_work_day(self, key: str, project_id: str, day: date, change: int) -> None:
+    def _count_work_day(self, key: str, project_id: str, day: date, change: int, cause: Cause) -> None:
         book = self._book
         prefix = f"{key}{SEP}{project_id}{SEP}"
         place = prefix + day.isoformat()
@@ -116,12 +117,15 @@ class Application:
             book.work_days.delete(place)
         project = book.project(key, project_id)
         last = project.last_worked_on
+        newest = last
         if change > 0 and (last is None or day > last):
-            book.put_project(key, project_id, project._replace(last_worked_on=day, outlook=None))
+            newest = day
         elif change < 0 and not count and day == last:
-            newest = next(book.work_days.between(prefix, place, reverse=True), None)
-            previous = None if newest is None else date.fromisoformat(newest[0][len(prefix) :])
-            book.put_project(key, project_id, project._replace(last_worked_on=previous, outlook=None))
+            found = next(book.work_days.between(prefix, place, reverse=True), None)
+            newest = None if found is None else date.fromisoformat(found[0][len(prefix) :])
+        if newest != last:
+            book.put_project(key, project_id, project._replace(last_worked_on=newest, outlook=None))
+            book.mark_project(key, project_id, cause)
 
     def _count_billable(self, key: str, work: Work, change: Decimal, cause: Cause) -> None:
         days = self._book.billable_days
@@ -283,6 +287,8 @@ class Application:
             book.invoices.delete(place)
         else:
             book.invoices.put(place, after)
+        if before is not None and after is not None and _counted_as(before) == _counted_as(after):
+            return
         named, now = _lines_of(before, fact.id), _lines_of(after, fact.id)
         for line in {**named, **now}:
             self._line(key, line, now.get(line), fact)
@@ -298,7 +304,8 @@ class Application:
             book.lines.delete(place)
         else:
             book.lines.put(place, now)
-            book.named.put(f"{key}{SEP}{trigger_id}", True)
+            if before is None:
+                book.named.put(f"{key}{SEP}{trigger_id}", True)
         trigger = book.triggers.get(f"{key}{SEP}{trigger_id}")
         if trigger is None:
             return
@@ -358,6 +365,10 @@ class Application:
 def _gated_by(view: ProjectView) -> tuple[bool, str | None]:
     project: Project = view.project
     return project.billing_hold, view.erp.legal_entity if view.erp else None
+
+
+def _counted_as(invoice: Invoice) -> tuple[Any, ...]:
+    return invoice.lines, invoice.status in _POSTED, invoice.status in _RELEASED
 
 
 def _lines_of(invoice: Invoice | None, invoice_id: str) -> dict[tuple[str, str], NamedLine]:

@@ -48,7 +48,8 @@ class Claims:
         for key, cause in contracts.items():
             self._contract(key, cause)
         for key, cause in drawn.items():
-            self._cap(key, cause)
+            if key in contracts or self._is_capped(key):
+                self._cap(key, cause)
         for key, cause in earned.items():
             self._recognized(key, cause)
 
@@ -82,6 +83,10 @@ class Claims:
         views = [project.view for _, project in projects if project.view is not None]
         self._amendments(key, terms, [v.erp.contract_version for v in views if v.erp is not None], party, cause)
         self._stages(key, {project_id: project.view for project_id, project in projects}, terms, cause)
+
+    def _is_capped(self, key: str) -> bool:
+        terms = self._book.terms(key)
+        return terms is not None and terms.cap is not None
 
     def _cap(self, key: str, cause: Cause) -> None:
         terms = self._book.terms(key)

@@ -1,5 +1,6 @@
 """Margins of the projects that something happened to, told once per commit, and only where they changed."""
 
+from collections.abc import Container
 from datetime import date
 from decimal import Decimal
 
@@ -38,11 +39,12 @@ class Margins:
 
     def _ledger(self, key: str, projects: dict[str, Cause]) -> None:
         terms = self._book.terms(key)
-        siblings = self.siblings(key)
+        together = shares(terms)
+        siblings = self.siblings(key, None if together else projects)
         pool = self.pool(key, terms, siblings)
         known = {sibling.project_id: sibling for sibling in siblings}
         cause = next(iter(projects.values()))
-        told = {**dict.fromkeys(known, cause), **projects} if len(known) > 1 and shares(terms) else projects
+        told = {**dict.fromkeys(known, cause), **projects} if together else projects
         for project_id, project_cause in told.items():
             sibling = known.get(project_id)
             if sibling is None:
@@ -52,11 +54,12 @@ class Margins:
         if terms is not None and self._book.contract(key).schedules:
             self._book.dirty_earned[key] = cause
 
-    def siblings(self, key: str) -> list[Sibling]:
-        """Return the projects of a ledger with their outlooks, computed anew where they were forgotten."""
+    def siblings(self, key: str, only: Container[str] | None = None) -> list[Sibling]:
+        """Return the projects of a ledger, or some of them, with outlooks computed anew where they were forgotten."""
         return [
             Sibling(project_id, state, state.outlook or self._outlook(key, project_id, state))
             for project_id, state in self._book.projects_of(key)
+            if only is None or project_id in only
         ]
 
     def pool(self, key: str, terms: Terms | None, siblings: list[Sibling]) -> Pool:

@@ -231,8 +231,8 @@ class Settlement:
                 book.held.put(place, rank)
         elif before and before != (OVER_CAP,):
             book.held.delete(place)
-        if before == reasons:
-            return item._replace(held=settled.held)
+        if (before, item.held) == (reasons, settled.held):
+            return item
         since = item.held_since if before else self._publish.now
         held = item._replace(hold=reasons, held=settled.held, held_since=since if reasons else 0)
         self._publish.hold(key, held, before, since, cause)
@@ -262,15 +262,15 @@ class Settlement:
     def _note_fx(self, key: ItemKey, item: Item, terms: Terms | None, currency: str, rates: Any) -> None:
         work = item.work
         assert work is not None  # the caller has looked
-        pairs = set()
-        if terms is not None and terms.contract.currency != currency:
-            pairs.add((terms.contract.currency, currency))
+        home = terms.contract.currency if terms is not None else currency
+        used = {home, *(rate.currency for rate in rates or ())}
         if item.kind == EXPENSE:
-            pairs.update((work.currency, to) for to in (currency, terms.contract.currency if terms else currency))
-        pairs.update((rate.currency, currency) for rate in rates or ())
-        for source, target in pairs:
-            if source != target:
-                self._reference.note_fx_use(source, target, work.day, SEP.join(key))
+            used.add(work.currency)
+            if work.currency != home != currency:
+                self._reference.note_fx_use(work.currency, home, work.day, SEP.join(key))
+        for other in used:
+            if other != currency:
+                self._reference.note_fx_use(other, currency, work.day, SEP.join(key))
 
     def _uncosted(self, key: ItemKey, item: Item, uncosted: bool, cause: Cause) -> Item:
         if uncosted == bool(item.uncosted_since):

@@ -92,7 +92,6 @@ class MarginBehaviour:
             for name in ("floor", "points_under_baseline", "points_to_clear")
         )
         baseline = figures.baseline_margin_pct
-        told = nothing(_KIND, project_id, party, cause)
         if forecast is None or not figures.approved_hours:
             now_eroding = False
         elif eroding:
@@ -100,11 +99,14 @@ class MarginBehaviour:
             now_eroding = forecast < floor + clear or short
         else:
             now_eroding = forecast < floor or (baseline is not None and baseline - forecast >= points)
+        told = None
         if now_eroding and forecast is not None:
             threshold = floor if baseline is None else max(floor, baseline - points)
             evidence = _evidence(figures)
             told = claim(_KIND, project_id, FOR, party, 0, (forecast, threshold), cause, alert.severity, evidence)
-        if now_eroding or eroding:
+        elif eroding:
+            told = nothing(_KIND, project_id, party, cause)
+        if told is not None:
             self._context.emit(DRIFT_CLAIMS, f"{_KIND}:{project_id}", told)
         return now_eroding
 

@@ -178,6 +178,8 @@ class PeopleBehaviour:
         today = date_of(self._context.now)
         alert = self._policy.alert(_KIND)
         region = known.worker.region if known is not None else None
+        capacity = known.worker.weekly_capacity_hours if known is not None else ZERO
+        limit = alert.limit("fraction", None, region)
         ahead = int(alert.limit("weeks_ahead", None, region))
         weeks = {entity_of(employee, monday): monday for monday in weeks_worked(allocations, today, ahead)}
         said = {place.split(SEP, 1)[1] for place, _ in self._over.scan(employee + SEP)}
@@ -186,15 +188,13 @@ class PeopleBehaviour:
             self._tell(employee, nothing(_KIND, entity, party, cause))
         for entity, monday in weeks.items():
             hours = allocated_hours(allocations, monday) if known is not None else ZERO
-            capacity = known.worker.weekly_capacity_hours if known is not None else ZERO
-            limit = alert.limit("fraction", None, region)
-            if not hours or hours <= capacity * limit:
-                told = nothing(_KIND, entity, party, cause)
-            else:
+            if hours and hours > capacity * limit:
                 measure = divide(hours, capacity) if capacity else hours
                 evidence = (("hours", f"{hours.normalize():f}"), ("capacity", f"{capacity.normalize():f}"))
                 told = claim(_KIND, entity, FOR, party, 0, (measure, limit), cause, alert.severity, evidence)
-            self._tell(employee, told)
+                self._tell(employee, told)
+            elif entity in said:
+                self._tell(employee, nothing(_KIND, entity, party, cause))
         self._wake(employee, allocations)
 
     def _in_force(self, employee: str) -> list[Allocation]:
