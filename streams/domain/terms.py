@@ -67,9 +67,10 @@ class Terms:
     def _cap(self) -> Decimal | None:
         if self.contract.billing_type != CAPPED or self.contract.cap is None:
             return None
+        # Deltas that take more than there is leave nothing to bill, not less than nothing. Amounts are whole minor
+        # units: a fraction of one can neither be billed nor earned.
         cap = self.contract.cap + sum((a.cap_delta or ZERO for a in self.amendments), ZERO)
-        # Amounts are whole minor units: a fraction of one can neither be billed nor earned.
-        return whole_units(cap, self.contract.currency)
+        return whole_units(max(cap, ZERO), self.contract.currency)
 
     def _rates_by_role(self) -> dict[str, list[_DatedRate]]:
         # On equal dates the later amendment wins, any amendment beats the contract, and in one row the last listed:

@@ -150,6 +150,6 @@ class Margins:
         if terms.contract.billing_type in (FIXED_FEE, RETAINER):
             return sum((earned(s, terms, pool, home) for s in siblings), ZERO)
         worked = sum((s.totals.drawn_home for s in siblings), ZERO)
-        return (worked if terms.cap is None else min(worked, max(terms.cap, ZERO))) + sum(
+        return (worked if terms.cap is None else min(worked, terms.cap)) + sum(
             (s.totals.delivered_home for s in siblings), ZERO
         )

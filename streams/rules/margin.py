@@ -95,13 +95,10 @@ def earned(sibling: Sibling, terms: Terms | None, pool: Pool, currency: str) -> 
 
 
 def drawn(totals: Totals, terms: Terms, pool: Pool, currency: str) -> Decimal:
-    """Return what time and expenses earn: at most the cap over the contract, split by what each project drew.
-
-    Amendments may take more off a cap than it has: then nothing is earned under it.
-    """
-    if terms.cap is None or pool.drawn_home <= (cap := max(terms.cap, ZERO)):
+    """Return what time and expenses earn: at most the cap over the contract, split by what each project drew."""
+    if terms.cap is None or pool.drawn_home <= terms.cap:
         return totals.drawn
-    return round_money(divide(multiply(totals.drawn, cap), pool.drawn_home), currency)
+    return round_money(divide(multiply(totals.drawn, terms.cap), pool.drawn_home), currency)
 
 
 def _complete(sibling: Sibling) -> Decimal:

@@ -77,7 +77,7 @@ class Terms:
             return None
         cap = number(self.row["Cap"]) + sum((number(a.get("CapDelta")) for a in self.amendments), ZERO)
         unit = Fraction(10) ** minor(self.currency)
-        return (cap * unit).__floor__() / unit  # what bills is whole minor units
+        return max(ZERO, (cap * unit).__floor__() / unit)  # what bills is whole minor units
 
     def bill_rate(self, role: str, when: date) -> Fraction | None:
         """The rate in force for a role; a rate of its own beats ``*``."""
