@@ -14,7 +14,7 @@ from typing import Any, Final
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.schema import SchemaParseException
 
-from schemas.contracts import Contract, Schema, fingerprint, full_name, load_contracts
+from schemas.contracts import Contract, Schema, avro_fault, fingerprint, full_name, load_contracts
 from schemas.debezium import Envelope, NoEnvelope, is_debezium
 from schemas.misfit import misfit
 from schemas.registry import Registry, UnknownSchema
@@ -97,6 +97,8 @@ class Codec:
             raise Undecodable(str(error)) from error
         if writer.get("type") != "record":
             raise Undecodable(f"schema id {schema_id} is no record: {str(writer)[:60]}")
+        if fault := avro_fault(writer):
+            raise Undecodable(f"schema id {schema_id} is no valid Avro: {fault}")
         if is_debezium(writer):
             return Decoder(writer, None)
         contract = self._by_name.get(full_name(writer)) or self._contracts.get(topic)

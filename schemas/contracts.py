@@ -1,11 +1,16 @@
 """The Avro contracts as files: which there are, how each may change, and how to tell two apart."""
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from fastavro import parse_schema
+from fastavro.schema import SchemaParseException
 
 from schemas.lined_yaml import UnusableFile, shown
 
@@ -64,7 +69,7 @@ class Contract:
 def load_contracts(folder: Path = SCHEMAS_FOLDER) -> dict[str, Contract]:
     """Read all contracts of a schemas folder, by subject.
 
-    Raises UnusableFile naming the file that is no Avro record.
+    Raises UnusableFile naming the file that is no valid Avro record.
     """
     contracts = {}
     for part, (prefix, level) in _FOLDERS.items():
@@ -86,7 +91,31 @@ def read_schema(path: Path) -> Schema:
         raise UnusableFile([f"{shown(path)}: no JSON: {error}"]) from error
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise UnusableFile([f"{shown(path)}: a contract is an Avro record, this is {str(schema)[:60]}"])
+    if fault := avro_fault(schema):
+        raise UnusableFile([f"{shown(path)}: no valid Avro: {fault}"])
     return schema
+
+
+def avro_fault(schema: Schema) -> str | None:
+    """Return why a schema is no valid Avro, or None if it is."""
+    try:
+        if schema["type"] == "record" and not isinstance(schema.get("fields"), list):
+            return "a record has a list of fields"
+        parse_schema(schema)
+    except (SchemaParseException, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return next(_repeated_names(schema), None)
+
+
+def _repeated_names(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for branch in node:
+            yield from _repeated_names(branch)
+    elif isinstance(node, dict):
+        names = Counter(field["name"] for field in node.get("fields", ()))
+        yield from (f"record {node['name']} has field {name} twice" for name, count in names.items() if count > 1)
+        for part in (node.get("type"), node.get("items"), node.get("values"), *node.get("fields", ())):
+            yield from _repeated_names(part)
 
 
 def full_name(schema: Schema) -> str:

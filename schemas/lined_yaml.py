@@ -39,7 +39,11 @@ class LinedFile(Generic[ModelT]):
 
     def fault(self, place: Place, problem: str) -> str:
         """Return the text of a fault: `file:line: problem`."""
-        return f"{shown(self.path)}:{line_of(self._root, place)}: {problem}"
+        return f"{self.where(place)}: {problem}"
+
+    def where(self, place: Place) -> str:
+        """Return `file:line` of a part."""
+        return f"{shown(self.path)}:{line_of(self._root, place)}"
 
 
 def shown(path: Path) -> str:
@@ -97,25 +101,39 @@ def _composed(text: bytes) -> tuple[yaml.Node | None, Any]:
 def _child(node: yaml.Node, step: str | int) -> tuple[yaml.Node, int] | None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            if key.value == str(step):
+            if str(step) in _spellings(key):
                 return value, key.start_mark.line
     elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return node.value[step], node.value[step].start_mark.line
     return None
 
 
-def _repeated_keys(node: yaml.Node) -> list[tuple[str, int]]:
+def _spellings(key: yaml.Node) -> set[str]:
+    """Return how a place may name a key: YAML takes Yes for true and 2026-01-01 for a date, pydantic true for 1."""
+    if not isinstance(key, yaml.ScalarNode):
+        return set()
+    if key.tag == "tag:yaml.org,2002:str":
+        return {key.value}
+    meant = yaml.safe_load(key.value)
+    return {key.value, str(meant), repr(meant), *([str(int(meant))] if isinstance(meant, bool) else [])}
+
+
+def _repeated_keys(node: yaml.Node, walked: set[int] | None = None) -> list[tuple[str, int]]:
     repeated: list[tuple[str, int]] = []
+    walked = set() if walked is None else walked
+    if id(node) in walked:  # an anchor used again, perhaps within itself
+        return repeated
+    walked.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
                 repeated.append((key.value, key.start_mark.line + 1))
             seen.add(key.value)
-            repeated.extend(_repeated_keys(value))
+            repeated.extend(_repeated_keys(value, walked))
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            repeated.extend(_repeated_keys(value))
+            repeated.extend(_repeated_keys(value, walked))
     return repeated
 
 
@@ -126,7 +144,7 @@ def _yaml_fault(path: Path, error: yaml.YAMLError) -> str:
 
 
 def _model_fault(fault: Any) -> str:
-    where = ".".join(str(step) for step in fault["loc"] if step != "[key]")
+    where = ".".join(str(step) for step in fault["loc"] if step != "[key]") or "the file"
     value = fault["input"]
     given = "" if isinstance(value, dict | list) else f" (it says {value!r})"
     return f"{where}: {fault['msg'].removeprefix('Value error, ')}{given}"

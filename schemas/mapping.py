@@ -54,7 +54,7 @@ class TopicMapping:
 
     `row` names the canonical row. `identity` are the fields that tell rows apart, `key` those of the record key;
     several are joined by a colon. `shape` is the topic whose contract the rows follow: itself unless declared `like`
-    another.
+    another. `where` is the file and line that describe it.
     """
 
     topic: str
@@ -65,6 +65,7 @@ class TopicMapping:
     key: tuple[str, ...]
     fields: tuple[FieldSpec, ...]
     doc: str
+    where: str = ""
 
     def identity_of(self, row: Mapping[str, Any]) -> str:
         """Return the identity of a row; raises KeyError naming the field that is missing."""
@@ -113,12 +114,16 @@ class FieldPlace:
 
 @dataclass(frozen=True, slots=True)
 class OwnedField:
-    """A canonical field, such as `project.legal_entity`: where its owner says it, and which copies are checked."""
+    """A canonical field, such as `project.legal_entity`: where its owner says it, and which copies are checked.
+
+    `where` is the file and line that say so.
+    """
 
     entity: str
     name: str
     owner: FieldPlace
     copies: tuple[FieldPlace, ...]
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +150,9 @@ def load_mappings(folder: Path | None = None) -> Mappings:
     shapes = {topic: entry for content in contents for topic, entry in content.topics.items() if not entry.like}
     return Mappings(
         topics={
-            topic: _topic_mapping(topic, entry, shapes, content)
-            for content in contents
-            for topic, entry in content.topics.items()
+            topic: _topic_mapping(topic, entry, shapes, file)
+            for file in files
+            for topic, entry in file.content.topics.items()
         },
         billing_codes={
             kind: BillingCode(entry.default, entry.roles)
@@ -161,9 +166,9 @@ def load_mappings(folder: Path | None = None) -> Mappings:
 
 
 def _topic_mapping(
-    topic: str, entry: TopicEntry, shapes: Mapping[str, TopicEntry], content: MappingFile
+    topic: str, entry: TopicEntry, shapes: Mapping[str, TopicEntry], file: LinedFile[MappingFile]
 ) -> TopicMapping:
-    shape = entry.like or topic
+    shape, content = entry.like or topic, file.content
     described = shapes[shape]
     return TopicMapping(
         topic=topic,
@@ -174,6 +179,7 @@ def _topic_mapping(
         key=tuple(described.key),
         fields=_field_specs(described.fields, content.vocabularies),
         doc=str(described.doc),
+        where=file.where(("topics", topic)),
     )
 
 
@@ -209,7 +215,8 @@ def load_ownership(path: Path | None = None, mappings: Mappings | None = None) -
     for name, entry in file.content.fields.items():
         entity, _, field = name.partition(".")
         copies = tuple(FieldPlace(copy.system, copy.topic, copy.field) for copy in entry.copies)
-        owned[name] = OwnedField(entity, field, FieldPlace(entry.system, entry.topic, entry.field), copies)
+        owner = FieldPlace(entry.system, entry.topic, entry.field)
+        owned[name] = OwnedField(entity, field, owner, copies, file.where(("fields", name)))
     return Ownership(owned, file.content.version, _fingerprint([file]))
 
 
@@ -235,8 +242,14 @@ def _ownership_faults(file: LinedFile[OwnershipFile], mappings: Mappings) -> lis
                         f"{name}: topic {stated.topic} is of system {topic.system!r}, not {stated.system!r}",
                     )
                 )
-            elif stated.field not in {spec.name for spec in topic.fields}:
-                faults.append(file.fault((*where, "field"), f"{name}: {stated.topic} has no field {stated.field!r}"))
+            else:
+                known = {spec.name: spec.canonical for spec in topic.fields}
+                if stated.field not in known:
+                    problem = f"{name}: {stated.topic} has no field {stated.field!r}"
+                    faults.append(file.fault((*where, "field"), problem))
+                elif known[stated.field] != field:
+                    problem = f"{name}: field {stated.field!r} of {stated.topic} is known as {known[stated.field]!r}"
+                    faults.append(file.fault((*where, "field"), problem))
     return faults
 
 

@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from schemas.contracts import CANONICAL, DEBEZIUM, SCHEMAS_FOLDER, Schema, fingerprint, full_name, read_schema
+from schemas.contracts import (
+    CANONICAL,
+    DEBEZIUM,
+    SCHEMAS_FOLDER,
+    Schema,
+    avro_fault,
+    fingerprint,
+    full_name,
+    read_schema,
+)
 from schemas.lined_yaml import UnusableFile, shown
 
 FIRST_ID = 100_001
@@ -71,9 +80,14 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
         return {}
     entries = _read_json(path)
     for number, entry in entries.items():
-        if not number.isdecimal() or not isinstance(entry, dict) or {"subject", "version", "fingerprint"} - set(entry):
+        if not number.isdecimal() or not _is_entry(entry):
             raise UnusableFile([f"{shown(path)}: id {number!r} needs subject, version and fingerprint"])
     return entries
+
+
+def _is_entry(entry: Any) -> bool:
+    kinds = {"subject": str, "version": int, "fingerprint": str}
+    return isinstance(entry, dict) and all(isinstance(entry.get(name), kind) for name, kind in kinds.items())
 
 
 class Recorded:
@@ -96,6 +110,8 @@ class Recorded:
                 raise UnusableFile([f"{shown(path)}: id {number}: no JSON: {error}"]) from error
             if not isinstance(schema, dict) or "type" not in schema:
                 raise UnusableFile([f"{shown(path)}: id {number}: no Avro schema: {str(entry)[:60]}"])
+            if fault := avro_fault(schema):
+                raise UnusableFile([f"{shown(path)}: id {number}: no valid Avro: {fault}"])
             schemas[int(number)] = schema
         return cls(schemas)
 

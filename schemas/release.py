@@ -1,5 +1,6 @@
 """Releases of contracts: which versions were published, whether the current ones may follow, and publishing them."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,8 @@ from schemas.contracts import SCHEMAS_FOLDER, Contract, Level, Schema, fingerpri
 from schemas.generate import text_of
 from schemas.lined_yaml import UnusableFile, shown
 from schemas.registry import FIRST_ID, read_manifest, released_file
+
+_VERSION = re.compile(r"v[1-9][0-9]*")
 
 
 class Refusal(NamedTuple):
@@ -27,8 +30,15 @@ class Refusal(NamedTuple):
 
 def released_versions(folder: Path, subject: str) -> dict[int, Schema]:
     """Return the released schemas of a contract by version; none if it was never released."""
-    paths = {int(path.stem[1:]): path for path in (folder / "released" / subject).glob("v*.avsc")}
+    paths = {int(path.stem[1:]): path for path in _released_files(folder, subject)}
     return {version: read_schema(paths[version]) for version in sorted(paths)}
+
+
+def _released_files(folder: Path, subject: str = "*") -> list[Path]:
+    paths = sorted((folder / "released").glob(f"{subject}/*.avsc"))
+    if odd := [path for path in paths if not _VERSION.fullmatch(path.stem)]:
+        raise UnusableFile([f"{shown(path)}: a release is named by its version, such as v1.avsc" for path in odd])
+    return paths
 
 
 def refusals(folder: Path = SCHEMAS_FOLDER) -> list[Refusal]:
@@ -70,13 +80,14 @@ def unreleased(folder: Path = SCHEMAS_FOLDER) -> list[str]:
 
 
 def check_manifest(folder: Path = SCHEMAS_FOLDER) -> None:
-    """Check that ids rise from the first without a gap, and that each names the release it was given for.
+    """Check that ids rise from the first without a gap, and that each names the release it was given for, and each one.
 
-    Raises UnusableFile naming the id.
+    Raises UnusableFile naming the id, or the release that has none.
     """
-    faults = []
+    faults, without_id = [], set(_released_files(folder))
     for expected, (number, entry) in enumerate(read_manifest(folder).items(), FIRST_ID):
         path = released_file(folder, entry["subject"], entry["version"])
+        without_id.discard(path)
         where = f"{shown(folder / 'manifest.json')}: id {number}"
         if int(number) != expected:
             faults.append(f"{where}: {expected} is next; ids are given in order, and none is ever taken back")
@@ -84,6 +95,7 @@ def check_manifest(folder: Path = SCHEMAS_FOLDER) -> None:
             faults.append(f"{where}: {shown(path)} is missing")
         elif fingerprint(read_schema(path)) != entry["fingerprint"]:
             faults.append(f"{where}: {shown(path)} is not what was released: a release never changes")
+    faults.extend(f"{shown(path)}: the manifest gives this release no id" for path in sorted(without_id))
     if faults:
         raise UnusableFile(faults)
 

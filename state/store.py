@@ -1,6 +1,6 @@
 """Stores: where a partition's bytes live. Memory here, RocksDB in `state.rocks`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from sortedcontainers import SortedList
@@ -15,7 +15,7 @@ class Store(Protocol):
     def get(self, table: str, key: str) -> bytes | None:
         """Return the value of a key, or None."""
 
-    def scan(self, table: str, start: str, end: str, reverse: bool = False) -> Iterable[tuple[str, bytes]]:
+    def scan(self, table: str, start: str, end: str, reverse: bool = False) -> Iterator[tuple[str, bytes]]:
         """Return pairs with start <= key < end in key order, or backwards."""
 
     def apply(self, writes: Writes) -> None:
@@ -37,11 +37,11 @@ class MemoryStore:
         rows = self._tables.get(table)
         return None if rows is None else rows.get(key)
 
-    def scan(self, table: str, start: str, end: str, reverse: bool = False) -> Iterable[tuple[str, bytes]]:
+    def scan(self, table: str, start: str, end: str, reverse: bool = False) -> Iterator[tuple[str, bytes]]:
         """Return pairs with start <= key < end in key order, or backwards."""
         rows = self._tables.get(table)
         if not rows:
-            return ()
+            return iter(())
         order = self._orders.get(table)
         if order is None:
             order = self._orders[table] = SortedList(rows)

@@ -5,7 +5,7 @@ unflushed writes is all that undoing a crash needs.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -96,14 +96,14 @@ class Table(Generic[Value]):
             pending.reverse()
         return self._merge(stored, pending, reverse)
 
-    def _decoded(self, stored: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Value]]:
+    def _decoded(self, stored: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, Value]]:
         values, decode = self._values, self._decode
         for key, encoded in stored:
             known = values.get(key)
             yield key, decode(encoded) if known is None else known
 
     def _merge(
-        self, stored: Iterable[tuple[str, bytes]], pending: Sequence[str], reverse: bool
+        self, stored: Iterator[tuple[str, bytes]], pending: Sequence[str], reverse: bool
     ) -> Iterator[tuple[str, Value]]:
         values, decode, unflushed = self._values, self._decode, iter(pending)
         waiting = next(unflushed, None)

@@ -57,7 +57,7 @@ def replay(
         reader = recorded_reader(rulebook, schemas)
         # What is loaded by now stays: looking through it again at every collection costs a tenth of the time.
         gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        gc.set_threshold(500_000, 20, 100)
         with ExitStack() as stack:
             run_replay(inputs, _output(out, inputs, stack), rulebook, reader, end, Progress("replay", quiet))
     except (UnusableFile, UnusableInput) as error:
@@ -84,6 +84,8 @@ def _output(path: str, inputs: list[str], stack: ExitStack) -> IO[bytes]:
     from streams.replay import UnusableInput
 
     if path == "-":
+        if sys.stdout is None:
+            raise UnusableInput("-: standard output is closed")
         return sys.stdout.buffer
     if Path(path).resolve() in (Path(source).resolve() for source in inputs if source != "-"):
         raise UnusableInput(f"{path} is read: write what is derived to another file")
@@ -102,8 +104,11 @@ def topology(
     from streams.sources import recorded_reader
     from streams.topology import load_rulebook, topology as steps_of
 
-    rulebook = load_rulebook()
-    steps = steps_of(rulebook, recorded_reader(rulebook, None))
+    try:
+        rulebook = load_rulebook()
+        steps = steps_of(rulebook, recorded_reader(rulebook, None))
+    except UnusableFile as error:
+        raise fail(str(error)) from None
     typer.echo(as_mermaid(steps) if mermaid else as_text(steps), nl=False)
 
 

@@ -11,7 +11,7 @@ class Progress:
     def __init__(self, what: str, quiet: bool = False, every_s: float = 2.0, out: TextIO | None = None) -> None:
         self.records = 0
         self._what = what
-        self._quiet = quiet
+        self._quiet = quiet or (out is None and sys.stderr is None)
         self._every_s = every_s
         self._out = out or sys.stderr
         self._bytes = 0

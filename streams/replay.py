@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +19,7 @@ import orjson
 from schemas.codec import RECORD_BYTES_MAX
 from streams.domain.calendar import instant
 from streams.intake.change import Change, Unreadable
+from streams.intake.fields import shown
 from streams.intake.reading import Reader
 from streams.progress import Progress
 from streams.simulator import Simulator
@@ -29,8 +31,12 @@ _UNFLUSHED_MAX = 4_000
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _FLUSH_CHECK = 0xFF
 _LATEST_MS = instant(datetime.max.replace(tzinfo=UTC, microsecond=0))
+_INT64 = 2**63
+_LEVELS_MAX = 4_000
 _BRACKETS_MAX = 200
 """Brackets in a line above which its nesting is looked at."""
+LINE_BYTES_MAX = 32 * 1024 * 1024
+"""A line as long is not read on: a file that is one line, or unpacks to one, must not fill the memory."""
 
 
 class UnusableInput(Exception):
@@ -40,7 +46,7 @@ class UnusableInput(Exception):
 class Lines:
     """The records of one file, in its order; `-` is standard input, gzip is recognised."""
 
-    def __init__(self, path: str, stream: Iterable[bytes], progress: Progress) -> None:
+    def __init__(self, path: str, stream: IO[bytes], progress: Progress) -> None:
         self._path = path
         self._stream = stream
         self._progress = progress
@@ -56,8 +62,13 @@ class Lines:
             yield record
 
     def _numbered(self) -> Iterator[tuple[int, bytes]]:
+        number, readline = 0, self._stream.readline
         try:
-            yield from enumerate(self._stream, 1)
+            while line := readline(LINE_BYTES_MAX):
+                number += 1
+                if len(line) == LINE_BYTES_MAX:
+                    raise UnusableInput(f"{self._path}:{number}: the line is longer than {LINE_BYTES_MAX:,} bytes")
+                yield number, line
         except (EOFError, zlib.error, OSError) as error:
             raise UnusableInput(f"{self._path}: cannot be read to the end: {error}") from error
 
@@ -65,19 +76,24 @@ class Lines:
         content = self._parsed(number, line)
         try:
             topic, key = content["topic"], content["key"]
-            value = content["value"] if "value_base64" not in content else self._bytes(number, content["value_base64"])
+            in_bytes = "value_base64" in content
+            value = content["value_base64"] if in_bytes else content["value"]
         except (KeyError, TypeError):
             raise self._unusable(number, "not a JSON object with topic, key and value") from None
         if not _is_text(topic) or not (key is None or _is_text(key)):
             raise self._unusable(number, "topic must be a text, key a text or null")
-        timestamp = content.get("timestamp", previous)
-        if type(timestamp) is not int or not 0 <= timestamp <= _LATEST_MS:
-            raise self._unusable(number, f"timestamp {timestamp!r} is no count of milliseconds from 1970 to 9999")
-        partition, offset = content.get("partition", 0), content.get("offset", number - 1)
-        if type(partition) is not int or type(offset) is not int:
-            raise self._unusable(number, "partition and offset must be whole numbers")
-        headers = self._headers(number, content["headers"]) if content.get("headers") else ()
-        return Record(topic, key, value, timestamp, partition, offset, headers)
+        timestamp, partition = content.get("timestamp", previous), content.get("partition", 0)
+        offset, headers = content.get("offset", number - 1), content.get("headers") or ()
+        try:
+            if in_bytes:
+                value = _bytes(value)
+            _check_place(timestamp, partition, offset)
+            return Record(topic, key, value, timestamp, partition, offset, headers and _headers(headers))
+        except ValueError as error:
+            # What is wrong with a record does not stop the others: it comes out in the place of its line.
+            original = value.original if isinstance(value, Unreadable) else value
+            told = Unreadable("InvalidRecord", str(error), "VALUE_CONVERTER", original)
+            return Record(topic, key, told, previous, 0, number - 1)
 
     def _unusable(self, number: int, fault: str) -> UnusableInput:
         return UnusableInput(f"{self._path}:{number}: {fault}")
@@ -99,19 +115,29 @@ class Lines:
                 content["value"] = _sound(content["value"])
         return content
 
-    def _bytes(self, number: int, text: Any) -> bytes | None:
-        if text is None:
-            return None
-        try:
-            return base64.b64decode(text, validate=True)
-        except (TypeError, ValueError):
-            raise self._unusable(number, "value_base64 is no base64") from None
 
-    def _headers(self, number: int, headers: Any) -> tuple[tuple[str, bytes], ...]:
-        try:
-            return tuple((str(name), base64.b64decode(value)) for name, value in headers)
-        except (TypeError, ValueError):
-            raise self._unusable(number, "headers are no list of [name, base64 value]") from None
+def _check_place(timestamp: Any, partition: Any, offset: Any) -> None:
+    if type(timestamp) is not int or not 0 <= timestamp <= _LATEST_MS:
+        raise ValueError(f"timestamp {shown(timestamp)} is no count of milliseconds from 1970 to 9999")
+    for name, number in (("partition", partition), ("offset", offset)):
+        if type(number) is not int or not 0 <= number < _INT64:
+            raise ValueError(f"{name} {shown(number)} is no whole number from 0 to {_INT64 - 1}")
+
+
+def _bytes(text: Any) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        return base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        raise ValueError("value_base64 is no base64") from None
+
+
+def _headers(headers: Any) -> tuple[tuple[str, bytes], ...]:
+    try:
+        return tuple((str(name), base64.b64decode(value)) for name, value in headers)
+    except (TypeError, ValueError):
+        raise ValueError("headers are no list of [name, base64 value]") from None
 
 
 def _is_text(value: Any) -> bool:
@@ -134,15 +160,18 @@ def _sound(value: Any) -> Any:
 
 def open_input(path: str, stack: ExitStack, progress: Progress) -> Lines:
     """Open one input; raises UnusableInput if that cannot be done."""
+    if path == "-" and sys.stdin is None:
+        raise UnusableInput("-: standard input is closed")
     try:
-        raw: Any = sys.stdin.buffer if path == "-" else stack.enter_context(Path(path).open("rb"))
+        raw: Any = sys.stdin.buffer if path == "-" else stack.enter_context(Path(path).open("rb"))  # noqa: SIM115
         start = raw.peek(2)[:2]
     except OSError as error:
         raise UnusableInput(f"{path}: cannot be read: {error.strerror}") from error
     if path != "-":
         progress.expect(Path(path).stat().st_size * (8 if start == b"\x1f\x8b" else 1))
     if start == b"\x1f\x8b":
-        return Lines(path, stack.enter_context(gzip.GzipFile(fileobj=raw)), progress)
+        unpacked: Any = BufferedReader(stack.enter_context(gzip.GzipFile(fileobj=raw)))
+        return Lines(path, unpacked, progress)
     return Lines(path, raw, progress)
 
 
@@ -151,6 +180,7 @@ def run(records: Iterable[Record], simulator: Simulator, reader: Reader, until: 
     for count, record in enumerate(records):
         for part in reader.split(record):
             _take(part, simulator, reader)
+        simulator.settle()  # once: a changed key is two parts, and one commit
         if not count & _FLUSH_CHECK:
             simulator.flush(_UNFLUSHED_MAX)
     if until is not None:
@@ -165,7 +195,6 @@ def _take(record: Record, simulator: Simulator, reader: Reader) -> None:
         simulator.advance(read.cause.occurred_at)
     topic, key, _, timestamp, partition, offset, headers = record
     simulator.feed_to("intake", Record(topic, key, read, timestamp, partition, offset, headers))
-    simulator.settle()
 
 
 def merged(inputs: list[Lines]) -> Iterable[Record]:
@@ -186,8 +215,14 @@ def as_line(record: Record) -> bytes:
     if record.headers:
         line["headers"] = [[name, base64.b64encode(value).decode()] for name, value in record.headers]
     if record.topic == DEAD_LETTERS:
-        return json.dumps(line).encode() + b"\n"  # as it came, even what JSON has no number for
+        return _as_it_came(line) + b"\n"
     return _encode(line) + b"\n"
+
+
+def _as_it_came(line: dict[str, Any]) -> bytes:
+    if sys.getrecursionlimit() < _LEVELS_MAX:  # as many levels are read, and must be written again
+        sys.setrecursionlimit(_LEVELS_MAX)
+    return json.dumps(line).encode()  # even what JSON has no number for
 
 
 def replay(

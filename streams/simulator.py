@@ -90,18 +90,18 @@ class Simulator:
             self._ready.append(seat)
         seat.queue.append(record)
 
-    def _publish(self, output: Output) -> None:
-        topic, key, value, timestamp, partition, headers = output
-        if partition is None:
-            partition = partition_of(key, self.partitions)
-        route = self._routes[topic]
-        offset = route.offsets[partition]
-        route.offsets[partition] = offset + 1
-        record = Record(topic, key, value, timestamp, partition, offset, headers)
-        for row in route.readers:
-            self._put(row[partition], record)
-        if route.public:
-            self._deliver(record)
+    def _publish(self, outputs: Sequence[Output]) -> None:
+        """Make outputs visible to their readers."""
+        for topic, key, value, timestamp, chosen, headers in outputs:
+            partition = partition_of(key, self.partitions) if chosen is None else chosen
+            public, readers, offsets = self._routes[topic]
+            offset = offsets[partition]
+            offsets[partition] = offset + 1
+            record = Record(topic, key, value, timestamp, partition, offset, headers)
+            for row in readers:
+                self._put(row[partition], record)
+            if public:
+                self._deliver(record)
 
     # -- one piece at a time, as a service would run
 
@@ -127,8 +127,7 @@ class Simulator:
         seat.pending.extend(seat.task.take_outputs())
         outputs, seat.pending, seat.taken = seat.pending, [], []
         seat.task.commit()
-        for output in outputs:
-            self._publish(output)
+        self._publish(outputs)
 
     def crash(self, seat: Seat) -> None:
         """Kill a task and start it again: what it had not committed is undone, its input comes again."""
@@ -171,9 +170,9 @@ class Simulator:
             task = seat.task
             if task.touched:
                 task.before_commit(self.now)
-                for output in task.take_outputs():
-                    self._publish(output)
-                self._drain()
+                if outputs := task.take_outputs():
+                    self._publish(outputs)
+                    self._drain()
                 self._due[seat.index] = task.next_due() or NEVER
 
     def _drain(self) -> None:
@@ -183,13 +182,13 @@ class Simulator:
             queue, task = seat.queue, seat.task
             if not queue:
                 continue
-            records = list(queue)
+            records = [queue.popleft()] if len(queue) == 1 else [*queue]
             queue.clear()
             if not task.touched:
                 heappush(self._touched, seat.index)
             task.receive(records, now)
-            for output in task.take_outputs():
-                self._publish(output)
+            if outputs := task.take_outputs():
+                self._publish(outputs)
 
     def flush(self, unflushed_max: int = 0) -> None:
         """Write states to their stores where more than so many keys wait."""
@@ -207,7 +206,6 @@ class Simulator:
                     heappush(self._touched, seat.index)
                     seat.task.fire(self.now)
                     self._due[seat.index] = seat.task.next_due() or NEVER
-                    for output in seat.task.take_outputs():
-                        self._publish(output)
+                    self._publish(seat.task.take_outputs())
             self.settle()
         self.now = max(self.now, until)

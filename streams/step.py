@@ -110,16 +110,14 @@ class Task:
         self.context = Context(step, partition, partitions, state)
         self._behaviour = step.begin(self.context)
         self.touched = False
+        self.next_due = self.context.timers.next_due
+        """Returns when the earliest timer falls due, in milliseconds, or None."""
 
     def receive(self, records: Sequence[Record], now: int) -> None:
         """Let the step take in records at the given time."""
         self.context.now = now
         self.touched = True
         self._behaviour.on_records(records)
-
-    def next_due(self) -> int | None:
-        """Return when the earliest timer falls due, in milliseconds, or None."""
-        return self.context.timers.next_due()
 
     def fire(self, now: int) -> int:
         """Fire the timers due by the given time, in order; return how many."""

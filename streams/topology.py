@@ -6,8 +6,10 @@ intake -> ledger -> margins, drift -> analytics, with people asked and answering
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.lined_yaml import UnusableFile
 from schemas.mapping import Mappings, Ownership, load_mappings, load_ownership
 from streams.domain.policy import Policy
+from streams.intake.ownership import never_checked
 from streams.intake.reading import Decode, Reader
 from streams.intake.step import intake_step
 from streams.ledger.step import ledger_step
@@ -31,7 +33,10 @@ class Rulebook:
 def load_rulebook(policy: Path | None = None) -> Rulebook:
     """Return the shipped mappings and ownership with a policy file. Raises `schemas.lined_yaml.UnusableFile`."""
     mappings = load_mappings()
-    return Rulebook(mappings, load_ownership(mappings=mappings), load_policy(policy))
+    ownership = load_ownership(mappings=mappings)
+    if faults := never_checked(ownership):
+        raise UnusableFile(faults)
+    return Rulebook(mappings, ownership, load_policy(policy))
 
 
 def topology(rulebook: Rulebook, reader: Reader) -> tuple[Step, ...]:

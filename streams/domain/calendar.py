@@ -27,8 +27,13 @@ def start_of(day: date) -> int:
 
 
 def instant(moment: datetime) -> int:
-    """Return the instant of an aware datetime, in whole milliseconds."""
-    return int(moment.timestamp() * 1000) if moment.microsecond == 0 else round(moment.timestamp() * 1000)
+    """Return the instant of an aware datetime, in whole milliseconds; what is finer is cut off, never rounded up.
+
+    The last microsecond of a day belongs to that day, whose date decides on rates, values and periods.
+    """
+    if moment.microsecond == 0:
+        return int(moment.timestamp() * 1000)
+    return int(moment.replace(microsecond=0).timestamp()) * 1000 + moment.microsecond // 1000
 
 
 @lru_cache(maxsize=4096)
@@ -69,21 +74,18 @@ def last_day(period: str) -> date:
 
 
 def months_between(first: date, last: date) -> int:
-    """Count the months touched by first..last."""
-    return max((last.year - first.year) * 12 + last.month - first.month + 1, 0)
+    """Count the months touched by first..last; none if it ends before it begins, be it in the same month."""
+    return (last.year - first.year) * 12 + last.month - first.month + 1 if first <= last else 0
 
 
 def working_days(first: date, last: date) -> int:
     """Count Monday to Friday in first..last, both included."""
     if last < first:
         return 0
-    return _weekdays_until(last.toordinal()) - _weekdays_until(first.toordinal() - 1)
-
-
-def _weekdays_until(ordinal: int) -> int:
-    # Ordinal 1 was a Monday: full weeks have five, then up to five of the rest.
-    weeks, rest = divmod(ordinal, 7)
-    return weeks * 5 + min(rest, 5)
+    # Day 1 of the calendar was a Monday: full weeks have five, then up to five of the rest.
+    until, rest = divmod(last.toordinal(), 7)
+    since, gone = divmod(first.toordinal() - 1, 7)
+    return (until - since) * 5 + (rest if rest < 5 else 5) - (gone if gone < 5 else 5)
 
 
 @lru_cache(maxsize=4096)

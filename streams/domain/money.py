@@ -20,6 +20,9 @@ _PUBLISHED = Decimal("0.000001")
 EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
 """Precision of intermediate results: wide enough that no product of three declared fields loses a digit."""
 
+_WIDE = Context(prec=120, rounding=ROUND_HALF_UP)
+"""Room to write such a product with 30 digits after the point: the largest fields allowed must not stop a run."""
+
 
 def minor_unit(currency: str) -> Decimal:
     """Return the smallest amount of a currency: 0.01 for most, 1 for JPY, 0.001 for KWD."""
@@ -32,7 +35,7 @@ def round_money(amount: Decimal, currency: str) -> Decimal:
     A quotient carries 60 digits, so a third times three halves may lie a hair under the half it stands for: it is first
     rounded to 30 digits after the point, which no product of declared fields needs.
     """
-    return amount.quantize(_FINEST, ROUND_HALF_UP, EXACT).quantize(_UNIT.get(currency, _CENT), ROUND_HALF_UP, EXACT)
+    return amount.quantize(_FINEST, ROUND_HALF_UP, _WIDE).quantize(_UNIT.get(currency, _CENT), ROUND_HALF_UP, _WIDE)
 
 
 def whole_units(amount: Decimal, currency: str) -> Decimal:

@@ -52,7 +52,7 @@ class Terms:
         return next(place for place, a in enumerate(self.amendments, 1) if a.id == amendment_id)
 
     def dated_rates(self) -> set[tuple[str, date, int, Decimal]]:
-        """Return (role, effective from, place among equal dates, rate) of every rate, to compare two states of terms."""
+        """Return (role, effective from, place among equal dates, rate) of every rate, to compare two states."""
         found = set()
         for role, rates in self._rates.items():
             days = [dated.since for dated in rates]

@@ -4,6 +4,9 @@ from typing import Any, NamedTuple
 
 from streams.domain.fact import Cause
 
+NO_MAPPING = "no_mapping: "
+"""How the reason of a row begins whose topic no mapping file declares."""
+
 
 class Refusal(NamedTuple):
     """Why a version of a row is not applied: `unmapped_value` or `validation_failed`, with all faults found."""

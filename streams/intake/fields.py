@@ -15,7 +15,7 @@ from streams.domain.money import EXACT
 Converter = Callable[[Any], Any]
 
 _EARLIEST, _LATEST = date(1900, 1, 1), date(9999, 12, 31)
-_PERIOD = re.compile(r"(19|2\d)\d\d-(0[1-9]|1[0-2])")
+_PERIOD = re.compile(r"(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
@@ -86,7 +86,8 @@ def _decimal(spec: FieldSpec) -> Converter:
 
     def convert(value: Any) -> Decimal:
         if isinstance(value, str):
-            return parse(value)
+            # Before what is parsed is kept in a cache: zeros at the end may go on for long.
+            return parse(value) if len(value) <= _SHOWN_MAX else parse.__wrapped__(value)
         if isinstance(value, Decimal):
             return check(value)
         if isinstance(value, int) and not isinstance(value, bool):

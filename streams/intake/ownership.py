@@ -12,6 +12,16 @@ from streams.step import Context
 _PROJECT_ROWS = {"erp.Project": "ErpProject", "psa.public.projects": "Project"}
 
 
+def never_checked(ownership: Ownership) -> list[str]:
+    """Return which fields of the ownership file name copies that nothing here compares, with file and line."""
+    return [
+        f"{owned.where}: {owned.entity}.{owned.name}: copies of {', '.join(_PROJECT_ROWS)} are compared, no others"
+        for owned in ownership.fields.values()
+        if owned.copies
+        and (owned.entity != "project" or not {owned.owner.topic, *(c.topic for c in owned.copies)} <= {*_PROJECT_ROWS})
+    ]
+
+
 class Violation(NamedTuple):
     """An open violation: since when, and what both sides say."""
 
@@ -44,6 +54,23 @@ class OwnershipCheck:
                     (copy.system, _said(rows.get(copy.topic), owned.name)),
                     cause,
                 )
+
+    def look_again(self) -> None:
+        """Look at all that is open under the ownership of today: what is checked no more is closed."""
+        checked = {(owned.name, copy.system) for owned in self._fields for copy in owned.copies}
+        cause = Cause(None, None, None, None, 0, self._context.now)
+        projects: dict[str, None] = {}
+        for place, violation in list(self._violations.scan("")):
+            project_id, name, system = place.split(SEP)
+            projects[project_id] = None
+            if (name, system) not in checked:
+                self._violations.delete(place)
+                message = f"{name} of project {project_id} in {system} is checked no more"
+                entity = Entity("project", project_id, project_id, place=name)
+                evidence = {"field": name, system: violation.copy}
+                self._tell("ownership_violation", entity, (name,), message, (violation.since, False), cause, evidence)
+        for project_id in projects:
+            self.check(project_id, cause)
 
     def _compare(
         self,

@@ -8,7 +8,7 @@ from schemas.codec import Undecodable
 from schemas.mapping import Mappings
 from streams.domain.calendar import start_of
 from streams.domain.fact import Cause
-from streams.intake.change import Change, Heartbeat, Refusal, Unreadable
+from streams.intake.change import NO_MAPPING, Change, Heartbeat, Refusal, Unreadable
 from streams.intake.fields import TEXT_MAX, shown
 from streams.intake.rows import Refused, RowReader
 from streams.step import Record
@@ -19,8 +19,9 @@ Decode = Callable[[str, bytes], Mapping[str, Any]]
 HEARTBEAT_PREFIX = "__debezium-heartbeat."
 _OPS = frozenset("curd")
 _INT64 = 2**63
-_LATEST_MS = start_of(date(9999, 1, 1))
-"""Changes must have happened before: deadlines that follow from them stay within what a date can say."""
+_LATEST_MS = start_of(date(2200, 1, 1))
+"""Changes must have happened before. The clock of a file run follows them and never goes back: a wrong unit, or a date
+that stands for "never", would bill the retainers of thousands of years."""
 
 
 class EnvelopeFault(ValueError):
@@ -34,6 +35,7 @@ class Reader:
         self._decode = decode
         self._epochs = dict(epochs or {})
         self._readers = {topic: RowReader(mapping) for topic, mapping in mappings.topics.items()}
+        self._decoded: tuple[bytes, Mapping[str, Any]] | None = None
 
     def read(self, record: Record) -> Change | Unreadable | Heartbeat | None:
         """Return what a record says; None for a tombstone, which only follows a delete."""
@@ -46,7 +48,7 @@ class Reader:
             return Heartbeat(record.topic[len(HEARTBEAT_PREFIX) :], record.timestamp)
         try:
             if isinstance(value, bytes):
-                value = self._decode(record.topic, value)
+                value = self._envelope_of(record.topic, value)
             return self._change(record, value)
         except Undecodable as error:
             return Unreadable(type(error).__name__, str(error), "VALUE_CONVERTER", record.value)
@@ -56,7 +58,14 @@ class Reader:
     def split(self, record: Record) -> list[Record]:
         """Return an update that changes its record key as a delete under the old key and a create under the new one."""
         value, reader = record.value, self._readers.get(record.topic)
-        if reader is None or not isinstance(value, dict) or value.get("op") != "u":
+        if reader is None:
+            return [record]
+        if isinstance(value, bytes):
+            try:
+                value = self._envelope_of(record.topic, value)
+            except Undecodable:
+                return [record]
+        if not isinstance(value, dict) or value.get("op") != "u":
             return [record]
         before, after = value.get("before"), value.get("after")
         if not isinstance(before, dict) or not isinstance(after, dict):
@@ -72,6 +81,12 @@ class Reader:
         made = {**value, "op": "c", "before": None}
         key = new if record.key == old and isinstance(new, str) else record.key
         return [record._replace(key=old, value=gone), record._replace(key=key, value=made)]
+
+    def _envelope_of(self, topic: str, payload: bytes) -> Mapping[str, Any]:
+        # A file run asks twice for the same bytes: whether to split them, and what they say.
+        if self._decoded is None or self._decoded[0] is not payload:
+            self._decoded = payload, self._decode(topic, payload)
+        return self._decoded[1]
 
     def _change(self, record: Record, envelope: Any) -> Change:
         op, row, cause = self._envelope(record, envelope)
@@ -91,14 +106,16 @@ class Reader:
                 canonical = reader.read(row)
                 said = reader.key_of(row)
                 if scope != said:
-                    told = f"record key {shown(scope)} is not {shown(said)}, its row's"
-                    refusal = Refusal("validation_failed", (told,))
+                    refusal = _foreign_key(scope, said)
                     scope = scope or said
             except Refused as error:
                 refusal = error.refusal
+        elif isinstance(said := row.get(reader.mapping.key[0]), str) and len(reader.mapping.key) == 1 and said != scope:
+            # Nothing is deleted under a key that the row never had: silence would leave it billed.
+            refusal = _foreign_key(scope, said)
         if not scope:
             raise EnvelopeFault("the record has no key")
-        kept = row if refusal is not None else None
+        kept = row if refusal is not None and op != "d" else None
         return Change(
             reader.kind, record.topic, scope, identity, None if refusal else canonical, op == "d", refusal, kept, cause
         )
@@ -106,8 +123,9 @@ class Reader:
     def _without_mapping(self, record: Record, deleted: bool, row: Any, cause: Cause) -> Change:
         if not record.key:
             raise EnvelopeFault("the record has no key")
-        refusal = Refusal("unmapped_value", (f"no_mapping: no mapping file declares topic {record.topic}",))
-        return Change("", record.topic, record.key, record.key, None, deleted, None if deleted else refusal, row, cause)
+        refusal = Refusal("unmapped_value", (f"{NO_MAPPING}no mapping file declares topic {record.topic}",))
+        identity = _likely_identity(row) or record.key
+        return Change("", record.topic, record.key, identity, None, deleted, None if deleted else refusal, row, cause)
 
     def _envelope(self, record: Record, envelope: Any) -> tuple[str, Mapping[str, Any], Cause]:
         if not isinstance(envelope, dict):
@@ -136,6 +154,18 @@ class Reader:
             refusal = Refusal("validation_failed", (str(error),))
             return Change("", topic, scope, identity, None, False, refusal, raw, cause)
         return change._replace(cause=cause)
+
+
+def _likely_identity(row: Mapping[str, Any]) -> str:
+    """Return what tells apart the rows of one record key, as far as one can tell without a mapping."""
+    value = row.get("id", row.get("Id"))
+    if isinstance(value, str | int) and 0 < len(text := str(value)) <= TEXT_MAX and text.isprintable():
+        return text
+    return ""
+
+
+def _foreign_key(scope: str | None, said: str) -> Refusal:
+    return Refusal("validation_failed", (f"record key {shown(scope)} is not {shown(said)}, its row's",))
 
 
 def _counted(name: str, number: Any, limit: int) -> int:

@@ -1,13 +1,26 @@
 """Row readers: from a source row to its canonical row, as the mapping files say."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from decimal import Decimal
 from operator import itemgetter
+from types import NoneType, UnionType
 from typing import Any, NamedTuple, get_args, get_type_hints
 
+from schemas.kinds import DIGITS, Kind
+from schemas.lined_yaml import UnusableFile
 from schemas.mapping import FieldSpec, TopicMapping
 from streams.domain import canonical
 from streams.intake.change import Refusal
 from streams.intake.fields import Converter, Fault, UnmappedValue, converter
+
+_TYPES: dict[Kind, type] = {
+    **dict.fromkeys(DIGITS, Decimal),
+    **dict.fromkeys((Kind.STRING, Kind.CURRENCY, Kind.PERIOD), str),
+    **dict.fromkeys((Kind.INT, Kind.TIMESTAMP), int),
+    Kind.BOOL: bool,
+    Kind.DATE: date,
+}
 
 
 class Refused(Exception):
@@ -25,17 +38,16 @@ class _Field(NamedTuple):
 
 
 class RowReader:
-    """Reads the rows of one source topic."""
+    """Reads the rows of one source topic. Raises UnusableFile if its mapping does not fill a canonical row."""
 
     def __init__(self, mapping: TopicMapping) -> None:
         self.mapping = mapping
         self.kind = mapping.row
+        if faults := list(_row_faults(mapping)):
+            raise UnusableFile([f"{mapping.where}: {mapping.topic}: {fault}" for fault in faults])
         self.type = row_type(mapping.row)
         specs = {spec.canonical: spec for spec in mapping.fields}
         hints = get_type_hints(self.type)
-        missing = [name for name in self.type._fields if name not in specs]
-        if missing:
-            raise ValueError(f"the mapping of {mapping.topic} has no field for {', '.join(missing)}")
         self.identity_of = _joined(mapping.identity)
         self.key_of = _joined(mapping.key)
         self._fields = tuple(_field(specs[name], hints[name]) for name in self.type._fields)
@@ -73,6 +85,32 @@ class RowReader:
                 kinds.add("validation_failed")
                 reasons.append(f"{name}: {fault}")
         return Refusal("validation_failed" if "validation_failed" in kinds else "unmapped_value", tuple(reasons))
+
+
+def _row_faults(mapping: TopicMapping) -> Iterator[str]:
+    """Yield why the fields of a mapping do not fill its canonical row."""
+    if not hasattr(canonical, mapping.row):
+        yield f"there is no row {mapping.row!r}"
+    else:
+        yield from _record_faults(row_type(mapping.row), mapping.fields)
+
+
+def _record_faults(record_type: Any, fields: tuple[FieldSpec, ...]) -> Iterator[str]:
+    specs = {spec.canonical: spec for spec in fields}
+    for name, hint in get_type_hints(record_type).items():
+        spec = specs.get(name)
+        if spec is None:
+            yield f"{record_type.__name__} needs {name}, and no field is known as that"
+            continue
+        wanted = (
+            [branch for branch in get_args(hint) if branch is not NoneType] if isinstance(hint, UnionType) else [hint]
+        )
+        if not spec.required and NoneType not in get_args(hint):
+            yield f"{spec.name}: {record_type.__name__} cannot do without {name}: it is not optional"
+        if spec.fields:
+            yield from _record_faults(get_args(hint)[0], spec.fields)
+        elif _TYPES[spec.kind] not in wanted:
+            yield f"{spec.name}: {record_type.__name__} holds {name} as {wanted[0].__name__}, not as {spec.kind}"
 
 
 def _joined(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Any]:

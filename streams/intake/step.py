@@ -9,10 +9,10 @@ from schemas.mapping import Mappings, Ownership
 from streams.domain.fact import Cause, Claim, Fact
 from streams.domain.ledger import NO_CONTRACT_PREFIX
 from streams.domain.money import ZERO
-from streams.intake.change import Change, Heartbeat, Refusal, Unreadable
+from streams.intake.change import NO_MAPPING, Change, Heartbeat, Refusal, Unreadable
 from streams.intake.deadletter import dead_letter
 from streams.intake.homes import Home, Homes
-from streams.intake.memory import MASTERS, TABLES, Kept, Memory, is_new
+from streams.intake.memory import MASTERS, TABLES, Kept, Memory, Refused, is_new
 from streams.intake.ownership import OwnershipCheck, Violation
 from streams.intake.reading import Reader
 from streams.rules.audit import audit_record
@@ -60,7 +60,7 @@ class IntakeBehaviour:
     def on_records(self, records: Sequence[Record]) -> None:
         """Take in changes, dead letters and signs of life."""
         if not self._retried:
-            self._retry_refused()
+            self._look_again()
         for record in records:
             value = record.value
             if isinstance(value, Change):
@@ -126,24 +126,29 @@ class IntakeBehaviour:
         message = f"{change.topic} {change.id} at position {change.cause.position} is not applied: {'; '.join(reasons)}"
         self._exception(kind, entity, reasons, message, state, change.cause, {}, attempts)
 
-    def _retry_refused(self) -> None:
-        """Read again what was refused, if mappings, ownership or policy have changed since."""
+    def _look_again(self) -> None:
+        """Retry what was refused and look at open violations, if mappings or ownership have changed since."""
         self._retried = True
         if self._fingerprints.get("") == self._fingerprint:
             return
         self._fingerprints.put("", self._fingerprint)
         for refused in list(self._memory.all_refused()):
-            if not refused.raw:
-                continue
-            raw = orjson.loads(refused.raw)
-            change = self._reader.again(refused.topic, refused.scope, refused.id, raw, refused.cause)
-            if change.refusal is None:
-                self._memory.refused.delete("\x1f".join((refused.topic, refused.scope, refused.id)))
-                was = change._replace(id=refused.id, kind="" if change.id != refused.id else change.kind)
-                self._tell_refused(
-                    was, refused.kind, refused.reasons, (refused.first_seen, False), refused.attempts + 1
-                )
-                self._apply(change, self._memory.kept(change))
+            if refused.raw:
+                self._retry(refused)
+        self._ownership.look_again()
+
+    def _retry(self, refused: Refused) -> None:
+        raw = orjson.loads(refused.raw)
+        change = self._reader.again(refused.topic, refused.scope, refused.id, raw, refused.cause)
+        mapped_now = refused.reasons[0].startswith(NO_MAPPING) and change.kind != ""
+        if mapped_now or change.refusal is None:
+            # What was told of a row without mapping names its topic, and the row may be known by another id now.
+            was = change._replace(id=refused.id, scope=refused.scope, kind="" if mapped_now else change.kind)
+            self._memory.forgive(was)
+            self._tell_refused(was, refused.kind, refused.reasons, (refused.first_seen, False), refused.attempts + 1)
+            self._apply(change, self._memory.kept(change))
+        elif change.kind and change.refusal != (refused.kind, refused.reasons):
+            self._refuse(change, change.refusal)
 
     # -- facts
 
@@ -238,7 +243,7 @@ class IntakeBehaviour:
         told = {"reasons": "; ".join(reasons)}
         audit = audit_record(
             action, (entity.kind, entity.id), entity.contract_number, entity.project_id,
-            None if open_ else told, told if open_ else None, cause, self._context.now,
+            None if open_ else told, told if open_ else None, cause, seen[1],
         )  # fmt: skip
         self._context.emit(AUDIT, entity.contract_number or entity.project_id or entity.id, audit)
 

@@ -1,11 +1,9 @@
 """Facts move the ledger: each kind of fact changes the book and marks what must be settled."""
 
 from collections.abc import Callable
-from datetime import date
-from decimal import Decimal
 from typing import Any
 
-from streams.domain.calendar import date_of, period_of
+from streams.domain.calendar import date_of
 from streams.domain.canonical import Assignment, Expense, Invoice, Milestone, Project, TimeEntry
 from streams.domain.fact import NO_CAUSE, Cause, Fact, Person, PersonQuery, ProjectView
 from streams.domain.ledger import EXPENSE, MILESTONE, TIME_ENTRY, NamedLine, Reconciled, Work
@@ -14,7 +12,8 @@ from streams.domain.terms import Terms
 from streams.ledger.activations import Activations
 from streams.ledger.book import Book, ItemKey
 from streams.ledger.reference import SEP, Reference
-from streams.rules.revaluation import touched_by
+from streams.ledger.workdays import WorkDays
+from streams.rules.revaluation import costs_change_on, touched_by
 from streams.step import Context
 from streams.topics import PERSON_FACTS
 
@@ -30,6 +29,7 @@ class Application:
         self._activations = activations
         self._book = book
         self._reference = reference
+        self._days = WorkDays(book)
         self._of_kind: dict[str, Callable[[str, Fact], None]] = {
             TIME_ENTRY: self._work,
             EXPENSE: self._work,
@@ -70,7 +70,7 @@ class Application:
         rivals = tuple(rows[1:])
         if (work, rivals) == (before, item.rivals):
             return
-        book.put_item(item_key, item._replace(work=work, rivals=rivals))
+        book.put_item(item_key, item.with_work(work, rivals))
         if work == before:
             return
         self._index(item_key, before, work, fact.cause)
@@ -91,51 +91,7 @@ class Application:
         ):
             book.by_day.put(SEP.join((key, after.day.isoformat(), kind, item_id)), (after.role, after.resource_id))
         if kind == TIME_ENTRY:
-            self._count_days(item_key[0], before, after, cause)
-
-    def _count_days(self, key: str, before: Work | None, after: Work | None, cause: Cause) -> None:
-        old = None if before is None else (before.project_id, before.day)
-        new = None if after is None else (after.project_id, after.day)
-        if old != new:
-            if old is not None:
-                self._count_work_day(key, *old, -1, cause)
-            if new is not None:
-                self._count_work_day(key, *new, 1, cause)
-        if before is not None and before.billable:
-            self._count_billable(key, before, -(before.quantity or ZERO), cause)
-        if after is not None and after.billable:
-            self._count_billable(key, after, after.quantity or ZERO, cause)
-
-    def _count_work_day(self, key: str, project_id: str, day: date, change: int, cause: Cause) -> None:
-        book = self._book
-        prefix = f"{key}{SEP}{project_id}{SEP}"
-        place = prefix + day.isoformat()
-        count = (book.work_days.get(place) or 0) + change
-        if count:
-            book.work_days.put(place, count)
-        else:
-            book.work_days.delete(place)
-        project = book.project(key, project_id)
-        last = project.last_worked_on
-        newest = last
-        if change > 0 and (last is None or day > last):
-            newest = day
-        elif change < 0 and not count and day == last:
-            found = next(book.work_days.between(prefix, place, reverse=True), None)
-            newest = None if found is None else date.fromisoformat(found[0][len(prefix) :])
-        if newest != last:
-            book.put_project(key, project_id, project._replace(last_worked_on=newest, outlook=None))
-            book.mark_project(key, project_id, cause)
-
-    def _count_billable(self, key: str, work: Work, change: Decimal, cause: Cause) -> None:
-        days = self._book.billable_days
-        self._book.dirty_months[key, period_of(work.day)] = cause
-        place = f"{key}{SEP}{work.day.isoformat()}"
-        hours = (days.get(place) or ZERO) + change
-        if hours:
-            days.put(place, hours)
-        else:
-            days.delete(place)
+            self._days.count(key, before, after, cause)
 
     # -- people
 
@@ -171,10 +127,8 @@ class Application:
 
     def _recost(self, key: str, person: Person, before: Person | None) -> None:
         book = self._book
-        known = set(before.cost_rates or ()) if before is not None else set()
-        changed = known ^ set(person.cost_rates or ())
-        if changed:
-            since = min(rate.effective_from for rate in changed)
+        since = costs_change_on(before.cost_rates if before is not None else None, person.cost_rates)
+        if since is not None:
             for item_key, _, resource in book.worked_since(key, since):
                 if resource == person.resource_id and item_key[1] == TIME_ENTRY:
                     work = book.item(item_key).work
@@ -228,7 +182,7 @@ class Application:
         if touched.gates or (touched.cap and after.cap is None):
             book.mark_held(key, cause)
         for project_id, project in book.projects_of(key):
-            book.put_project(key, project_id, project._replace(outlook=None))
+            book.put_project(key, project_id, project.with_outlook(None))
             book.mark_project(key, project_id, cause)
 
     # -- projects and plans
@@ -273,7 +227,7 @@ class Application:
     def _forget_outlook(self, key: str, project_id: str, cause: Cause) -> None:
         project = self._book.project(key, project_id)
         if project.view is not None:
-            self._book.put_project(key, project_id, project._replace(outlook=None))
+            self._book.put_project(key, project_id, project.with_outlook(None))
             self._book.mark_all_projects(key, cause)
 
     # -- money booked elsewhere
@@ -313,7 +267,7 @@ class Application:
             change = (now.amount if now else ZERO) - (before.amount if before else ZERO)
             spot = SEP.join((key, trigger.project_id, trigger.posting_period))
             sums = book.reconciled.get(spot) or Reconciled()
-            book.reconciled.put(spot, sums._replace(invoiced=sums.invoiced + change))
+            book.reconciled.put(spot, Reconciled(sums.triggered, sums.invoiced + change, sums.newest_at))
             book.dirty_reconciled[key, trigger.project_id, trigger.posting_period] = fact.cause
         if trigger.kind == MILESTONE:
             book.dirty_claims[key, MILESTONE, trigger.item_id] = fact.cause

@@ -4,10 +4,10 @@ from collections.abc import Container
 from datetime import date
 from decimal import Decimal
 
-from streams.domain.calendar import date_of, months_between
+from streams.domain.calendar import date_of, last_day, months_between, period_of
 from streams.domain.fact import Cause, MarginPart
-from streams.domain.ledger import NO_CONTRACT_PREFIX, Outlook, ProjectState
-from streams.domain.money import ZERO
+from streams.domain.ledger import NO_CONTRACT_PREFIX, ProjectState
+from streams.domain.money import ZERO, round_money
 from streams.domain.terms import FIXED_FEE, RETAINER, Terms
 from streams.ledger.book import Book
 from streams.ledger.publish import Publisher
@@ -56,23 +56,25 @@ class Margins:
 
     def siblings(self, key: str, only: Container[str] | None = None) -> list[Sibling]:
         """Return the projects of a ledger, or some of them, with outlooks computed anew where they were forgotten."""
-        return [
-            Sibling(project_id, state, state.outlook or self._outlook(key, project_id, state))
-            for project_id, state in self._book.projects_of(key)
-            if only is None or project_id in only
-        ]
+        found = []
+        for project_id, state in self._book.projects_of(key):
+            if only is None or project_id in only:
+                seen = state if state.outlook is not None else self._looked_ahead(key, project_id, state)
+                assert seen.outlook is not None  # that is what looking ahead finds
+                found.append(Sibling(project_id, seen, seen.outlook))
+        return found
 
     def pool(self, key: str, terms: Terms | None, siblings: list[Sibling]) -> Pool:
         """Return what the projects of a contract share."""
         fees_due, fees_all = ZERO, ZERO
         if terms is not None and terms.contract.billing_type == RETAINER:
             fees_due = self._book.contract(key).fees_due
-            last = terms.end_on or max(date_of(self._context.now), terms.contract.start_on)
+            last = terms.end_on or last_day(period_of(date_of(self._context.now)))
             months = months_between(terms.contract.start_on, last)
-            fees_all = (terms.contract.periodic_fee or ZERO) * months
+            fees_all = round_money(terms.contract.periodic_fee or ZERO, terms.contract.currency) * months
         return pool_of(siblings, terms, fees_due, fees_all)
 
-    def _outlook(self, key: str, project_id: str, state: ProjectState) -> Outlook:
+    def _looked_ahead(self, key: str, project_id: str, state: ProjectState) -> ProjectState:
         assert state.view is not None  # siblings have one
         project = state.view.project
         prefix = f"{key}{SEP}{project_id}{SEP}"
@@ -90,18 +92,21 @@ class Margins:
             project, state.last_worked_on, assignments, rates, self._book.terms(key),
             self._reference.convert_any_age, note,
         )  # fmt: skip
-        latest = self._book.project(key, project_id)
-        self._book.put_project(key, project_id, latest._replace(outlook=outlook))
-        return outlook
+        seen = state.with_outlook(outlook)
+        self._book.put_project(key, project_id, seen)
+        return seen
 
     def _leave(self, key: str, project_id: str, cause: Cause) -> None:
         state = self._book.project(key, project_id)
+        if state.mismatch_since:
+            self._say_currency(key, project_id, "its own currency", "another", False, cause)
+            state = self._book.project(key, project_id)
         if state.figures is not None:
             self._book.put_project(key, project_id, state._replace(figures=None))
             self._context.emit(MARGIN_PARTS, project_id, MarginPart(project_id, state.generation, None, cause))
 
     def _tell(self, key: str, sibling: Sibling, terms: Terms | None, pool: Pool, cause: Cause) -> None:
-        state = self._book.project(key, sibling.project_id)
+        state = sibling.state
         assert state.view is not None  # siblings have one
         project = state.view.project
         client = terms.contract.account_id if terms is not None else self._reference.account_of(project.client_id)
@@ -111,11 +116,8 @@ class Margins:
         if figures == state.figures:
             return
         generation = state.view.generation
-        self._book.put_project(
-            key,
-            sibling.project_id,
-            self._book.project(key, sibling.project_id)._replace(figures=figures, generation=generation),
-        )
+        latest = self._book.project(key, sibling.project_id) if mismatch != bool(state.mismatch_since) else state
+        self._book.put_project(key, sibling.project_id, latest.with_figures(figures, generation))
         part = MarginPart(sibling.project_id, generation, figures, cause)
         self._context.emit(MARGIN_PARTS, sibling.project_id, part)
 
@@ -129,18 +131,20 @@ class Margins:
             and terms.contract.currency != project.currency
         )
         if differs != bool(state.mismatch_since):
-            since = self._context.now if differs else 0
-            entity = Entity("project", project.id, project.id, key, place=key)
-            home = terms.contract.currency if terms is not None else "?"
-            message = (
-                f"project {project.id} counts in {project.currency}, its contract {key} in {home}: "
-                "a fixed fee or retainer cannot be split over them; give both the same currency"
-            )
-            seen = (state.mismatch_since or since, differs)
-            self._publish.exception(key, "validation_failed", entity, ("currency_differs",), message, seen, {}, cause)
-            latest = self._book.project(key, project.id)
-            self._book.put_project(key, project.id, latest._replace(mismatch_since=since))
+            home = terms.contract.currency if terms is not None else "another"
+            self._say_currency(key, project.id, project.currency, home, differs, cause)
         return differs
+
+    def _say_currency(self, key: str, project_id: str, counts_in: str, home: str, differs: bool, cause: Cause) -> None:
+        state, now = self._book.project(key, project_id), self._context.now
+        message = (
+            f"project {project_id} counts in {counts_in}, its contract {key} in {home}: "
+            "a fixed fee or retainer cannot be split over them; give both the same currency"
+        )
+        entity = Entity("project", project_id, project_id, key, place=key)
+        seen = (state.mismatch_since or now, differs)
+        self._publish.exception(key, "validation_failed", entity, ("currency_differs",), message, seen, {}, cause)
+        self._book.put_project(key, project_id, state._replace(mismatch_since=now if differs else 0))
 
     def earned_home(self, key: str, terms: Terms) -> Decimal:
         """Return the revenue its projects have earned, in contract currency."""
@@ -149,7 +153,7 @@ class Margins:
         home = terms.contract.currency
         if terms.contract.billing_type in (FIXED_FEE, RETAINER):
             return sum((earned(s, terms, pool, home) for s in siblings), ZERO)
-        worked = sum((s.totals.drawn_home for s in siblings), ZERO)
+        worked = sum((s.state.totals.drawn_home for s in siblings), ZERO)
         return (worked if terms.cap is None else min(worked, terms.cap)) + sum(
-            (s.totals.delivered_home for s in siblings), ZERO
+            (s.state.totals.delivered_home for s in siblings), ZERO
         )

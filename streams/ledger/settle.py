@@ -185,7 +185,7 @@ class Settlement:
             state = self._book.contract(key[0])
             self._book.put_contract(key[0], state._replace(drawn=state.drawn + drawn))
             self._book.dirty_drawn[key[0]] = cause
-        return item._replace(worth=worth, next_revision=revision, outstanding=outstanding)
+        return item.with_worth(worth, revision, outstanding)
 
     def _version(self, terms: Terms | None) -> int:
         return terms.version if terms is not None else 0
@@ -256,7 +256,7 @@ class Settlement:
         item = self._uncosted(key, item, cost is None, cause)
         if (share, owner) != (before.share, before.share_of):
             self._move_share(key[0], before.share_of, before.share, owner, share, cause)
-            item = item._replace(share=share, share_of=owner)
+            item = item.with_share(share, owner)
         return item
 
     def _note_fx(self, key: ItemKey, item: Item, terms: Terms | None, currency: str, rates: Any) -> None:
@@ -285,8 +285,7 @@ class Settlement:
             if not project_id or share is NOTHING:
                 continue
             project = book.project(key, project_id)
-            totals = added_up(project.totals, share, sign)
-            book.put_project(key, project_id, project._replace(totals=totals))
+            book.put_project(key, project_id, project.with_totals(added_up(project.totals, share, sign)))
             book.mark_project(key, project_id, cause)
 
     def _follow(self, key: ItemKey, before: Item, after: Item, cause: Cause) -> None:

@@ -90,7 +90,9 @@ class LedgerBehaviour:
             if terms.end_on is not None and day > terms.end_on:
                 break
             if start_of(day) > self._context.now:
-                next_due = start_of(day)
+                # The forecast of a retainer without end counts a month from its first day, before its fee may be due.
+                begins = start_of(first_day(period))
+                next_due = begins if begins > self._context.now else start_of(day)
                 break
             wanted[f"{key}:{period}"] = day
             period = next_period(period)

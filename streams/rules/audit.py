@@ -21,9 +21,9 @@ def audit_record(  # noqa: PLR0913 - an audit record has this many independent p
     now: int,
 ) -> dict[str, Any]:
     """Return an `audit.trail` record; `entity` is (kind, id). Its id is the same however often it is derived."""
-    told = (action, *entity, contract_number, *(after or before or {}).values(), cause.topic, cause.position, now)
+    told = [action, *entity, contract_number, *(after or before or {}).values(), cause.topic, cause.position, now]
     return {
-        "audit_id": ":".join(str(part) for part in told if part is not None),
+        "audit_id": ":".join([str(part) for part in told if part is not None]),
         "action": action,
         "actor": ACTOR,
         "entity_kind": entity[0],

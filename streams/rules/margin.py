@@ -18,11 +18,6 @@ class Sibling(NamedTuple):
     state: ProjectState
     outlook: Outlook
 
-    @property
-    def totals(self) -> Totals:
-        """Its totals."""
-        return self.state.totals
-
 
 class Pool(NamedTuple):
     """What the projects of one contract share.
@@ -52,7 +47,7 @@ def pool_of(siblings: list[Sibling], terms: Terms | None, fees_due: Decimal, fee
         return Pool(_weights(siblings), ZERO, ZERO, ZERO, fees_due, fees_all)
     return Pool(
         {},
-        sum((s.totals.drawn_home for s in siblings), ZERO),
+        sum((s.state.totals.drawn_home for s in siblings), ZERO),
         sum((s.outlook.extra_home for s in siblings), ZERO),
         sum((_remaining(s) for s in siblings), ZERO),
         ZERO,
@@ -65,7 +60,7 @@ _NO_POOL = Pool({}, ZERO, ZERO, ZERO, ZERO, ZERO)
 
 def _weights(siblings: list[Sibling]) -> dict[str, Decimal]:
     """Return each project's share: by milestone amounts if any has one, else by budget hours if any, else equal."""
-    by_milestones = {s.project_id: s.totals.weight for s in siblings}
+    by_milestones = {s.project_id: s.state.totals.weight for s in siblings}
     by_budget = {s.project_id: _budget(s) for s in siblings}
     for weights in (by_milestones, by_budget):
         whole = sum(weights.values(), ZERO)
@@ -81,7 +76,7 @@ def _budget(sibling: Sibling) -> Decimal:
 
 def earned(sibling: Sibling, terms: Terms | None, pool: Pool, currency: str) -> Decimal:
     """Return the revenue earned so far."""
-    totals = sibling.totals
+    totals = sibling.state.totals
     if terms is None:
         return ZERO
     billing_type = terms.contract.billing_type
@@ -103,14 +98,14 @@ def drawn(totals: Totals, terms: Terms, pool: Pool, currency: str) -> Decimal:
 
 def _complete(sibling: Sibling) -> Decimal:
     assert sibling.state.view is not None  # siblings name the contract
-    return percent_complete(sibling.state.view.project, sibling.outlook, sibling.totals)
+    return percent_complete(sibling.state.view.project, sibling.outlook, sibling.state.totals)
 
 
 def forecast(sibling: Sibling, terms: Terms | None, pool: Pool, revenue: Decimal, currency: str) -> Decimal:
     """Return the revenue at completion."""
     if terms is None:
         return ZERO
-    totals, outlook = sibling.totals, sibling.outlook
+    totals, outlook = sibling.state.totals, sibling.outlook
     billing_type = terms.contract.billing_type
     if billing_type == FIXED_FEE:
         return round_money(multiply(terms.total_value, pool.weights[sibling.project_id]), currency) + totals.expensed
@@ -120,21 +115,21 @@ def forecast(sibling: Sibling, terms: Terms | None, pool: Pool, revenue: Decimal
     if billing_type == CAPPED and terms.cap is not None:
         room = max(terms.cap - min(pool.drawn_home, terms.cap), ZERO)
         if pool.extra_home > room:
-            return revenue + _part_of_room(sibling, pool, room, currency)
+            return revenue + _part_of_room(sibling, pool, room, terms.contract.currency, currency)
     return revenue + outlook.extra_revenue
 
 
 def _remaining(sibling: Sibling) -> Decimal:
     view = sibling.state.view
-    return (remaining_hours(view.project, sibling.outlook, sibling.totals) or ZERO) if view is not None else ZERO
+    return (remaining_hours(view.project, sibling.outlook, sibling.state.totals) or ZERO) if view is not None else ZERO
 
 
-def _part_of_room(sibling: Sibling, pool: Pool, room: Decimal, currency: str) -> Decimal:
-    """Return a project's part of what a cap leaves, by remaining hours, turned into its currency."""
+def _part_of_room(sibling: Sibling, pool: Pool, room: Decimal, home: str, currency: str) -> Decimal:
+    """Return a project's part of what a cap leaves, by remaining hours, turned into its currency as its plans are."""
     outlook = sibling.outlook
     part = divide(multiply(room, _remaining(sibling)), pool.remaining) if pool.remaining else ZERO
-    if outlook.extra_home and outlook.extra_revenue != outlook.extra_home:
-        part = divide(multiply(part, outlook.extra_revenue), outlook.extra_home)
+    if home != currency:
+        part = divide(multiply(part, outlook.extra_revenue), outlook.extra_home) if outlook.extra_home else ZERO
     return round_money(part, currency)
 
 
@@ -144,7 +139,7 @@ def figures_of(
     """Return the figures of a project's margin."""
     view = sibling.state.view
     assert view is not None  # siblings name the contract
-    project, totals, outlook = view.project, sibling.totals, sibling.outlook
+    project, totals, outlook = view.project, sibling.state.totals, sibling.outlook
     currency = project.currency
     revenue = earned(sibling, terms, pool, currency)
     forecast_revenue = forecast(sibling, terms, pool, revenue, currency)

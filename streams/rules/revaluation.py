@@ -3,7 +3,7 @@
 from datetime import date
 from typing import NamedTuple
 
-from streams.domain.canonical import Contract
+from streams.domain.canonical import Contract, CostRate
 from streams.domain.terms import Terms
 
 _VALUED_BY = (
@@ -44,6 +44,14 @@ def touched_by(before: Terms | None, after: Terms) -> Touched:
     ends = before.end_on != after.end_on
     gates = _differs(old, new, _GATED_BY)
     return Touched(min(days, default=None), values or ends, ends, gates, before.cap != after.cap, False)
+
+
+def costs_change_on(before: tuple[CostRate, ...] | None, after: tuple[CostRate, ...] | None) -> date | None:
+    """Return the first day on which an hour may cost something else; None where rates say the same."""
+    # Of equal dates the last listed holds, so that the order of a list may be all that changes.
+    old = {rate.effective_from: rate for rate in before or ()}
+    new = {rate.effective_from: rate for rate in after or ()}
+    return min((day for day in old.keys() | new.keys() if old.get(day) != new.get(day)), default=None)
 
 
 def _differs(old: Contract, new: Contract, names: tuple[str, ...]) -> bool:

@@ -34,8 +34,7 @@ def share_of(item: Item, terms: Terms | None, currency: str, cost: Decimal | Non
         return _milestone(item, terms, currency, convert)
     hours = work.quantity or ZERO
     home = terms.contract.currency if terms is not None else currency
-    value, billed, held, over = _amounts(item, home, currency, convert)
-    kept = value - over
+    kept, billed, held = _amounts(item, home, currency, convert)
     time = item.kind == TIME_ENTRY
     overage = item.worth.kind == "overage"
     amount = item.worth.amount or ZERO
@@ -65,7 +64,7 @@ def _milestone(item: Item, terms: Terms | None, currency: str, convert: Convert)
         total = terms.total_value if terms is not None else ZERO
         weight = multiply(work.percent or ZERO, total)
     home = terms.contract.currency if terms is not None else currency
-    value, billed, held, _ = _amounts(item, home, currency, convert)
+    value, billed, held = _amounts(item, home, currency, convert)
     return Totals(
         delivered=value,
         delivered_home=item.worth.amount or ZERO,
@@ -77,21 +76,21 @@ def _milestone(item: Item, terms: Terms | None, currency: str, convert: Convert)
     )
 
 
-def _amounts(item: Item, home: str, currency: str, convert: Convert) -> tuple[Decimal, Decimal, Decimal, Decimal]:
-    """Return value, billed, held, and of held what is over the cap, each turned into project currency and rounded."""
+def _amounts(item: Item, home: str, currency: str, convert: Convert) -> tuple[Decimal, Decimal, Decimal]:
+    """Return what counts as earned, billed and held, each turned into project currency and rounded.
+
+    Of an item that a cap cuts, what is under the cap counts.
+    """
     work = item.work
     assert work is not None  # the caller has looked
-    amount = item.worth.amount or ZERO
     billed = sum((o.amount for o in item.outstanding), ZERO)
-    over = item.held if OVER_CAP in item.hold else ZERO
+    earned = (item.worth.amount or ZERO) - (item.held if OVER_CAP in item.hold else ZERO)
     if home == currency:
-        return amount, billed, item.held, over
-    factor = convert(ONE, home, currency, work.day)
-    if factor is None:
-        return ZERO, ZERO, ZERO, ZERO
+        return earned, billed, item.held
+    if convert(ONE, home, currency, work.day) is None:
+        return ZERO, ZERO, ZERO
 
-    def turned(value: Decimal) -> Decimal:
-        exact = convert(value, home, currency, work.day)
-        return round_money(exact or ZERO, currency)
+    def turned(amount: Decimal) -> Decimal:
+        return round_money(convert(amount, home, currency, work.day) or ZERO, currency)
 
-    return turned(amount), turned(billed), turned(item.held), turned(over)
+    return turned(earned), turned(billed), turned(item.held)

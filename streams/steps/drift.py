@@ -67,7 +67,7 @@ class DriftBehaviour:
             alert: Alert = self._alerts.get(key) or Alert()
             others = tuple(c for c in alert.claims if c.claimant != told.claimant)
             claims = others if told.stance == NONE else (*others, told)
-            self._alerts.put(key, alert._replace(claims=claims))
+            self._alerts.put(key, Alert(claims, alert.opened_at, alert.said, alert.wakes_at))
             self._dirty[key] = told.cause
 
     def on_timer(self, key: str) -> None:
@@ -141,7 +141,7 @@ class DriftBehaviour:
         self._context.emit(ALERTS, key, record)
         audit = audit_record(
             f"alert_{state}", ("alert", key), held.contract_number, held.project_id, None,
-            {"measure": str(held.measure)}, cause, self._context.now,
+            {"measure": str(record["measure"])}, cause, self._context.now,
         )  # fmt: skip
         self._context.emit(AUDIT, held.contract_number or held.project_id or key, audit)
 

@@ -49,7 +49,7 @@ class MarginBehaviour:
             known = self._published.get(part.project_id) or _UNKNOWN
             if part.generation < known.generation:
                 continue
-            kept = known._replace(generation=part.generation, figures=part.figures)
+            kept = Published(part.generation, part.figures, known.said, known.sequence, known.eroding)
             self._published.put(part.project_id, kept)
             self._dirty[part.project_id] = part.cause
 
@@ -65,9 +65,13 @@ class MarginBehaviour:
             if figures is None or figures == known.said:
                 continue
             eroding = self._erosion(project_id, figures, known.eroding, cause)
-            known = known._replace(said=figures, sequence=known.sequence + 1, eroding=eroding)
+            # A region sets thresholds but is not told: a project that only changes it has the margin it had.
+            said = known.said
+            news = said is None or said.region == figures.region or said._replace(region=figures.region) != figures
+            known = Published(known.generation, figures, figures, known.sequence + news, eroding)
             self._published.put(project_id, known)
-            self._context.emit(MARGINS, project_id, self._record(project_id, known))
+            if news:
+                self._context.emit(MARGINS, project_id, self._record(project_id, known))
 
     def _record(self, project_id: str, known: Published) -> dict[str, Any]:
         assert known.figures is not None  # looked at before
@@ -87,10 +91,9 @@ class MarginBehaviour:
         """Say whether the forecast margin lies under its floor or its baseline; clears one point better."""
         alert, forecast = self._policy.alert(_KIND), figures.forecast_margin_pct
         party = Party("margin", project_id, figures.contract_number, figures.client_id, figures.region)
-        floor, points, clear = (
-            alert.limit(name, party.client_id, party.region)
-            for name in ("floor", "points_under_baseline", "points_to_clear")
-        )
+        floor = alert.limit("floor", party.client_id, party.region)
+        points = alert.limit("points_under_baseline", party.client_id, party.region)
+        clear = alert.limit("points_to_clear", party.client_id, party.region)
         baseline = figures.baseline_margin_pct
         if forecast is None or not figures.approved_hours:
             now_eroding = False

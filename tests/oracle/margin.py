@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from fractions import Fraction
@@ -216,8 +217,12 @@ def _forecast_revenue(firm: Firm, terms: Terms, members: list[Margin], items: di
             margin.forecast_revenue += rounded(terms.value * share, currency)
         else:
             fee = rounded(number(terms.row.get("PeriodicFee")), terms.currency)
-            months = len(fee_days(terms, terms.end or firm.clock.date()))
+            months = len(fee_days(terms, terms.end or _end_of_month(firm.clock.date())))
             margin.forecast_revenue += rounded(fee * months * share, currency)
+
+
+def _end_of_month(when: date) -> date:
+    return when.replace(day=monthrange(when.year, when.month)[1])
 
 
 def _planned_revenue(firm: Firm, terms: Terms, margin: Margin) -> Fraction:

@@ -96,6 +96,7 @@ def test_the_last_month_there_is_has_a_last_day() -> None:
         ("2026-01-01", "2026-01-31", 1),
         ("2025-12-31", "2026-01-01", 2),
         ("2026-03-01", "2026-01-31", 0),
+        ("2026-03-20", "2026-03-10", 0),  # ends before it begins, in one month
     ],
 )
 def test_months_touched(first: str, last: str, months: int) -> None:
@@ -133,5 +134,13 @@ def test_instants_and_moments_are_each_other(at: datetime) -> None:
     assert moment(instant(at)) == at
 
 
-def test_instants_are_whole_milliseconds() -> None:
-    assert instant(datetime(1970, 1, 1, 0, 0, 0, 1_600, tzinfo=UTC)) == 2
+@pytest.mark.parametrize(
+    ("at", "milliseconds"),
+    [
+        (datetime(1970, 1, 1, 0, 0, 0, 1_600, tzinfo=UTC), 1),
+        (datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), -1),
+        (datetime(2026, 2, 28, 23, 59, 59, 999_999, tzinfo=UTC), start_of(date(2026, 3, 1)) - 1),
+    ],
+)
+def test_what_is_finer_than_a_millisecond_is_cut_off(at: datetime, milliseconds: int) -> None:
+    assert instant(at) == milliseconds

@@ -130,6 +130,14 @@ CAPS: dict[str, tuple[list[dict[str, Any]], list[str], list[str]]] = {
         ["750.00", "250.00"],
         ["750.00", "250.00"],
     ),
+    "a project without plans in the room of one that has": (
+        [
+            {"totals": {"drawn": "900", "drawn_home": "900"}, "remaining": "30", "extra": ("0", "3000", "3000")},
+            {"remaining": "10"},
+        ],
+        ["900", "0"],
+        ["975.00", "25.00"],
+    ),
     "milestones stand outside": (
         [{"totals": {"drawn": "1500", "drawn_home": "1500", "delivered": "50"}}],
         ["1050.00"],
@@ -156,7 +164,14 @@ def test_a_cap_is_shared(projects: list[dict[str, Any]], revenue: list[str], at_
 def test_a_cap_in_another_currency_is_compared_at_home() -> None:
     project = _sibling(totals={"drawn": "2400", "drawn_home": "1200"}, currency="USD")
     pool = pool_of([project], CAPPED, D(0), D(0))
-    assert drawn(project.totals, CAPPED, pool, "USD") == D(2000)
+    assert drawn(project.state.totals, CAPPED, pool, "USD") == D(2000)
+
+
+def test_room_of_a_cap_is_turned_into_project_currency_as_the_plans_are() -> None:
+    planned = _sibling(remaining="30", extra=("0", "6000", "3000"), currency="USD")
+    unplanned = _sibling("P2", remaining="10", currency="USD")
+    pool = pool_of([planned, unplanned], CAPPED, D(0), D(0))
+    assert [str(forecast(s, CAPPED, pool, D(0), "USD")) for s in (planned, unplanned)] == ["1500.00", "0.00"]
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from streams.domain.money import minor_unit, multiply, round_money, round_quotie
         ("1.00005", "CLF", "1.0001"),
         ("1.005", "XXX", "1.01"),
         ("9999999999999999.994", "EUR", "9999999999999999.99"),
+        (f"{'9' * 40}.994", "EUR", f"{'9' * 40}.99"),  # the largest amount at the largest exchange rate and markup
     ],
 )
 def test_amounts_round_half_up_to_the_minor_unit(amount: str, currency: str, rounded: str) -> None:

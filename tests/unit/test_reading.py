@@ -4,13 +4,20 @@ from typing import Any
 
 import pytest
 
+from schemas.codec import Codec
+from schemas.contracts import load_contracts
+from schemas.json_view import JsonView
+from schemas.registry import Manifest
 from streams.domain.fact import Cause
 from streams.intake.change import Change, Heartbeat, Refusal, Unreadable
 from streams.intake.memory import Kept, is_new
 from streams.intake.reading import Reader
+from streams.replay import run
+from streams.simulator import Simulator
 from streams.step import Record
+from streams.topology import topology
 from tests.support.feed import Feed, firm
-from tests.support.streams import file_run, reader, record_of, rulebook
+from tests.support.streams import Collected, file_run, reader, record_of, rulebook
 
 ENTRIES = "psa.public.time_entries"
 
@@ -51,6 +58,21 @@ def test_a_delete_needs_no_more_than_the_identity() -> None:
     content = feed.add(ENTRIES, "d", {"id": "T1"}, None)
     content["key"] = "P1"
     assert (_change(content).scope, _change(content).id) == ("P1", "T1")
+
+
+@pytest.mark.parametrize("key", ["P2", "p1", None])
+def test_a_delete_under_a_key_that_its_row_never_had_is_refused(key: str | None) -> None:
+    feed = firm()
+    feed.entry("T1")
+    content = {**feed.delete(ENTRIES, "T1"), "key": key}
+    if key is None:
+        read = reader().read(_record(content))
+        assert isinstance(read, Unreadable)
+        assert read.message == "the record has no key"
+        return
+    change = _change(content)
+    assert change.refusal == Refusal("validation_failed", (f"record key {key!r} is not 'P1', its row's",))
+    assert (change.scope, change.deleted, change.raw) == (key, True, None)
 
 
 @pytest.mark.parametrize("op", ["c", "u", "r"])
@@ -122,6 +144,22 @@ def test_an_update_that_changes_its_key_is_a_delete_and_a_create(key: str) -> No
     assert made.value["after"]["project_id"] == "P2"
 
 
+def test_an_update_in_bytes_that_changes_its_key_is_a_delete_and_a_create_too() -> None:
+    feed = firm()
+    feed.project(id="P2")
+    before = feed.entry("T1")["value"]["after"]
+    feed.add(ENTRIES, "u", before, {**before, "project_id": "P2"})
+    codec = Codec(Manifest())
+    records = []
+    for offset, content in enumerate(feed.records):
+        native = JsonView(load_contracts()[content["topic"]].schema).native(content["value"])
+        records.append(record_of({**content, "value": codec.encode(content["topic"], native)}, offset))
+    collected = Collected()
+    run(records, Simulator(topology(rulebook(), reader()), collected), reader(), None)
+    billed = [(told["project_id"], told["amount"]) for told in collected.of("billing.triggers")]
+    assert billed == [("P1", "800.00"), ("P1", "-800.00"), ("P2", "800.00")]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -136,7 +174,9 @@ def test_any_other_update_stays_whole(change: dict[str, Any]) -> None:
     assert reader().split(record) == [record]
 
 
-@pytest.mark.parametrize("before", [None, {"id": "T1"}, {"id": "T1", "project_id": None}, "?"])
+@pytest.mark.parametrize(
+    "before", [None, {"id": "T1"}, "?", *({"id": "T1", "project_id": key} for key in (5, None, ["P0"]))]
+)
 def test_without_the_old_key_an_update_stays_whole(before: Any) -> None:
     feed = firm()
     after = feed.entry("T1")["value"]["after"]

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,23 +37,6 @@ NOT_RECORDS = {
         r'{"topic": "crm.\ud800", "key": "A1", "value": null}',
         "topic must be a text, key a text or null",
     ),
-    "no base64": ('{"topic": "crm.Account", "key": "A1", "value_base64": "%"}', "value_base64 is no base64"),
-    "a text for timestamp": (
-        '{"topic": "crm.Account", "key": "A1", "value": null, "timestamp": "now"}',
-        "timestamp 'now' is no count of milliseconds from 1970 to 9999",
-    ),
-    "a timestamp past all dates": (
-        '{"topic": "crm.Account", "key": "A1", "value": null, "timestamp": 4611686018427387904}',
-        "timestamp 4611686018427387904 is no count of milliseconds from 1970 to 9999",
-    ),
-    "headers without values": (
-        '{"topic": "crm.Account", "key": "A1", "value": null, "headers": ["x"]}',
-        "headers are no list of [name, base64 value]",
-    ),
-    "a text for offset": (
-        '{"topic": "crm.Account", "key": "A1", "value": null, "offset": "7"}',
-        "partition and offset must be whole numbers",
-    ),
 }
 
 
@@ -62,6 +48,63 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: str, message: s
     assert ran.said.startswith(f"throughline: {tmp_path / 'in.jsonl'}:{len(_lines()) + 1}: {message}")
     assert ran.said.count("\n") == 1
     assert ran.billed() == {"T1": ["800.00"]}  # what came before was written
+
+
+SPOILED = {
+    "no base64": ({"value_base64": "%"}, "value_base64 is no base64", "%"),
+    "a number for base64": ({"value_base64": 7}, "value_base64 is no base64", 7),
+    "a text for timestamp": (
+        {"timestamp": "now"}, "timestamp 'now' is no count of milliseconds from 1970 to 9999", {"a": 1},
+    ),
+    "a timestamp past all dates": (
+        {"timestamp": 2**62},
+        "timestamp 4611686018427387904 is no count of milliseconds from 1970 to 9999",
+        {"a": 1},
+    ),
+    "headers without values": ({"headers": ["x"]}, "headers are no list of [name, base64 value]", {"a": 1}),
+    "a text for offset": (
+        {"offset": "7"}, "offset '7' is no whole number from 0 to 9223372036854775807", {"a": 1},
+    ),
+    "a partition below 0": (
+        {"partition": -1}, "partition -1 is no whole number from 0 to 9223372036854775807", {"a": 1},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "message", "original"), SPOILED.values(), ids=SPOILED)
+def test_what_is_wrong_beside_the_value_is_a_dead_letter(
+    tmp_path: Path, fields: Json, message: str, original: object
+) -> None:
+    records = _lines()
+    records.insert(-1, {"topic": "crm.Account", "key": "A9", "value": {"a": 1}, **fields})
+    ran = replay(tmp_path, records)
+    assert (ran.code, ran.said, ran.billed()) == (0, "", {"T1": ["800.00"]})
+    [letter] = ran.dead_letters()
+    assert (letter["key"], letter["value"]) == ("A9", original)
+    assert letter["said"] == {
+        "topic": "crm.Account",
+        "partition": "0",
+        "offset": str(len(records) - 2),
+        "exception.class.name": "InvalidRecord",
+        "exception.message": message,
+        "stage": "VALUE_CONVERTER",
+    }
+    assert [told["reasons"] for told in ran.exceptions()] == [[message]]
+
+
+def test_a_dead_letter_may_be_nested_as_deeply_as_can_be_read(tmp_path: Path) -> None:
+    lines = as_lines(_lines()).splitlines()
+    lines.insert(-1, b'{"topic": "crm.Account", "key": "A9", "value": ' + b"[" * 1020 + b"]" * 1020 + b"}")
+    ran = replay_piped(b"\n".join(lines), "--quiet", "-")
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert ran.stdout.count(b"[" * 1020 + b"]" * 1020) == 1
+
+
+def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.replay.LINE_BYTES_MAX", 1000)
+    ran = replay(tmp_path, gzip.compress(b"\n" + b"x" * 2000))
+    assert ran.code == 2
+    assert ran.said == f"throughline: {tmp_path / 'in.jsonl'}:2: the line is longer than 1,000 bytes\n"
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
@@ -241,6 +284,45 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     feed.put("erp.Customer", Id="CU1", CrmAccountId="A2")
     runs = {replay_piped(as_lines(feed.records), "--quiet", "-", hash_seed=seed).stdout for seed in range(1, 4)}
     assert len(runs) == 1
+
+
+CLOSED = {
+    "standard input": ("- --out {out} <&-", 2, "throughline: -: standard input is closed\n"),
+    "standard output": ("{source} >&-", 2, "throughline: -: standard output is closed\n"),
+    "standard error": ("{source} --out {out} 2>&-", 0, ""),
+    "a reader that has seen enough": ("--quiet {source} | true; exit ${{PIPESTATUS[0]}}", 1, ""),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code", "said"), CLOSED.values(), ids=CLOSED)
+def test_a_closed_stream_is_no_traceback(tmp_path: Path, arguments: str, code: int, said: str) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(as_lines(_lines()) + b"\n" * 1000)
+    command = f"{sys.executable} -c 'from streams.cli import main; main()' replay "
+    line = command + arguments.format(source=source, out=tmp_path / "out.jsonl")
+    result = subprocess.run(["bash", "-c", line], capture_output=True, timeout=60, check=False, text=True)
+    assert (result.returncode, result.stderr) == (code, said)
+
+
+def test_an_interrupt_ends_a_run_without_a_traceback(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from streams.cli import main; main()",
+        "replay",
+        "-",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stderr is not None
+        child.stdin.write(as_lines(_lines() * 3000))
+        child.stdin.flush()
+        child.send_signal(signal.SIGINT)
+        said = child.stderr.read().decode()
+        assert child.wait(timeout=30) == 130
+        assert "Traceback" not in said
 
 
 def test_progress_goes_to_standard_error() -> None:

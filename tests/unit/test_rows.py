@@ -1,9 +1,14 @@
 """Row readers: every source topic's rows become canonical rows, and all faults of a row are told."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schemas.kinds import Kind
+from schemas.lined_yaml import UnusableFile
+from schemas.mapping import TopicMapping
 from streams.domain.canonical import Contract, RoleRate, TimeEntry
 from streams.intake.change import Refusal
 from streams.intake.rows import Refused, RowReader
@@ -134,3 +139,55 @@ def test_an_invoice_may_credit() -> None:
     line = {"LineId": "1", "TriggerId": None, "MilestoneId": None, "Amount": "-800.00"}
     invoice = READERS["erp.Invoice"].read({**_row("erp.Invoice"), "Lines": [line]})
     assert invoice.lines[0].amount == D(-800)
+
+
+# -- a mapping that does not fill its row is found at start
+
+
+def _changed(name: str, **changes: Any) -> TopicMapping:
+    entries = rulebook().mappings.topics["psa.public.time_entries"]
+    fields = tuple(replace(spec, **changes) if spec.name == name else spec for spec in entries.fields)
+    return replace(entries, fields=fields, where="schemas/mappings/psa.yaml:7")
+
+
+UNFIT: dict[str, tuple[TopicMapping, str]] = {
+    "no such row": (
+        replace(_changed("role"), row="Timesheet"),
+        "there is no row 'Timesheet'",
+    ),
+    "a field known by another name": (
+        _changed("work_date", canonical="day"),
+        "TimeEntry needs worked_on, and no field is known as that",
+    ),
+    "a text for hours": (
+        _changed("hours", kind=Kind.STRING, digits=0, scale=0),
+        "hours: TimeEntry holds hours as Decimal, not as string",
+    ),
+    "an optional role": (
+        _changed("role", required=False),
+        "role: TimeEntry cannot do without role: it is not optional",
+    ),
+}
+
+
+@pytest.mark.parametrize(("mapping", "fault"), UNFIT.values(), ids=UNFIT)
+def test_a_mapping_that_does_not_fill_its_row_is_named(mapping: TopicMapping, fault: str) -> None:
+    with pytest.raises(UnusableFile) as unusable:
+        RowReader(mapping)
+    assert unusable.value.faults == (f"schemas/mappings/psa.yaml:7: psa.public.time_entries: {fault}",)
+
+
+def test_a_mapping_of_listed_records_is_looked_into() -> None:
+    contract = rulebook().mappings.topics["crm.Contract"]
+    rates = next(spec for spec in contract.fields if spec.name == "Rates")
+    without = replace(rates, fields=tuple(spec for spec in rates.fields if spec.name != "Rate"))
+    fields = tuple(without if spec is rates else spec for spec in contract.fields)
+    with pytest.raises(UnusableFile, match="RoleRate needs rate, and no field is known as that"):
+        RowReader(replace(contract, fields=fields))
+
+
+def test_a_shipped_mapping_knows_where_it_stands() -> None:
+    where = rulebook().mappings.topics["psa.public.clients"].where
+    path, _, line = where.partition(":")
+    assert path == "schemas/mappings/psa.yaml"
+    assert (Path(__file__).parents[2] / path).read_text().splitlines()[int(line) - 1] == "  psa.public.clients:"

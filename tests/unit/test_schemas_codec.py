@@ -147,7 +147,13 @@ def test_a_writer_without_what_the_reader_needs_is_told() -> None:
     ("schema", "told"),
     [
         ({"type": "string"}, "schema id 7 is no record"),
-        ({"type": "record", "name": "X", "fields": [{"name": "a", "type": "colour"}]}, "its schema is no valid Avro"),
+        (
+            {"type": "record", "name": "X", "fields": [{"name": "a", "type": "colour"}]},
+            "schema id 7 is no valid Avro: UnknownType: colour",
+        ),
+        ({"type": "record", "name": "X"}, "schema id 7 is no valid Avro: a record has a list of fields"),
+        ({"type": "record", "fields": []}, "schema id 7 is no valid Avro: SchemaParseException: "),
+        ({"type": "record", "name": 5, "fields": []}, "schema id 7 is no valid Avro: TypeError: "),
     ],
 )
 def test_a_schema_that_is_none_is_told(schema: Schema, told: str) -> None:

@@ -222,3 +222,48 @@ def test_contracts_are_shown(folder: Path) -> None:
     assert (result.exit_code, result.stderr) == (
         2, "schemas: there is no contract 'nothing': `schemas show` lists them\n",
     )  # fmt: skip
+
+
+# -- files that are none
+
+INVALID: list[tuple[Change, str]] = [
+    (lambda schema: schema.pop("fields"), "a record has a list of fields"),
+    (lambda schema: schema.update(fields=5), "a record has a list of fields"),
+    (lambda schema: schema["fields"].append("x"), "SchemaParseException: Record field must be a dict, not str: x"),
+    (lambda schema: by_name(schema, "currency").pop("type"), "Record field 'currency' is missing 'type'"),
+    (retype("currency", "strng"), "UnknownType: throughline.strng"),
+    (lambda schema: by_name(schema, "currency").update(default=5), "Default value <5> must match schema type: string"),
+    (lambda schema: schema["fields"].append(by_name(schema, "currency")), "record Trigger has field currency twice"),
+]
+
+
+@pytest.mark.parametrize(("change", "problem"), INVALID)
+def test_what_is_no_valid_avro_is_named(folder: Path, change: Change, problem: str) -> None:
+    edit(folder, TRIGGERS, change)
+    result = run(folder, "check")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"schemas: {folder / TRIGGERS}: no valid Avro: ")
+    assert result.stderr.endswith(f"{problem}\n")
+
+
+def test_every_release_has_an_id_and_is_named_by_its_version(folder: Path) -> None:
+    (folder / "manifest.json").write_text("{}")
+    result = run(folder, "check")
+    assert result.exit_code == 2
+    told = f"schemas: {folder}/released/billing.triggers/v1.avsc: the manifest gives this release no id"
+    assert told in result.stderr.splitlines()
+    (folder / "released/billing.triggers/v1.avsc").rename(folder / "released/billing.triggers/first.avsc")
+    result = run(folder, "check")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        f"schemas: {folder}/released/billing.triggers/first.avsc: a release is named by its version, such as v1.avsc\n",
+    )
+
+
+@pytest.mark.parametrize("entry", ["5", "[]", '{"subject": 5, "version": 1, "fingerprint": "x"}'])
+def test_a_manifest_entry_of_another_shape_is_named(folder: Path, entry: str) -> None:
+    (folder / "manifest.json").write_text(f'{{"100001": {entry}}}')
+    result = run(folder, "check")
+    assert (result.exit_code, result.stderr) == (
+        2, f"schemas: {folder}/manifest.json: id '100001' needs subject, version and fingerprint\n",
+    )  # fmt: skip

@@ -203,6 +203,10 @@ SLIPS = [
      "billing_codes: 'bonus' is no kind of trigger: use one of time, overage, milestone, expense, retainer"),
     ("psa.yaml", "    Paused: on_hold\n", "    Paused: on_hold\n    Proposed: closed\n", "Proposed: closed",
      "'Proposed' is there twice"),
+    ("psa.yaml", "    Paused: on_hold", "    Yes: on_hold", "    Yes: on_hold",
+     "vocabularies.stage.1: Input should be a valid string (it says True)"),
+    ("psa.yaml", "    Paused: on_hold", "    2026-01-01: on_hold", "    2026-01-01: on_hold",
+     "vocabularies.stage.datetime.date(2026, 1, 1): Input should be a valid string"),
 ]  # fmt: skip
 
 
@@ -238,6 +242,13 @@ def test_no_yaml_is_told_with_its_line(edit: Edit) -> None:
         load_mappings(folder)
 
 
+def test_an_anchor_within_itself_is_no_endless_walk(edit: Edit) -> None:
+    folder = edit("psa.yaml", "system: psa", "system: &again [*again]")
+    with pytest.raises(UnusableFile) as caught:
+        load_mappings(folder)
+    assert caught.value.faults == (f"{folder}/psa.yaml:3: system: Input should be a valid string",)
+
+
 def test_a_folder_without_mappings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnusableFile, match="no mapping file"):
         load_mappings(tmp_path)
@@ -270,6 +281,8 @@ OWNERSHIP_SLIPS = [
      "copies: [{system: erp, topic: erp.Customer, field: LegalEntity}]",
      "project.legal_entity: owner 'erp' is also a copy"),
     ("project.legal_entity:", "legal_entity:", "'legal_entity' is no canonical field: write entity.field"),
+    ("field: LegalEntity,", "field: CostCenter,",
+     "project.legal_entity: field 'CostCenter' of erp.Project is known as 'cost_center'"),
 ]  # fmt: skip
 
 

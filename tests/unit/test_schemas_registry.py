@@ -76,6 +76,8 @@ def test_a_recording_may_hold_schemas_as_text(tmp_path: Path) -> None:
         ('{"one": {"type": "record"}}', "'one' is no schema id: ids are whole numbers"),
         ('{"1": "{"}', "id 1: no JSON: "),
         ('{"1": 5}', "id 1: no Avro schema: 5"),
+        ('{"1": {"type": "record", "name": "X"}}', "id 1: no valid Avro: a record has a list of fields"),
+        ('{"1": {"type": "colour"}}', "id 1: no valid Avro: UnknownType: "),
     ],
 )
 def test_a_file_of_schemas_that_is_none_is_told(tmp_path: Path, text: str, told: str) -> None:

@@ -36,6 +36,15 @@ def test_every_topic_and_every_field_has_its_row() -> None:
         assert [name for name in entry["fields"] if f"\n| `{name}` | " not in section] == []
 
 
+def test_every_amount_says_its_currency() -> None:
+    fields = [
+        (f"{topic}.{name}", field)
+        for topic, entry in yaml.safe_load(DERIVED_FILE.read_text("utf-8")).items()
+        for name, field in entry["fields"].items()
+    ]
+    assert [name for name, field in fields if field["kind"] == "money" and "currenc" not in field["doc"]] == []
+
+
 def test_every_public_topic_is_on_the_page() -> None:
     page = PAGE.read_text("utf-8")
     missing = [topic.name for topic in PUBLIC if f"### {topic.name}\n" not in page]
@@ -46,7 +55,7 @@ def test_every_public_topic_is_on_the_page() -> None:
 def test_a_row_says_what_a_field_holds() -> None:
     rows = field_tables().splitlines()
     assert "| `trigger_id` | text |  | Trigger that was booked or refused. |" in rows
-    assert "| `labor_cost` | money, decimal(20,4) |  | Cost of the approved hours. |" in rows
+    assert "| `labor_cost` | money, decimal(20,4) |  | Cost of the approved hours, in `currency`. |" in rows
     assert "| `state` | one of open, resolved |  | open or resolved. |" in rows
     assert "| `cause.position` | whole number | may be | Position of the row's version in its source. |" in rows
 
