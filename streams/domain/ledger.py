@@ -14,8 +14,16 @@ EXPENSE = "expense"
 MILESTONE = "milestone"
 RETAINER_PERIOD = "retainer_period"
 
-NO_CONTRACT_PREFIX = "~"
-"""Ledger keys of projects and deals without a contract begin with it: each has a ledger of its own, under its id."""
+NO_CONTRACT_PREFIX = "\x1e"
+"""Ledger keys of projects and deals without a contract begin with it: each has a ledger of its own, under its id.
+
+A control character, which no contract number holds: else a contract could be named like such a ledger and bill in it.
+"""
+
+
+def shown_key(key: str) -> str:
+    """Return a ledger's key as people see it."""
+    return f"~{key[len(NO_CONTRACT_PREFIX) :]}" if key.startswith(NO_CONTRACT_PREFIX) else key
 
 
 class Work(NamedTuple):

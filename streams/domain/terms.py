@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from streams.domain.canonical import Amendment, Contract, CostRate
-from streams.domain.money import ZERO
+from streams.domain.money import ZERO, whole_units
 
 ANY_ROLE = "*"
 CAPPED = "capped_time_and_materials"
@@ -67,8 +67,10 @@ class Terms:
     def _cap(self) -> Decimal | None:
         if self.contract.billing_type != CAPPED or self.contract.cap is None:
             return None
-        # Deltas that take more than there is leave nothing to bill, not less than nothing.
-        return max(self.contract.cap + sum((a.cap_delta or ZERO for a in self.amendments), ZERO), ZERO)
+        # Deltas that take more than there is leave nothing to bill, not less than nothing. Amounts are whole minor
+        # units: a fraction of one can neither be billed nor earned.
+        cap = self.contract.cap + sum((a.cap_delta or ZERO for a in self.amendments), ZERO)
+        return whole_units(max(cap, ZERO), self.contract.currency)
 
     def _rates_by_role(self) -> dict[str, list[_DatedRate]]:
         # On equal dates the later amendment wins, any amendment beats the contract, and in one row the last listed:

@@ -74,11 +74,13 @@ class Reader:
             old, new = reader.key_of(before), reader.key_of(after)
         except KeyError:
             return [record]
+        # A feed that sends only the identity of the row before leaves its other fields null.
         if old == new or not isinstance(old, str):
             return [record]
         gone = {**value, "op": "d", "after": None}
         made = {**value, "op": "c", "before": None}
-        return [record._replace(key=old, value=gone), record._replace(value=made)]
+        key = new if record.key == old and isinstance(new, str) else record.key
+        return [record._replace(key=old, value=gone), record._replace(key=key, value=made)]
 
     def _envelope_of(self, topic: str, payload: bytes) -> Mapping[str, Any]:
         # A file run asks twice for the same bytes: whether to split them, and what they say.

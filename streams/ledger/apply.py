@@ -174,6 +174,8 @@ class Application:
         if touched.fees:
             for item_key, _ in book.items_of_kind(key, "retainer_period"):
                 book.mark(item_key, cause)
+        if touched.months:
+            book.forget_months(key)
         if touched.gates or (touched.cap and after.cap is None):
             book.mark_held(key, cause)
         for project_id, project in book.projects_of(key):
@@ -290,8 +292,7 @@ def _as_work(fact: Fact) -> Work:
         rank = expense.changed_at if expense.approved_at is None else expense.approved_at
         return Work(
             fact.scope, fact.cause, fact.version, expense.spent_on, expense.amount, expense.category,
-            expense.resource_id,
-            expense.currency, billable=expense.billable, rank=rank, ready_at=expense.approved_at or 0,
+            expense.resource_id, expense.currency, billable=expense.billable, rank=rank, ready_at=row.approved_at or 0,
         )  # fmt: skip
     return _milestone_work(fact, row)
 
@@ -301,6 +302,5 @@ def _milestone_work(fact: Fact, row: Milestone) -> Work:
     return Work(
         fact.scope, fact.cause, fact.version, date_of(ready_at), row.amount, percent=row.percent,
         ready=row.status in ("completed", "accepted"), accepted=row.status == "accepted",
-        counts=row.status != "cancelled", rank=ready_at, ready_at=ready_at,
-        accepted_at=row.accepted_at or ready_at,
+        counts=row.status != "cancelled", rank=ready_at, ready_at=ready_at, accepted_at=row.accepted_at or ready_at,
     )  # fmt: skip

@@ -158,6 +158,11 @@ class Book:
             found.append(((key, kind, item_id), role, resource))
         return found
 
+    def forget_months(self, key: str) -> None:
+        """Look again where each month passes its included hours: what it includes has changed."""
+        for place, _ in list(self.month_edges.scan(key + SEP)):
+            self.month_edges.delete(place)
+
     # -- marks
 
     def mark(self, key: ItemKey, cause: Cause) -> None:

@@ -5,7 +5,15 @@ from typing import Any
 
 from streams.domain.calendar import moment, period_of
 from streams.domain.fact import Cause
-from streams.domain.ledger import MILESTONE, NO_CONTRACT_PREFIX, Item, Outstanding, Reconciled, TriggerPlace
+from streams.domain.ledger import (
+    MILESTONE,
+    NO_CONTRACT_PREFIX,
+    Item,
+    Outstanding,
+    Reconciled,
+    TriggerPlace,
+    shown_key,
+)
 from streams.domain.money import ZERO
 from streams.ledger.book import Book, ItemKey
 from streams.ledger.reference import SEP, Reference
@@ -150,6 +158,7 @@ class Publisher:
         """Write an exception and its trace in the audit trail; `state` is (since, open)."""
         since, open_ = state
         seen = (since or self.now, self.now)
+        entity = entity._replace(place=shown_key(entity.place))
         record = exception_record(kind, entity, reasons, message, seen, open_, cause, evidence)
         self._context.emit(EXCEPTIONS, record["exception_id"], record)
         action = f"{kind}_{'opened' if open_ else 'resolved'}"
@@ -161,4 +170,4 @@ class Publisher:
     def _audit(self, key: ItemKey, action: str, project_id: str | None, before: Any, after: Any, cause: Cause) -> None:
         contract = None if key[0].startswith(NO_CONTRACT_PREFIX) else key[0]
         record = audit_record(action, (key[1], key[2]), contract, project_id, before, after, cause, self.now)
-        self._context.emit(AUDIT, contract or project_id or key[0], record)
+        self._context.emit(AUDIT, contract or project_id or shown_key(key[0]), record)

@@ -67,16 +67,17 @@ class Settlement:
             if terms is None or terms.contract.billing_type != RETAINER:
                 continue
             place = f"{key}{SEP}{month}"
-            before = book.month_edges.get(place) or _PAST
+            before = book.month_edges.get(place)
             edge = self._edge(key, month, terms.contract.included_hours or ZERO)
             if edge != before:
                 book.month_edges.put(place, edge)
-            last = date.max if _PAST in (before, edge) else date.fromisoformat(max(before, edge))
-            if min(before, edge) == _PAST:
+            # Not known before, since what a month includes has changed: its hours may lie otherwise anywhere in it.
+            edges = (f"{month}-01", _PAST) if before is None else (before, edge)
+            if min(edges) == _PAST:
                 continue
-            first = date.fromisoformat(min(before, edge))
-            end = last_day(month)
-            for item_key, _, _ in book.worked_since(key, first, min(last, end)):
+            first, end = date.fromisoformat(min(edges)), last_day(month)
+            last = end if max(edges) == _PAST else date.fromisoformat(max(edges))
+            for item_key, _, _ in book.worked_since(key, first, last):
                 if item_key[1] == TIME_ENTRY and item_key not in book.dirty_items:
                     book.mark(item_key, cause)
 

@@ -25,9 +25,9 @@ class WorkDays:
             if after is not None:
                 self._count_work_day(key, after, 1, cause)
         if before is not None and before.billable:
-            self._count_billable(key, before, -(before.quantity or ZERO))
+            self._count_billable(key, before, -(before.quantity or ZERO), cause)
         if after is not None and after.billable:
-            self._count_billable(key, after, after.quantity or ZERO)
+            self._count_billable(key, after, after.quantity or ZERO, cause)
 
     def _count_work_day(self, key: str, work: Work, change: int, cause: Cause) -> None:
         book, day = self._book, work.day
@@ -50,9 +50,9 @@ class WorkDays:
             book.put_project(key, work.project_id, project.with_last_worked_on(newest))
             book.mark_project(key, work.project_id, cause)
 
-    def _count_billable(self, key: str, work: Work, change: Decimal) -> None:
+    def _count_billable(self, key: str, work: Work, change: Decimal, cause: Cause) -> None:
         days = self._book.billable_days
-        self._book.dirty_months[key, period_of(work.day)] = work.cause
+        self._book.dirty_months[key, period_of(work.day)] = cause
         place = f"{key}{SEP}{work.day.isoformat()}"
         hours = (days.get(place) or ZERO) + change
         if hours:

@@ -10,6 +10,7 @@ _VALUED_BY = (
     "billing_type", "currency", "expense_policy", "expense_markup", "requires_acceptance", "start_on", "overage_rate",
     "included_hours", "periodic_fee", "value",
 )  # fmt: skip
+_MONTHS_BY = ("billing_type", "included_hours")
 _GATED_BY = ("stage", "po_number", "po_required", "legal_entity", "account_id")
 
 
@@ -17,7 +18,8 @@ class Touched(NamedTuple):
     """What to look at again.
 
     `since` is the earliest day whose time and expenses may be worth something else (date.min: all; None: none),
-    `milestones`, `fees` and `cap` likewise for those, `gates` whether what is held may be free or held otherwise.
+    `milestones`, `fees` and `cap` likewise for those, `gates` whether what is held may be free or held otherwise,
+    `months` whether a retainer's months may pass their included hours elsewhere.
     """
 
     since: date | None
@@ -25,22 +27,23 @@ class Touched(NamedTuple):
     fees: bool
     gates: bool
     cap: bool
+    months: bool
 
 
 def touched_by(before: Terms | None, after: Terms) -> Touched:
     """Return what a change from one state of the terms to the next touches."""
     if before is None:
-        return Touched(date.min, True, True, True, True)
+        return Touched(date.min, True, True, True, True, True)
     old, new = before.contract, after.contract
     if _differs(old, new, _VALUED_BY):
-        return Touched(date.min, True, True, True, True)
+        return Touched(date.min, True, True, True, True, _differs(old, new, _MONTHS_BY))
     days = [day for day in (_earliest_rate(before, after), _earliest_end(before, after)) if day is not None]
     values = [(a.effective_from, a.value_delta) for a in before.amendments if a.value_delta] != [
         (a.effective_from, a.value_delta) for a in after.amendments if a.value_delta
     ]
     ends = before.end_on != after.end_on
     gates = _differs(old, new, _GATED_BY)
-    return Touched(min(days, default=None), values or ends, ends, gates, before.cap != after.cap)
+    return Touched(min(days, default=None), values or ends, ends, gates, before.cap != after.cap, False)
 
 
 def costs_change_on(before: tuple[CostRate, ...] | None, after: tuple[CostRate, ...] | None) -> date | None:

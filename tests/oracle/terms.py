@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
 
-from tests.oracle.amounts import ONE, ZERO, number
+from tests.oracle.amounts import ONE, ZERO, minor, number
 from tests.oracle.folding import Rows, moment_of
 from tests.oracle.shapes import MEANINGS, Row
 
@@ -75,7 +75,9 @@ class Terms:
     def cap(self) -> Fraction | None:
         if self.billing != "capped_time_and_materials" or self.row.get("Cap") is None:
             return None
-        return number(self.row["Cap"]) + sum((number(a.get("CapDelta")) for a in self.amendments), ZERO)
+        cap = number(self.row["Cap"]) + sum((number(a.get("CapDelta")) for a in self.amendments), ZERO)
+        unit = Fraction(10) ** minor(self.currency)
+        return max(ZERO, (cap * unit).__floor__() / unit)  # what bills is whole minor units
 
     def bill_rate(self, role: str, when: date) -> Fraction | None:
         """The rate in force for a role; a rate of its own beats ``*``."""

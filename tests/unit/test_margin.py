@@ -102,6 +102,12 @@ def test_a_retainer_earns_its_share_of_fees_overage_and_expenses() -> None:
     assert _forecast(projects, RETAINER, ("300", "1200")) == ["837.00", "400.00"]
 
 
+@pytest.mark.parametrize(("worked", "revenue"), [("0", "0"), ("400", "0.00")])
+def test_a_cap_under_nothing_earns_nothing(worked: str, revenue: str) -> None:
+    told = terms(amendment("M1", "01-01", cap_delta=D(-1500)), billing_type="capped_time_and_materials", cap=D(1000))
+    assert _earned([_sibling("P1", totals={"drawn": worked, "drawn_home": worked})], told) == [revenue]
+
+
 CAPS: dict[str, tuple[list[dict[str, Any]], list[str], list[str]]] = {
     # projects, earned, forecast
     "under the cap": (
@@ -166,12 +172,6 @@ def test_room_of_a_cap_is_turned_into_project_currency_as_the_plans_are() -> Non
     unplanned = _sibling("P2", remaining="10", currency="USD")
     pool = pool_of([planned, unplanned], CAPPED, D(0), D(0))
     assert [str(forecast(s, CAPPED, pool, D(0), "USD")) for s in (planned, unplanned)] == ["1500.00", "0.00"]
-
-
-def test_a_cap_under_nothing_earns_nothing() -> None:
-    told = terms(billing_type="capped_time_and_materials", cap=D(-1))
-    assert _earned([_sibling()], told) == ["0"]
-    assert _earned([_sibling(totals={"drawn": "800", "drawn_home": "800"})], told) == ["0.00"]
 
 
 @pytest.mark.parametrize(

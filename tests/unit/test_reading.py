@@ -132,10 +132,11 @@ def test_a_topic_without_mapping_is_refused_and_kept() -> None:
 # -- an update that changes its record key
 
 
-def test_an_update_that_changes_its_key_is_a_delete_and_a_create() -> None:
+@pytest.mark.parametrize("key", ["P1", "P2"])
+def test_an_update_that_changes_its_key_is_a_delete_and_a_create(key: str) -> None:
     feed = firm()
     before = feed.entry("T1")["value"]["after"]
-    content = feed.add(ENTRIES, "u", before, {**before, "project_id": "P2"})
+    content = {**feed.add(ENTRIES, "u", before, {**before, "project_id": "P2"}), "key": key}
     gone, made = reader().split(_record(content))
     assert (gone.key, gone.value["op"], gone.value["after"]) == ("P1", "d", None)
     assert (made.key, made.value["op"], made.value["before"]) == ("P2", "c", None)

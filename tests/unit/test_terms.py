@@ -87,7 +87,8 @@ CAPS = {
     ),
     "no cap on the contract": ("capped_time_and_materials", None, [("M1", "01-01", "400")], None),
     "another billing type": ("time_and_materials", "1000", [], None),
-    "lowered under nothing": ("capped_time_and_materials", "100", [("M1", "01-01", "-400")], "0"),
+    "whole cents": ("capped_time_and_materials", "1000.009", [("M1", "01-01", "0.0009")], "1000.00"),
+    "lowered under nothing": ("capped_time_and_materials", "100", [("M1", "01-01", "-400")], "0.00"),
 }  # fmt: skip
 
 
