@@ -89,23 +89,37 @@ class FileExchange:
             return self._known([posting_id for posting_id in posting_ids if posting_id in self._batch_of])
 
     def poll(self, now: int) -> Answers:  # noqa: ARG002 - an acknowledgement brings its own time
-        """Read the acknowledgements that are new or were replaced; a wrong one is a problem and answers nothing."""
+        """Read the acknowledgements that are new or were replaced; a wrong one is a problem and answers nothing.
+
+        One that the disk does not give keeps back neither the others nor itself for good: it is read at a later call.
+        """
         receipts: list[Receipt] = []
         problems: list[Problem] = []
+        sound: list[str] = []
         with self._failing(self.acknowledged, nothing_sent=True):
+            failure: OSError | None = None
             for name in self._files.names(self.acknowledged):
                 if name.startswith(".") or not name.endswith(".csv"):
                     continue
-                stamp = self._stamp(self.acknowledged / name)
-                if self._read.get(name) == stamp:
-                    continue
                 try:
-                    receipts += self._answered(name)
-                except BadFile as error:
-                    reason = f"{error}; no line of it was taken over: have it corrected and written again"
-                    problems.append(Problem(self.system, f"acknowledgement {name}", reason))
-                self._read[name] = stamp
-        return Answers(tuple(receipts), tuple(problems))
+                    stamp = self._stamp(self.acknowledged / name)
+                    if self._read.get(name) == stamp:
+                        continue
+                    try:
+                        receipts += self._answered(name)
+                        sound.append(_subject(name))
+                    except BadFile as error:
+                        reason = f"{error}; no line of it was taken over: have it corrected and written again"
+                        problems.append(Problem(self.system, _subject(name), reason))
+                    self._read[name] = stamp
+                except FileNotFoundError:
+                    pass  # taken away since the folder was listed, perhaps to be replaced
+                except OSError as error:
+                    failure = error
+            # Answers that were read count as read, so they are handed over; the failure will be there again.
+            if failure is not None and not sound and not problems:
+                raise failure
+        return Answers(tuple(receipts), tuple(problems), tuple(sound))
 
     def close(self) -> None:
         """Nothing is held between calls."""
@@ -260,3 +274,7 @@ class FileExchange:
             if error.errno in _PASSING:
                 raise Retriable(text, nothing_sent=nothing_sent) from error
             raise Fatal(f"{text}; restore the folder and its permissions, then start the sink again") from error
+
+
+def _subject(name: str) -> str:
+    return f"acknowledgement {name}"
