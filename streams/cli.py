@@ -141,7 +141,8 @@ def demo(
     """Run a generated firm through the real worker on an embedded broker, and answer the business questions."""
     from console.report import print_tables, write
     from streams.config import SettingsError
-    from streams.engine.demo import DemoError, run
+    from streams.engine.demo import run
+    from streams.engine.demo_folder import DemoError
     from streams.engine.tally import LostRecordsError
 
     def report(records: Sequence[dict[str, Any]], folder: Path, now: int) -> None:
