@@ -92,6 +92,7 @@ def compare_amounts(records: Sequence[Mapping[str, Any]], expected: Nets) -> str
     ]
     if wrong:
         raise LostRecordsError("amounts differ from those computed without a broker:\n" + "\n".join(wrong))
+    _check_triggers(records)
     _check_receipts(records)
     told = (
         f"amounts: {len(contracts) - len(differing)} of {len(contracts)} contracts have the net billed that was "
@@ -101,6 +102,24 @@ def compare_amounts(records: Sequence[Mapping[str, Any]], expected: Nets) -> str
     if differing:
         told += f" (in {len(differing)} a gate shut at another moment: what is billed in one run is held in the other)"
     return told
+
+
+def _check_triggers(records: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the triggers of each project come to what the ledger believes to have billed."""
+    margins = {record["value"]["project_id"]: record["value"] for record in records if record["topic"] == MARGINS}
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    foreign = set()  # their margin is in another currency than their triggers: nothing to compare
+    for record in records:
+        value = record["value"]
+        if record["topic"] == TRIGGERS and value["project_id"] is not None:
+            sums[value["project_id"]] += value["amount"]
+            if value["currency"] != margins.get(value["project_id"], value)["currency"]:
+                foreign.add(value["project_id"])
+    for project, margin in sorted(margins.items()):
+        if project not in foreign and sums[project] != margin["billed"]:
+            raise LostRecordsError(
+                f"project {project}: its triggers come to {sums[project]}, but {margin['billed']} is said to be billed"
+            )
 
 
 def _check_receipts(records: Sequence[Mapping[str, Any]]) -> None:

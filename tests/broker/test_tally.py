@@ -13,7 +13,8 @@ Derived = dict[str, Any]
 
 
 def trigger(number: int, contract: str, amount: str) -> Derived:
-    value = {"trigger_id": f"t{number}", "contract_number": contract, "project_id": "P1", "amount": Decimal(amount)}
+    value: dict[str, Any] = {"trigger_id": f"t{number}", "contract_number": contract, "project_id": f"P-{contract}"}
+    value |= {"amount": Decimal(amount), "currency": "EUR"}
     return {"topic": "billing.triggers", "value": value}
 
 
@@ -23,7 +24,8 @@ def receipt(number: int) -> Derived:
 
 def margin(contract: str, billed: str, held: str, cost: str = "10") -> Derived:
     value = {
-        "project_id": f"P-{contract}", "contract_number": contract, "billed": Decimal(billed), "held": Decimal(held),
+        "project_id": f"P-{contract}", "contract_number": contract, "currency": "EUR",
+        "billed": Decimal(billed), "held": Decimal(held),
         "labor_cost": Decimal(cost), "expense_cost": Decimal(5),
     }  # fmt: skip
     return {"topic": "margin.updates", "value": value}
@@ -57,6 +59,10 @@ def test_a_gate_that_shut_at_another_moment_is_told_and_no_loss() -> None:
         (RIGHT[:8], "contract C3: billed None, expected None; with held None, expected 12"),
         ([*RIGHT, margin("C3", "0", "11")], "with held 11, expected 12"),
         ([*RIGHT, margin("C1", "60", "0", cost="9")], "project P-C1: cost 14, expected 15"),
+        (
+            [*RIGHT[:2], *RIGHT[3:]],
+            "project P-C2: its triggers come to 0, but 7 is said to be billed",
+        ),
         ([*RIGHT, trigger(1, "C1", "0")], "1 triggers were written twice"),
         ([*RIGHT[:3], *RIGHT[4:]], "1 triggers have no receipt, first t1"),
     ],
