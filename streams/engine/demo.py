@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -281,5 +282,8 @@ def topics_read(steps: Sequence[Step]) -> list[str]:
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal what goes on."""
-    print(text, flush=True)
+    """Tell the person at the terminal what goes on, in lines that fit it."""
+    for line in text.splitlines():
+        print(
+            textwrap.fill(line, 80, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False), flush=True
+        )
