@@ -239,6 +239,40 @@ def test_an_acknowledgement_taken_away_while_the_folder_is_read_stops_nothing(
     ]  # fmt: skip
 
 
+class Watched(LocalFiles):
+    """A disk that counts how often the stamp of a file in a folder is asked for."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def stamp(self, path: Path) -> tuple[int, int, int]:
+        self.looks += path.suffix == ".csv"
+        return super().stamp(path)
+
+
+def test_a_folder_that_stays_as_it_was_costs_no_look_at_its_files(answered: Station, target: FileTarget) -> None:
+    disk = Watched()
+    sink = FileExchange(target.root, SYSTEM, disk)
+    new = target.acknowledged.stat().st_mtime_ns // 1_000_000
+
+    def looks(now: int) -> int:
+        disk.looks = 0
+        sink.poll(now)
+        return disk.looks
+
+    # Just changed: another change would not show in the folder's time, so all of it is looked at.
+    assert [looks(new + 1), looks(new + 2)] == [2, 2]
+    assert [looks(new + 5_000), looks(new + 5_500), looks(new + 6_000)] == [2, 0, 0]
+    # Replaced in place: the folder does not show it, the full look does.
+    path = target.acknowledged / "legacy-erp-00000001.csv"
+    path.write_bytes(path.read_bytes().replace(b"trailer", b"tailor"))
+    assert looks(new + 6_500) == 0
+    [problem] = sink.poll(new + 65_000).problems
+    assert problem.subject == "acknowledgement legacy-erp-00000001.csv"
+    # What was wrong is looked at each time.
+    assert looks(new + 65_500) == 1
+
+
 def test_a_corrected_acknowledgement_is_said_to_be_sound(answered: Station, target: FileTarget) -> None:
     right = (target.acknowledged / "legacy-erp-00000001.csv").read_text()
     sink = target.open()
