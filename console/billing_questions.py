@@ -1,12 +1,12 @@
 """Questions about money: what was triggered, posted, held, and for whom.
 
-Of the evidence of a hold, `held` (the amount) and `currency` are read.
+Of the evidence of a hold, `held` (the amount), `currency` and `service_date` are read.
 """
 
 from collections import Counter, defaultdict
 from decimal import Decimal
 
-from console.evidence import by_amount, measured_money, money_in
+from console.evidence import by_amount, measured_money, money_in, served_at, unbilled_since
 from console.readmodel import Matter, ReadModel, Receipt, Trigger
 from console.table import Cell, Column, Kind, Money, Row, Table, age_in_days, answer
 from console.wording import entity_words, owner_words, plain, reason_words, reasons_words
@@ -88,7 +88,7 @@ def unbilled_milestones(model: ReadModel, now: int) -> Table:
         stands = _stands(held.get(alert.entity_id), newest.get(alert.entity_id), answers)
         value = measured_money(model, alert)
         place = (alert.entity_id, alert.project_id, alert.contract_number, alert.client_id)
-        rows.append((*place, value, stands, alert.opened_at, age_in_days(alert.opened_at, now)))
+        rows.append((*place, value, stands, alert.since, age_in_days(alert.since, now)))
     columns = (
         Column("Milestone"),
         Column("Project"),
@@ -139,9 +139,10 @@ def held_billing(model: ReadModel, now: int) -> Table:
     for matter, amount in sorted(holds, key=_by_weight):
         item = entity_words(matter.entity_kind, matter.entity_id)
         place = (item, matter.project_id, matter.contract_number)
-        since = (matter.first_seen, age_in_days(matter.first_seen, now))
+        since = (served_at(matter), matter.first_seen, age_in_days(unbilled_since(matter), now))
         rows.append((*place, reasons_words(matter.reasons), owner_words(matter.owner), amount, *since))
     unvalued = sum(amount is None for _, amount in holds)
+    without = f" {unvalued} of {len(holds)} items have no value yet, for want of what the reason names."
     columns = (
         Column("Item"),
         Column("Project", aside=True),
@@ -149,6 +150,7 @@ def held_billing(model: ReadModel, now: int) -> Table:
         Column("Why it is held"),
         Column("Whose turn", aside=True),
         Column("Amount", Kind.MONEY, summed=True),
+        Column("Service", Kind.DAY, aside=True),
         Column("Held since", Kind.DAY, aside=True),
         Column("Days", Kind.DAYS),
     )
@@ -157,7 +159,8 @@ def held_billing(model: ReadModel, now: int) -> Table:
         "Held billing",
         "What could be billed but is held, why, since when, and whose turn is it?",
         columns, rows, "Nothing is held.",
-        f"{unvalued} of {len(holds)} items have no value yet, for want of what the reason names." if unvalued else "",
+        "Days count from the service, or from when it was first held where no date of it is known."
+        + (without if unvalued else ""),
     )  # fmt: skip
 
 

@@ -21,11 +21,11 @@ _SINCE = (Column("Since", Kind.DAY, aside=True), Column("Days", Kind.DAYS))
 
 
 def _since(alert: Alert, now: int) -> tuple[int, int]:
-    return alert.opened_at, age_in_days(alert.opened_at, now)
+    return alert.since, age_in_days(alert.since, now)
 
 
 def _oldest_first(alerts: Iterable[Alert]) -> list[Alert]:
-    return sorted(alerts, key=lambda each: (each.opened_at, each.alert_id))
+    return sorted(alerts, key=lambda each: (each.since, each.alert_id))
 
 
 def margin_at_risk(model: ReadModel, now: int) -> Table:
@@ -295,7 +295,7 @@ def alerts_by_kind(model: ReadModel, now: int) -> Table:
     rows: list[Row] = []
     for kind, owner in sorted(groups, key=lambda each: (-len(counted[each]), each)):
         still_open = counted[kind, owner]
-        oldest = min((alert.opened_at for alert in still_open), default=None)
+        oldest = min((alert.since for alert in still_open), default=None)
         days = age_in_days(oldest, now) if oldest is not None else None
         critical = sum(alert.severity == "critical" for alert in still_open)
         resolved = len(groups[kind, owner]) - len(still_open)

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 
+from console.evidence import unbilled_since
 from console.readmodel import DeadLetter, Deal, Matter, ReadModel
 from console.table import Column, Kind, Row, Table, age_in_days, answer
 from console.wording import entity_words, kind_words, owner_words, plain, reasons_words, step_words
@@ -76,9 +77,10 @@ def ageing(model: ReadModel, now: int) -> Table:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for matter in model.open_matters():
         kind = "held" if matter.kind == "billing_hold" else "exception"
-        counts[_band(matter.first_seen, now)][kind] += 1
+        since = unbilled_since(matter) if kind == "held" else matter.first_seen
+        counts[_band(since, now)][kind] += 1
     for alert in model.open_alerts():
-        counts[_band(alert.opened_at, now)]["alert"] += 1
+        counts[_band(alert.since, now)]["alert"] += 1
     bands = (*(words for words, _, _ in AGES), OLDER)
     rows: list[Row] = [(band, counts[band]["held"], counts[band]["exception"], counts[band]["alert"]) for band in bands]
     columns = (
@@ -92,6 +94,7 @@ def ageing(model: ReadModel, now: int) -> Table:
         "Age of what is open",
         "How long have held billing, exceptions and alerts been open?",
         columns, rows if any(counts.values()) else (), "Nothing is open.",
+        "Held billing counts from the service, alerts from when they fell due, exceptions from when first seen.",
     )  # fmt: skip
 
 

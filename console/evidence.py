@@ -1,9 +1,11 @@
 """Amounts in the evidence of alerts and exceptions. Evidence is a map of texts: what is read from it may be absent."""
 
+from datetime import date
 from decimal import Decimal, InvalidOperation
 
 from console.readmodel import Alert, Matter, ReadModel
 from console.table import Money
+from streams.domain.calendar import start_of
 
 
 def number_in(record: Alert | Matter, name: str) -> Decimal | None:
@@ -13,6 +15,20 @@ def number_in(record: Alert | Matter, name: str) -> Decimal | None:
     except (KeyError, InvalidOperation):
         return None
     return number if number.is_finite() else None
+
+
+def served_at(matter: Matter) -> int | None:
+    """Return the day of the service behind a hold, as an instant, or None where it is not told."""
+    try:
+        return start_of(date.fromisoformat(matter.evidence["service_date"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def unbilled_since(matter: Matter) -> int:
+    """Return since when a held item could have been billed: its service, or when it was first seen held."""
+    served = served_at(matter)
+    return matter.first_seen if served is None else served
 
 
 def money_in(model: ReadModel, record: Alert | Matter, name: str) -> Money | None:

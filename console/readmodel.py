@@ -62,6 +62,11 @@ class Alert(NamedTuple):
     evidence: Mapping[str, str]
     seen_at: int
 
+    @property
+    def since(self) -> int:
+        """Return since when it is late: when it fell due, else when it was opened. A deadline may pass unwatched."""
+        return self.opened_at if self.due_at is None else min(self.due_at, self.opened_at)
+
 
 class Matter(NamedTuple):
     """The newest state of an exception: a matter that a person must look at. Instants in ms, UTC."""

@@ -125,7 +125,7 @@ class FileErp:
                 reason = f"reverses trigger {row['reverses']}, which was never booked"
             if reason is not None:
                 return [*head, "rejected", "", amount, currency, reason]
-            booking = Booking(f"{self.system}-{number:06d}-{int(row['line']):04d}", Decimal(amount), currency, number)
+            booking = Booking(f"{self.system}-{number:08d}/{int(row['line'])}", Decimal(amount), currency, number)
             self.booked[posting_id] = booking
             self._of_trigger[row["trigger_id"]] = posting_id
         elif booking.batch != number:

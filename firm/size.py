@@ -8,6 +8,7 @@ from datetime import date
 from firm.moments import day_number, is_workday, months_later
 
 MONTHS_MAX = 120
+START_YEARS = (1971, 2100)  # records carry milliseconds since 1970; schedules and terms reach beyond the history
 TIME_ENTRIES_MAX = 100_000_000
 LEAD_IN_DAYS = 7  # master records are set up in the first week, before anybody books time
 PEOPLE_MIN = 24  # enough for every business question to have an instance
@@ -34,6 +35,8 @@ class FirmSize:
     def __post_init__(self) -> None:
         if not 1 <= self.time_entries <= TIME_ENTRIES_MAX:
             raise ValueError(f"time entries: {self.time_entries} is not within 1 and {TIME_ENTRIES_MAX}")
+        if not START_YEARS[0] <= self.start.year <= START_YEARS[1]:
+            raise ValueError(f"start: {self.start} is not within the years {START_YEARS[0]} and {START_YEARS[1]}")
         if not 1 <= self.months <= MONTHS_MAX:
             raise ValueError(f"months: {self.months} is not within 1 and {MONTHS_MAX}")
         if self.days is not None and not LEAD_IN_DAYS + 21 <= self.days <= MONTHS_MAX * 31:

@@ -10,7 +10,8 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from firm.commands import generate
+from firm.commands import generate_into
+from firm.topics import Target, Topics
 from schemas.commands import app as schemas_commands
 from schemas.lined_yaml import UnusableFile
 
@@ -23,7 +24,15 @@ app = typer.Typer(
 )
 
 app.add_typer(schemas_commands, name="schemas")
-app.command()(generate)
+
+
+def _open_topics(target: Target) -> Topics:
+    from streams.engine.feeding import open_topics  # Kafka's client takes a while to load, and files need none
+
+    return open_topics(target)
+
+
+app.command("generate")(generate_into(_open_topics))
 
 EXIT_UNUSABLE = 2
 UNTIL_YEAR_MAX = 9998
@@ -137,7 +146,8 @@ def demo(
     """Run a generated firm through the real worker on an embedded broker, and answer the business questions."""
     from console.report import print_tables, write
     from streams.config import SettingsError
-    from streams.engine.demo import DemoError, run
+    from streams.engine.demo import run
+    from streams.engine.demo_folder import DemoError
     from streams.engine.tally import LostRecordsError
 
     def report(records: Sequence[dict[str, Any]], folder: Path, now: int) -> None:

@@ -5,16 +5,19 @@ feeds, reads along, plays the ERPs at the other end of the file exchange, and co
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Any
+
+from confluent_kafka import KafkaException
 
 from firm.erp_simulator import FileErp
 from firm.history import History
@@ -22,9 +25,10 @@ from firm.size import FirmSize
 from streams.config import Settings, load
 from streams.engine.checkpoint import system_clock
 from streams.engine.collect import Collector
-from streams.engine.embedded import EmbeddedBroker
-from streams.engine.feeding import Change, Feed, FlowControl, SourceBytes
-from streams.engine.tally import LostRecordsError, Tally, expected_nets
+from streams.engine.demo_folder import DemoError, demo_folder
+from streams.engine.embedded import PARTITIONS, BrokerError, EmbeddedBroker
+from streams.engine.feeding import Change, Feed, FeedError, FlowControl, SourceBytes
+from streams.engine.tally import LostRecordsError, Tally, compare_amounts, expected_nets
 from streams.engine.wire import registry_of
 from streams.engine.worker import steps_of
 from streams.step import Step
@@ -33,44 +37,77 @@ from streams.topics import PUBLIC, RECEIPTS, TRIGGERS
 HISTORY_MONTHS = 8
 OPEN_RECORDS_MAX = 6_000
 WAIT_SECONDS_MAX = 300.0
-_MARKER = ".throughline-demo"
 _PAUSE_SECONDS = 0.2
+_TOLD_SECONDS = 2.0
 
 Report = Callable[[Sequence[dict[str, Any]], Path, int], object]
 """Called with the derived records, the output folder and the time; shows what the business asks."""
 
 
-class DemoError(Exception):
-    """The demo cannot go on; the message says why and what to do."""
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: stop as after Ctrl-C."""
 
 
 def run(out: Path, time_entries: int, seed: int, report: Report, keep: bool = False) -> int:
-    """Run the demo into a folder; return 0 if nothing was lost. Ctrl-C stops it cleanly, with 130 while it feeds.
+    """Run the demo into a folder; return 0 if nothing was lost.
 
-    `report` gets all derived records once everything is processed; `keep` then keeps all running until Ctrl-C. Raises
-    `DemoError`, and `LostRecordsError` if counts or amounts do not agree.
+    Ctrl-C and SIGTERM stop it cleanly, with 130 and 143 before it has answered. `report` gets all derived records once
+    everything is processed; `keep` then keeps all running until one of the two. Raises `DemoError`, and
+    `LostRecordsError` if counts or amounts do not agree.
     """
-    _prepare(out)
-    with EmbeddedBroker() as broker:
-        settings = load(
-            None,
-            brokers=broker.bootstrap,
-            state_folder=out / "state",
-            sinks={"folder": out / "exchange", "batch_seconds_max": 2.0, "poll_seconds": 0.25},
-        )
-        demo = Demo(settings, out)
-        try:
-            demo.flow_in(time_entries, seed)
-            demo.count(report)
-            if keep:
-                demo.keep_on()
-        except KeyboardInterrupt:
-            say("stopping")
-            return 130
-        finally:
-            demo.stop()
+    size = _firm_size(time_entries, seed)
+    try:
+        with _terminable(), demo_folder(out), EmbeddedBroker() as broker:
+            _run(broker.bootstrap, out, size, report, keep)
+    except KeyboardInterrupt as error:
+        say("stopped before the end")
+        return 143 if isinstance(error, Terminated) else 130
+    except KafkaException as error:
+        raise DemoError(f"the embedded broker does not answer any more: {error}") from error
+    except (BrokerError, FeedError) as error:
+        raise DemoError(str(error)) from error
     say(f"done: see {out / 'page.html'} and {out / 'exchange'}")
     return 0
+
+
+def _run(brokers: str, out: Path, size: FirmSize, report: Report, keep: bool) -> None:
+    settings = load(
+        None,
+        brokers=brokers,
+        partitions=PARTITIONS,
+        state_folder=out / "state",
+        sinks={"folder": out / "exchange", "batch_seconds_max": 2.0, "poll_seconds": 0.25},
+    )
+    demo = Demo(settings, out)
+    try:
+        demo.flow_in(size)
+        demo.count(report)
+        if keep:
+            demo.keep_on()
+    finally:
+        demo.stop()
+
+
+def _firm_size(time_entries: int, seed: int) -> FirmSize:
+    start = (datetime.now(UTC).date() - timedelta(days=HISTORY_MONTHS * 30)).replace(day=1)
+    try:
+        return FirmSize(time_entries, seed, start, HISTORY_MONTHS)
+    except ValueError as error:
+        raise DemoError(str(error)) from error
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end what is inside as Ctrl-C does, so that no child is left behind."""
+
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    former = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 class Demo:
@@ -91,20 +128,26 @@ class Demo:
 
     # -- running
 
-    def flow_in(self, time_entries: int, seed: int) -> None:
+    def flow_in(self, size: FirmSize) -> None:
         """Start the worker, feed the firm's whole history, and wait until all of it is processed and answered."""
         self._collector.start()
         self._start_worker()
-        today = datetime.now(UTC).date()
-        start = (today - timedelta(days=HISTORY_MONTHS * 30)).replace(day=1)
-        size = FirmSize(time_entries, seed, start, HISTORY_MONTHS)
-        say(f"a firm of {size.people} people, {time_entries:,} time entries since {start}, seed {seed}")
+        say(f"a firm of {size.people} people, {size.time_entries:,} time entries since {size.start}, seed {size.seed}")
         firm = History(size)
         changes = self._remembered(firm)
         self._feed.write(changes, FeedProgress(size).told)
         say(f"fed: {len(self._fed):,} records; waiting until the worker has processed them")
-        self._flow.wait(0)
+        self._await_processing()
         self._settle()
+
+    def _await_processing(self) -> None:
+        told = time.monotonic()
+        while (lag := self._flow.look()).open:
+            self._worker_lives()
+            if time.monotonic() - told >= _TOLD_SECONDS:
+                told = time.monotonic()
+                say(f"{lag.open:,} records still to be processed")
+            time.sleep(_PAUSE_SECONDS)
 
     def _remembered(self, firm: History) -> Any:
         for change in firm.records():
@@ -114,6 +157,7 @@ class Demo:
     def _start_worker(self) -> None:
         environment = os.environ | {
             "THROUGHLINE_BROKERS": self._settings.brokers,
+            "THROUGHLINE_PARTITIONS": str(self._settings.partitions),
             "THROUGHLINE_STATE_FOLDER": str(self._settings.state_folder),
             "THROUGHLINE_SINKS__FOLDER": str(self._settings.sinks.folder),
             "THROUGHLINE_SINKS__BATCH_SECONDS_MAX": str(self._settings.sinks.batch_seconds_max),
@@ -133,7 +177,9 @@ class Demo:
     def _worker_lives(self) -> None:
         code = None if self._worker is None else self._worker.poll()
         if code is not None:
-            raise DemoError(f"the worker ended with exit code {code}; the reason is in {self._out / 'worker.log'}")
+            log = self._out / "worker.log"
+            words = (log.read_text(errors="replace").splitlines() or ["nothing"])[-1]
+            raise DemoError(f"the worker ended with exit code {code}; the last words of {log} are: {words}")
 
     def _settle(self) -> None:
         """Let the ERPs answer until every trigger has its receipt and nothing is under way."""
@@ -142,17 +188,24 @@ class Demo:
         while True:
             self._answer()
             lag = self._flow.wait(0)
-            counts = self._collector.counts
             open_ = self._collector.open()
-            if counts[RECEIPTS] >= counts[TRIGGERS] and not open_ and self._flow.look() == lag:
+            unanswered = self._unanswered()
+            if not unanswered and not open_ and self._flow.look() == lag:
                 return
             self._worker_lives()
             if time.monotonic() > deadline:
                 raise DemoError(
-                    f"{counts[TRIGGERS] - counts[RECEIPTS]} triggers have no receipt after {WAIT_SECONDS_MAX:.0f} s; "
+                    f"{unanswered} triggers have no receipt after {WAIT_SECONDS_MAX:.0f} s; "
                     f"look at {self._settings.sinks.folder} and {self._out / 'worker.log'}"
                 )
             time.sleep(_PAUSE_SECONDS)
+
+    def _unanswered(self) -> int:
+        ids: dict[str, set[str]] = {TRIGGERS: set(), RECEIPTS: set()}
+        for record in tuple(self._collector.records):
+            if record["topic"] in ids:
+                ids[record["topic"]].add(record["value"]["trigger_id"])
+        return len(ids[TRIGGERS] - ids[RECEIPTS])
 
     def _answer(self) -> None:
         folder = self._settings.sinks.folder
@@ -172,7 +225,7 @@ class Demo:
         say(tally.told())
         say("computing the same firm without a broker, to compare")
         expected = expected_nets(self._settings, self._fed, system_clock())
-        say(tally.check_amounts(records, expected))
+        say(compare_amounts(records, expected))
         doubled = [posting for erp in self._erps.values() for posting in erp.doubled]
         complaints = [complaint for erp in self._erps.values() for complaint in erp.complaints]
         if doubled or complaints:
@@ -229,16 +282,8 @@ def topics_read(steps: Sequence[Step]) -> list[str]:
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal what goes on."""
-    print(text, flush=True)
-
-
-def _prepare(out: Path) -> None:
-    """Make the output folder anew. Raises `DemoError` for a folder with other content."""
-    marker = out / _MARKER
-    if out.exists() and not marker.exists() and any(out.iterdir()):
-        raise DemoError(f"{out} exists and was not made by the demo; give another folder")
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    marker.touch()
+    """Tell the person at the terminal what goes on, in lines that fit it."""
+    for line in text.splitlines():
+        print(
+            textwrap.fill(line, 80, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False), flush=True
+        )

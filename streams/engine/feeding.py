@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from decimal import InvalidOperation
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
@@ -44,6 +44,9 @@ class Change(Protocol):
     @property
     def timestamp(self) -> int:
         """When it arrived."""
+
+
+C = TypeVar("C", bound=Change)
 
 
 class Target(Protocol):
@@ -142,7 +145,7 @@ class Feed:
             }
         )
 
-    def write(self, changes: Iterable[Change], told: Callable[[int, Change], None]) -> int:
+    def write(self, changes: Iterable[C], told: Callable[[int, C], None]) -> int:
         """Write all changes in their order, pausing for the flow; `told` hears of each batch. Return how many."""
         written = 0
         for written, change in enumerate(changes, 1):

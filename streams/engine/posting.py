@@ -32,6 +32,8 @@ from streams.topics import CONTRACT_FACTS, EXCEPTIONS, RECEIPTS, TRIGGERS
 NAME = "posting"
 FATAL_PAUSE_MS = 60_000
 """How long a system whose sink gave up is left alone before it is opened again."""
+PATIENCE_MS = 60_000
+"""How long a system may fail in ways that pass by themselves before a person hears of it."""
 
 _NO_CAUSE = Cause(None, None, None, None, 0, 0)
 _UNROUTED = ""
@@ -57,6 +59,7 @@ class PostingBehaviour:
         self._open = context.table("posting.open")
         self._deliveries: dict[str, Delivery[Posting]] = {}
         self._paused: dict[str, int] = {}
+        self._failing_since: dict[str, int] = {}
 
     def on_records(self, records: Sequence[Record]) -> None:
         """Take in triggers, and which ERP keeps a legal entity's books."""
@@ -91,7 +94,7 @@ class PostingBehaviour:
         if system is None:
             self._waiting.put(f"{posting.legal_entity}\x1f{record.offset:020d}", posting)
         else:
-            self._intend(system, posting)
+            self._intend(system, posting, record.offset)
 
     def _system_of(self, posting: Posting) -> str | None:
         """Return the system a posting belongs to: a reversal goes where its original went."""
@@ -124,14 +127,15 @@ class PostingBehaviour:
         self._systems.put(row.id, row.erp_system)
         for key, posting in self._waiting.scan(f"{row.id}\x1f"):
             self._waiting.delete(key)
-            self._intend(row.erp_system, posting)
+            self._intend(row.erp_system, posting, int(key.rpartition("\x1f")[2]))
 
-    def _intend(self, system: str, posting: Posting) -> None:
+    def _intend(self, system: str, posting: Posting, offset: int) -> None:
         routed = replace(posting, system=system, posting_id=posting_id_of(system, posting.trigger_id))
         delivery = self._delivery(system)
         if delivery is None:
-            # Its sink gave up: the intent waits with those whose system is unknown, and is taken up by `_delivery`.
-            self._waiting.put(f"\x1f{system}\x1f{self._context.now:020d}\x1f{posting.trigger_id}", posting)
+            # Its sink gave up: the intent waits with those whose system is unknown, and is taken up by `_delivery` in
+            # the order of the triggers, which is that of their contract's decisions.
+            self._waiting.put(f"\x1f{system}\x1f{offset:020d}", posting)
         else:
             self._tell(delivery.intend([routed], self._context.now))
 
@@ -162,15 +166,27 @@ class PostingBehaviour:
         try:
             self._tell(delivery.send(now))
             answers = delivery.poll(now)
-        except Retriable:
-            return  # said to pass by itself: the next turn tries again
+        except Retriable as error:
+            self._be_patient(system, str(error))
+            return
         except Fatal as error:
             self._give_up(system, error)
             return
         self._tell(answers.receipts)
+        for subject in answers.sound:
+            self._exception("delivery_failed", _answer_entity(system, subject), "", False)
         for problem in answers.problems:
             self._problem(problem)
-        self._exception("delivery_failed", self._system_entity(system), "", False)
+        self._be_patient(system, delivery.failure)
+
+    def _be_patient(self, system: str, failure: str | None) -> None:
+        """Open an exception for what should have passed by itself and has not; resolve it once nothing fails."""
+        if failure is None:
+            self._failing_since.pop(system, None)
+            self._exception("delivery_failed", self._system_entity(system), "", False)
+        elif self._failing_since.setdefault(system, self._context.now) + PATIENCE_MS <= self._context.now:
+            message = f"{system}: {failure}; tried again until it passes"
+            self._exception("delivery_failed", self._system_entity(system), message, True)
 
     def _give_up(self, system: str, error: Exception) -> None:
         self._deliveries.pop(system, None)
@@ -193,7 +209,7 @@ class PostingBehaviour:
 
     def _problem(self, problem: Problem) -> None:
         message = f"{problem.system}, {problem.subject}: {problem.reason}"
-        self._exception("delivery_failed", Entity("erp_answer", f"{problem.system}:{problem.subject}"), message, True)
+        self._exception("delivery_failed", _answer_entity(problem.system, problem.subject), message, True)
 
     def _exception(self, kind: str, entity: Entity, message: str, wrong: bool) -> None:
         """Open an exception that is not open, or resolve one that is."""
@@ -209,6 +225,10 @@ class PostingBehaviour:
         told = message or f"{entity.kind} {entity.id}: solved"
         record = exception_record(kind, entity, reasons, told, (since or now, now), wrong, _NO_CAUSE)
         self._context.emit(EXCEPTIONS, record["exception_id"], record)
+
+
+def _answer_entity(system: str, subject: str) -> Entity:
+    return Entity("erp_answer", f"{system}:{subject}")
 
 
 def receipt_record(receipt: Receipt, now: int) -> dict[str, Any]:

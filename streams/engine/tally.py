@@ -16,16 +16,19 @@ from streams.step import Record, Step
 from streams.topics import MARGINS, RECEIPTS, TOPICS, TRIGGERS, Role
 from streams.topology import topology
 
+ZERO = Decimal(0)
+
 
 class LostRecordsError(Exception):
     """Counts or amounts do not agree: something was lost, doubled or computed differently. A defect."""
 
 
 class Nets(NamedTuple):
-    """Amounts by contract: triggers less reversals; and what its projects have billed and held together."""
+    """Triggers less reversals by contract; what its projects have billed and held together; cost by project."""
 
     billed: Mapping[str, Decimal]
     worth: Mapping[str, Decimal]
+    costs: Mapping[str, Decimal]
 
 
 class Tally:
@@ -65,35 +68,68 @@ class Tally:
         """Return the counts in words."""
         return "\n".join(self._lines)
 
-    def check_amounts(self, records: Sequence[Mapping[str, Any]], expected: Nets) -> str:
-        """Check the net of every contract against what was expected; return the result in words.
 
-        What a gate held back may depend on the order of feeds, which a broker does not promise: such a contract must
-        agree in billed plus held. Raises `LostRecordsError` naming the contracts that do not.
-        """
-        found = nets_of(records)
-        contracts = sorted({*found.billed, *expected.billed})
-        differing = [c for c in contracts if found.billed.get(c, Decimal(0)) != expected.billed.get(c, Decimal(0))]
-        wrong = [c for c in differing if found.worth.get(c, Decimal(0)) != expected.worth.get(c, Decimal(0))]
-        if wrong:
-            lines = (
-                f"{c}: net {found.billed.get(c)}, expected {expected.billed.get(c)}; with held {found.worth.get(c)}, "
-                f"expected {expected.worth.get(c)}"
-                for c in wrong
+def compare_amounts(records: Sequence[Mapping[str, Any]], expected: Nets) -> str:
+    """Check amounts against what was expected, and triggers against receipts; return the result in words.
+
+    Every project's cost and every contract's billed plus held must agree. When a gate shut may depend on the order of
+    feeds, which a broker does not promise: then more is held and less billed, or the other way round. Raises
+    `LostRecordsError` naming what does not agree.
+    """
+    found = nets_of(records)
+    contracts = sorted({*found.billed, *expected.billed, *found.worth, *expected.worth})
+    differing = [c for c in contracts if found.billed.get(c, ZERO) != expected.billed.get(c, ZERO)]
+    wrong = [
+        f"contract {c}: billed {found.billed.get(c)}, expected {expected.billed.get(c)}; with held "
+        f"{found.worth.get(c)}, expected {expected.worth.get(c)}"
+        for c in contracts
+        if found.worth.get(c, ZERO) != expected.worth.get(c, ZERO)
+    ]
+    wrong += [
+        f"project {p}: cost {found.costs.get(p)}, expected {expected.costs.get(p)}"
+        for p in sorted({*found.costs, *expected.costs})
+        if found.costs.get(p) != expected.costs.get(p)
+    ]
+    if wrong:
+        raise LostRecordsError("amounts differ from those computed without a broker:\n" + "\n".join(wrong))
+    _check_triggers(records)
+    _check_receipts(records)
+    told = (
+        f"amounts: {len(contracts) - len(differing)} of {len(contracts)} contracts have the net billed that was "
+        f"computed without a broker, to the cent; billed plus held, and the cost of {len(found.costs)} projects, "
+        "agree in all"
+    )
+    if differing:
+        told += f" (in {len(differing)} a gate shut at another moment: what is billed in one run is held in the other)"
+    return told
+
+
+def _check_triggers(records: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the triggers of each project come to what the ledger believes to have billed."""
+    margins = {record["value"]["project_id"]: record["value"] for record in records if record["topic"] == MARGINS}
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    foreign = set()  # their margin is in another currency than their triggers: nothing to compare
+    for record in records:
+        value = record["value"]
+        if record["topic"] == TRIGGERS and value["project_id"] is not None:
+            sums[value["project_id"]] += value["amount"]
+            if value["currency"] != margins.get(value["project_id"], value)["currency"]:
+                foreign.add(value["project_id"])
+    for project, margin in sorted(margins.items()):
+        if project not in foreign and sums[project] != margin["billed"]:
+            raise LostRecordsError(
+                f"project {project}: its triggers come to {sums[project]}, but {margin['billed']} is said to be billed"
             )
-            raise LostRecordsError(f"{len(wrong)} of {len(contracts)} contracts differ:\n" + "\n".join(lines))
-        answered = {record["value"]["trigger_id"] for record in records if record["topic"] == RECEIPTS}
-        triggers = [record["value"]["trigger_id"] for record in records if record["topic"] == TRIGGERS]
-        if len(triggers) != len(set(triggers)):
-            raise LostRecordsError(f"{len(triggers) - len(set(triggers))} triggers were written twice")
-        unanswered = [trigger for trigger in triggers if trigger not in answered]
-        if unanswered:
-            raise LostRecordsError(f"{len(unanswered)} triggers have no receipt, first {unanswered[0]}")
-        same = len(contracts) - len(differing)
-        told = f"amounts: {same} of {len(contracts)} contracts have the net computed without a broker, to the cent"
-        if differing:
-            told += f"; {len(differing)} in billed plus held, where a gate fell in another order"
-        return told
+
+
+def _check_receipts(records: Sequence[Mapping[str, Any]]) -> None:
+    answered = {record["value"]["trigger_id"] for record in records if record["topic"] == RECEIPTS}
+    triggers = [record["value"]["trigger_id"] for record in records if record["topic"] == TRIGGERS]
+    if len(triggers) != len(set(triggers)):
+        raise LostRecordsError(f"{len(triggers) - len(set(triggers))} triggers were written twice")
+    unanswered = [trigger for trigger in triggers if trigger not in answered]
+    if unanswered:
+        raise LostRecordsError(f"{len(unanswered)} triggers have no receipt, first {unanswered[0]}")
 
 
 def nets_of(records: Iterable[Mapping[str, Any]]) -> Nets:
@@ -113,7 +149,8 @@ def nets_of(records: Iterable[Mapping[str, Any]]) -> Nets:
     for margin in margins.values():
         if margin["contract_number"] is not None:
             worth[margin["contract_number"]] += margin["billed"] + margin["held"]
-    return Nets(dict(billed), dict(worth))
+    costs = {project: margin["labor_cost"] + margin["expense_cost"] for project, margin in margins.items()}
+    return Nets(dict(billed), dict(worth), costs)
 
 
 def expected_nets(settings: Settings, fed: Iterable[Change], now: int) -> Nets:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 from faust.worker import Worker
 
@@ -42,6 +43,8 @@ EXPLAINED = (
 """Failures whose message says what to do; everything else is a defect and is shown with its traceback."""
 
 log = logging.getLogger("throughline.worker")
+
+_ORPHANED_SECONDS_MAX = 10.0
 
 
 def run(settings: Settings, ends_with_input: bool = False) -> int:
@@ -104,6 +107,9 @@ def run_steps(settings: Settings, steps: tuple[Step, ...], wire: Wire, ends_with
 def _end_with_input() -> None:
     sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
+    # Whoever started it may have been killed, and the broker with it: there is nobody left to wait for.
+    time.sleep(_ORPHANED_SECONDS_MAX)
+    os._exit(1)
 
 
 def _log_to_stderr() -> None:

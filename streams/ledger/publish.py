@@ -117,8 +117,10 @@ class Publisher:
         message = f"{key[1]} {key[2]} is not billed: {', '.join(reasons)}"
         terms = self._book.terms(key[0])
         evidence = {}
+        if item.work is not None:
+            evidence["service_date"] = item.work.day.isoformat()
         if item.held and terms is not None:
-            evidence = {"held": str(item.held), "currency": terms.contract.currency}
+            evidence |= {"held": str(item.held), "currency": terms.contract.currency}
         self._exception(key, "billing_hold", item, reasons, message, (since, bool(item.hold)), evidence, cause)
 
     def uncosted(self, key: ItemKey, item: Item, since: int, open_: bool, cause: Cause) -> None:

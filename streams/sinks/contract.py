@@ -141,10 +141,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What came back from a target: receipts, and problems that concern no receipt."""
+    """What came back from a target: receipts, and problems that concern no receipt.
+
+    `sound` are the subjects that were looked at and are no problem, or none any more.
+    """
 
     receipts: tuple[Receipt, ...] = ()
     problems: tuple[Problem, ...] = ()
+    sound: tuple[str, ...] = ()
 
 
 class Deliverable(Protocol):

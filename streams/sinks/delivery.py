@@ -95,6 +95,7 @@ class Delivery(Generic[P]):
         self._changed: list[Receipt] = []
         self._problems: list[Problem] = []
         self._failures = 0
+        self._failure: str | None = None
         self._retry_at: int | None = None
         self._fatal: Fatal | None = None
         self._next = 0
@@ -104,6 +105,11 @@ class Delivery(Generic[P]):
     def system(self) -> str:
         """The name of the target system."""
         return self._sink.system
+
+    @property
+    def failure(self) -> str | None:
+        """Why the last try to send failed, while the next is waited for; None after one that did not."""
+        return self._failure
 
     def intend(self, postings: Iterable[P], now: int) -> list[Receipt]:
         """Remember postings as to be delivered; those known already, in whatever state, change nothing."""
@@ -137,7 +143,7 @@ class Delivery(Generic[P]):
             if not self._changed:
                 raise
         else:
-            self._failures, self._retry_at = 0, None
+            self._failures, self._failure, self._retry_at = 0, None, None
         return self._drain()
 
     def poll(self, now: int) -> Answers:
@@ -151,7 +157,7 @@ class Delivery(Generic[P]):
             self._record(answer)
         problems = (*answers.problems, *self._problems)
         self._problems = []
-        return Answers(tuple(self._drain()), problems)
+        return Answers(tuple(self._drain()), problems, answers.sound)
 
     def receipt(self, posting_id: str) -> Receipt | None:
         """Return what is known of a posting, or None if it was never intended here."""
@@ -315,7 +321,7 @@ class Delivery(Generic[P]):
         if wait_ms is None:
             # 30 doublings outlast any maximum; the cap keeps the power small in a long outage.
             wait_ms = min(self._limits.backoff_ms_first << min(self._failures, 30), self._limits.backoff_ms_max)
-        self._failures += 1
+        self._failures, self._failure = self._failures + 1, str(failure)
         self._retry_at = now + wait_ms
 
     # Remembering ----------------------------------------------------------------------------------------------------

@@ -40,6 +40,8 @@ from streams.sinks.durable_files import (
 )
 
 _HIGHEST_NAME = ".highest"
+_QUIET_MS = 2_000  # whatever the grain of the folder's clock, a change after this long shows in its time of change
+_FULL_LOOK_MS = 60_000
 _PASSING = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ENOLCK, errno.ESTALE,
     errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE,
@@ -62,6 +64,8 @@ class FileExchange:
         self._batch_of: dict[str, int] = {}
         self._highest = 0
         self._read: dict[str, tuple[Stamp, Stamp | None]] = {}
+        self._wrong: set[str] = set()
+        self._looked: tuple[Stamp, int] | None = None
         with self._failing(self.outbound, nothing_sent=True):
             self._files.make_folder(self.outbound)
             self._files.make_folder(self.acknowledged)
@@ -88,24 +92,55 @@ class FileExchange:
                 self._catch_up()
             return self._known([posting_id for posting_id in posting_ids if posting_id in self._batch_of])
 
-    def poll(self, now: int) -> Answers:  # noqa: ARG002 - an acknowledgement brings its own time
-        """Read the acknowledgements that are new or were replaced; a wrong one is a problem and answers nothing."""
+    def poll(self, now: int) -> Answers:
+        """Read the acknowledgements that are new or were replaced; a wrong one is a problem and answers nothing.
+
+        One that the disk does not give keeps back neither the others nor itself for good: it is read at a later call.
+        """
         receipts: list[Receipt] = []
         problems: list[Problem] = []
+        sound: list[str] = []
         with self._failing(self.acknowledged, nothing_sent=True):
-            for name in self._files.names(self.acknowledged):
-                if name.startswith(".") or not name.endswith(".csv"):
-                    continue
-                stamp = self._stamp(self.acknowledged / name)
-                if self._read.get(name) == stamp:
-                    continue
+            failure: OSError | None = None
+            for name in self._worth_a_look(now):
                 try:
-                    receipts += self._answered(name)
-                except BadFile as error:
-                    reason = f"{error}; no line of it was taken over: have it corrected and written again"
-                    problems.append(Problem(self.system, f"acknowledgement {name}", reason))
-                self._read[name] = stamp
-        return Answers(tuple(receipts), tuple(problems))
+                    stamp = self._stamp(self.acknowledged / name)
+                    if self._read.get(name) == stamp:
+                        continue
+                    try:
+                        receipts += self._answered(name)
+                        sound.append(_subject(name))
+                        self._wrong.discard(name)
+                    except BadFile as error:
+                        self._wrong.add(name)
+                        reason = f"{error}; no line of it was taken over: have it corrected and written again"
+                        problems.append(Problem(self.system, _subject(name), reason))
+                    self._read[name] = stamp
+                except FileNotFoundError:
+                    self._wrong.discard(name)  # taken away since the folder was listed, perhaps to be replaced
+                except OSError as error:
+                    self._wrong.add(name)
+                    failure = error
+            # Answers that were read count as read, so they are handed over; the failure will be there again.
+            if failure is not None and not sound and not problems:
+                raise failure
+        return Answers(tuple(receipts), tuple(problems), tuple(sound))
+
+    def _worth_a_look(self, now: int) -> list[str]:
+        """Return all acknowledgements, or while their folder stays as it was, those that could not be read.
+
+        Looking at each of them at every call would cost more with every batch there ever was. A file that is replaced
+        leaves the folder as it was if it is not renamed into its place: it is found once a minute.
+        """
+        folder = self._files.stamp(self.acknowledged)
+        if self._looked is not None:
+            known, looked_at = self._looked
+            was_quiet = folder[2] // 1_000_000 + _QUIET_MS < looked_at
+            if folder == known and was_quiet and abs(now - looked_at) < _FULL_LOOK_MS:
+                return sorted(self._wrong)
+        self._looked = folder, now
+        names = self._files.names(self.acknowledged)
+        return [name for name in names if name.endswith(".csv") and not name.startswith(".")]
 
     def close(self) -> None:
         """Nothing is held between calls."""
@@ -260,3 +295,7 @@ class FileExchange:
             if error.errno in _PASSING:
                 raise Retriable(text, nothing_sent=nothing_sent) from error
             raise Fatal(f"{text}; restore the folder and its permissions, then start the sink again") from error
+
+
+def _subject(name: str) -> str:
+    return f"acknowledgement {name}"

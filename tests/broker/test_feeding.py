@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from typer.testing import CliRunner
 
 from firm.history import History
 from firm.size import FirmSize
 from firm.topics import SOURCE_TOPICS, Target
 from schemas.codec import Codec
 from schemas.registry import Manifest
+from streams.cli import app
 from streams.engine.drained import Ends
 from streams.engine.embedded import EmbeddedBroker
 from streams.engine.feeding import FlowControl, open_topics
@@ -46,6 +48,14 @@ def test_each_change_stands_in_its_topic_and_reads_as_the_same_change(brokers: s
             name: change.value["source"][name] for name in ("name", "position", "ts_ms")
         }
         assert read["op"] == change.value["op"]
+
+
+def test_the_command_line_writes_a_firm_into_topics(brokers: str) -> None:
+    arguments = ["generate", "--time-entries", "20", "--seed", "3", "--days", "60", "--brokers", brokers]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.stderr
+    ends = Ends(brokers)
+    assert sum(ends.of(ends.places(SOURCE_TOPICS)).values()) == len(list(History(SIZE).records()))
 
 
 def test_a_writer_ahead_of_a_group_that_is_gone_hears_of_it(brokers: str) -> None:

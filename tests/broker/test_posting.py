@@ -1,5 +1,7 @@
 """Triggers to the file exchange and answers back, step by step with the clock in hand."""
 
+import errno
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -8,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from firm.erp_simulator import FileErp
 from state import MemoryStore, State
 from streams.domain.canonical import LegalEntity
 from streams.domain.fact import Cause, Fact
@@ -15,6 +18,7 @@ from streams.engine.posting import posting_step
 from streams.sinks.batch_file import read_batch
 from streams.sinks.contract import Fatal, Posting, Sink
 from streams.sinks.delivery import Limits
+from streams.sinks.durable_files import LocalFiles
 from streams.sinks.file_exchange import FileExchange
 from streams.step import Output, Record, Task
 
@@ -141,4 +145,76 @@ def test_a_system_that_cannot_be_named_is_unroutable_until_it_can(tmp_path: Path
     closed = bench.take("facts.contract", "LE1", entity("legacy"), NOON + 1)
     assert [(output.value["kind"], output.value["state"]) for output in closed] == [("unroutable", "resolved")]
     bench.tick(NOON + 3_000)
+    assert batches(tmp_path, "legacy") == [["t1"]]
+
+
+def test_triggers_that_wait_for_a_sink_are_sent_in_their_order(tmp_path: Path) -> None:
+    broken = True
+
+    def connect(system: str) -> Sink[Posting]:
+        if broken:
+            raise Fatal("no folder")
+        return FileExchange(tmp_path, system)
+
+    bench = Bench(connect)
+    bench.take("facts.contract", "LE1", entity("legacy"), NOON)
+    for number in (9, 3, 7, 1):
+        bench.take("billing.triggers", "C1", trigger(number), NOON)
+    broken = False
+    bench.tick(NOON + 61_000)
+    bench.tick(NOON + 64_000)
+    assert batches(tmp_path, "legacy") == [["t9", "t3", "t7", "t1"]]
+
+
+def test_a_wrong_answer_is_an_exception_until_it_is_corrected(tmp_path: Path) -> None:
+    bench = Bench(lambda system: FileExchange(tmp_path, system))
+    bench.take("facts.contract", "LE1", entity("legacy"), NOON)
+    bench.take("billing.triggers", "C1", trigger(1), NOON)
+    bench.tick(NOON + 3_000)
+    FileErp(tmp_path, "legacy").run(NOON + 4_000)
+    path = tmp_path / "legacy" / "acknowledged" / "legacy-00000001.csv"
+    right = path.read_bytes()
+    write_answer(path, right.replace(b"100.00", b"100.10"))
+    opened = bench.tick(NOON + 5_000)
+    assert [(output.topic, output.value["entity_kind"], output.value["state"]) for output in opened] == [
+        ("exceptions", "erp_answer", "open")
+    ]
+    assert bench.tick(NOON + 6_000) == []
+    write_answer(path, right)
+    closed = bench.tick(NOON + 7_000)
+    assert [(output.topic, output.key) for output in closed] == [
+        ("erp.receipts", "C1"), ("exceptions", opened[0].key),
+    ]  # fmt: skip
+    assert (closed[0].value["status"], closed[1].value["state"]) == ("posted", "resolved")
+
+
+def write_answer(path: Path, content: bytes) -> None:
+    path.with_name(f"{path.name}.sha256").write_text(f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
+    path.write_bytes(content)
+
+
+def test_a_disk_that_stays_full_is_an_exception_until_there_is_room(tmp_path: Path) -> None:
+    class FullDisk(LocalFiles):
+        full = True
+
+        def write(self, path: Path, content: bytes) -> None:
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device", str(path))
+            super().write(path, content)
+
+    disk = FullDisk()
+    bench = Bench(lambda system: FileExchange(tmp_path, system, disk))
+    bench.take("facts.contract", "LE1", entity("legacy"), NOON)
+    bench.take("billing.triggers", "C1", trigger(1), NOON)
+    for after in range(3_000, 63_000, 500):
+        assert bench.tick(NOON + after) == []
+    opened = bench.tick(NOON + 63_000)
+    assert [(output.value["kind"], output.value["entity_kind"], output.value["state"]) for output in opened] == [
+        ("delivery_failed", "erp_system", "open")
+    ]
+    assert "No space left on device" in opened[0].value["message"]
+    assert bench.tick(NOON + 64_000) == []
+    disk.full = False
+    closed = bench.tick(NOON + 200_000)
+    assert [(output.key, output.value["state"]) for output in closed] == [(opened[0].key, "resolved")]
     assert batches(tmp_path, "legacy") == [["t1"]]

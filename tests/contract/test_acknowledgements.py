@@ -1,13 +1,15 @@
 """Answers of the ERP: taken over line by line when they can be believed, a problem when not."""
 
+import errno
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from streams.sinks.contract import Status
-from streams.sinks.durable_files import checksum_of
+from streams.sinks.contract import Retriable, Status
+from streams.sinks.durable_files import LocalFiles, checksum_of
+from streams.sinks.file_exchange import FileExchange
 from tests.contract.station import NOON, Item, Station
 from tests.contract.targets import SYSTEM, FileTarget
 
@@ -48,7 +50,7 @@ def test_answers_come_by_line(target: FileTarget) -> None:
     target.answer(NOON + 60_000)
     station.turn(NOON + 90_000)
     taken, refused = (station.last(item) for item in station.log)
-    assert (taken.status, taken.document_id, taken.error) == (Status.POSTED, "legacy-erp-000001-0001", None)
+    assert (taken.status, taken.document_id, taken.error) == (Status.POSTED, "legacy-erp-00000001/1", None)
     assert (refused.status, refused.document_id, refused.error) == (Status.REJECTED, None, "closed period 2026-02")
     assert (taken.attempts, taken.first_sent_at, taken.answered_at) == (1, NOON, NOON + 60_000)
 
@@ -79,8 +81,8 @@ WRONG = [
     (",read,", ",maybe,", "verdict 'maybe' must be read or refused"),
     (",read,", ",refused,no space", "a refused batch has no answers"),
     ("answer,2,", "answer,3,", "is not line (2, "),
-    (",accepted,legacy-erp-000001-0001,", ",accepted,,", "an accepted line needs a document id"),
-    (",accepted,legacy-erp-000001-0001,", ",perhaps,,", "verdict 'perhaps' must be accepted or rejected"),
+    (",accepted,legacy-erp-00000001/1,", ",accepted,,", "an accepted line needs a document id"),
+    (",accepted,legacy-erp-00000001/1,", ",perhaps,,", "verdict 'perhaps' must be accepted or rejected"),
     ("\n", "\n\n", "expected a trailer line, found 'an empty line'"),
 ]  # fmt: skip
 
@@ -164,14 +166,14 @@ def test_a_batch_that_the_erp_refuses_is_a_problem(target: FileTarget) -> None:
 def test_a_changed_answer_is_a_problem_and_the_first_one_stands(answered: Station, target: FileTarget) -> None:
     answered.turn(NOON + 90_000)
     receipts = list(answered.receipts)
-    replace_acknowledgement(target, 1, lambda text: text.replace("000001-0002", "000001-7777"))
+    replace_acknowledgement(target, 1, lambda text: text.replace("00000001/2", "00000001/7777"))
     answered.turn(NOON + 91_000)
     assert answered.receipts == receipts
     [problem] = answered.problems
     assert problem.subject.endswith("of trigger 00000000-0000-5000-8000-000000000002")
     assert problem.reason == (
-        "answered as posted with document legacy-erp-000001-7777, but it stands as posted with document "
-        "legacy-erp-000001-0002; the first answer is kept: correct the document in legacy-erp"
+        "answered as posted with document legacy-erp-00000001/7777, but it stands as posted with document "
+        "legacy-erp-00000001/2; the first answer is kept: correct the document in legacy-erp"
     )
 
 
@@ -188,6 +190,98 @@ def test_a_rejected_line_that_was_booked_after_all_is_posted(target: FileTarget)
     station.turn(NOON + 3)
     assert station.history(Item(1)) == ["pending", "sent", "rejected", "posted"]
     assert station.problems == []
+
+
+class Unreadable(LocalFiles):
+    """A disk that gives a file or not, as told."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, int] = {}
+
+    def read(self, path: Path) -> bytes:
+        number = self.errors.get(path.name)
+        if number is not None:
+            raise OSError(number, "the disk says no", str(path))
+        return super().read(path)
+
+
+def test_answers_read_before_the_disk_failed_are_handed_over_and_the_rest_later(
+    answered: Station, target: FileTarget
+) -> None:
+    disk = Unreadable()
+    sink = FileExchange(target.root, SYSTEM, disk)
+    disk.errors["legacy-erp-00000002.csv"] = errno.EIO
+    assert [receipt.document_id for receipt in sink.poll(NOON).receipts] == [
+        "legacy-erp-00000001/1", "legacy-erp-00000001/2",
+    ]  # fmt: skip
+    with pytest.raises(Retriable, match="the disk says no"):
+        sink.poll(NOON)
+    disk.errors.clear()
+    assert [receipt.document_id for receipt in sink.poll(NOON).receipts] == [
+        "legacy-erp-00000002/1", "legacy-erp-00000002/2",
+    ]  # fmt: skip
+
+
+def test_an_acknowledgement_taken_away_while_the_folder_is_read_stops_nothing(
+    answered: Station, target: FileTarget
+) -> None:
+    disk = Unreadable()
+    sink = FileExchange(target.root, SYSTEM, disk)
+    # It was listed, and is gone when it is opened.
+    disk.errors["legacy-erp-00000001.csv"] = errno.ENOENT
+    assert [receipt.document_id for receipt in sink.poll(NOON).receipts] == [
+        "legacy-erp-00000002/1", "legacy-erp-00000002/2",
+    ]  # fmt: skip
+    assert sink.poll(NOON).receipts == ()
+    disk.errors.clear()
+    assert [receipt.document_id for receipt in sink.poll(NOON).receipts] == [
+        "legacy-erp-00000001/1", "legacy-erp-00000001/2",
+    ]  # fmt: skip
+
+
+class Watched(LocalFiles):
+    """A disk that counts how often the stamp of a file in a folder is asked for."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def stamp(self, path: Path) -> tuple[int, int, int]:
+        self.looks += path.suffix == ".csv"
+        return super().stamp(path)
+
+
+def test_a_folder_that_stays_as_it_was_costs_no_look_at_its_files(answered: Station, target: FileTarget) -> None:
+    disk = Watched()
+    sink = FileExchange(target.root, SYSTEM, disk)
+    new = target.acknowledged.stat().st_mtime_ns // 1_000_000
+
+    def looks(now: int) -> int:
+        disk.looks = 0
+        sink.poll(now)
+        return disk.looks
+
+    # Just changed: another change would not show in the folder's time, so all of it is looked at.
+    assert [looks(new + 1), looks(new + 2)] == [2, 2]
+    assert [looks(new + 5_000), looks(new + 5_500), looks(new + 6_000)] == [2, 0, 0]
+    # Replaced in place: the folder does not show it, the full look does.
+    path = target.acknowledged / "legacy-erp-00000001.csv"
+    path.write_bytes(path.read_bytes().replace(b"trailer", b"tailor"))
+    assert looks(new + 6_500) == 0
+    [problem] = sink.poll(new + 65_000).problems
+    assert problem.subject == "acknowledgement legacy-erp-00000001.csv"
+    # What was wrong is looked at each time.
+    assert looks(new + 65_500) == 1
+
+
+def test_a_corrected_acknowledgement_is_said_to_be_sound(answered: Station, target: FileTarget) -> None:
+    right = (target.acknowledged / "legacy-erp-00000001.csv").read_text()
+    sink = target.open()
+    replace_acknowledgement(target, 1, lambda text: text.replace("trailer", "tailor"))
+    answers = sink.poll(NOON)
+    assert [problem.subject for problem in answers.problems] == ["acknowledgement legacy-erp-00000001.csv"]
+    assert answers.sound == ("acknowledgement legacy-erp-00000002.csv",)
+    replace_acknowledgement(target, 1, lambda _text: right)
+    assert sink.poll(NOON).sound == ("acknowledgement legacy-erp-00000001.csv",)
 
 
 # The ERP at the other end -----------------------------------------------------------------------------------------

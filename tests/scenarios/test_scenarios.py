@@ -61,3 +61,13 @@ def test_a_second_delivery_emits_nothing(name: str) -> None:
     until = expect.get("until") or "2026-12-31T00:00:00Z"
     once = len(file_run(records, until))
     assert len(file_run(records * 2, until)) == once
+
+
+def test_a_hold_tells_what_it_holds_and_of_which_service() -> None:
+    records, _ = _story("holds-and-release")
+    held = [
+        value["evidence"]
+        for derived in file_run(records, None)
+        if (value := derived["value"]) and value.get("entity_id") == "T4" and value.get("kind") == "billing_hold"
+    ]
+    assert held[-1] == {"service_date": "2026-03-03", "held": "300.00", "currency": "EUR"}

@@ -115,8 +115,10 @@ def headings(table: Table) -> str:
     return " | ".join(column.heading for column in table.columns)
 
 
+SERVED = {"service_date": "2026-02-10"}
+
 HOLDS = [
-    matter("billing_hold", "time_entry", "T1", ["po_missing"], evidence={"held": "200.00", "currency": "EUR"}),
+    matter("billing_hold", "time_entry", "T1", ["po_missing"], evidence=SERVED | {"held": "200.00", "currency": "EUR"}),
     matter("billing_hold", "time_entry", "T2", ["over_cap"], evidence={"held": "900.5", "currency": "EUR"}),
     matter("billing_hold", "expense", "X1", ["no_fx_rate", "po_missing"], seen=1),
     matter("billing_hold", "milestone", "M1", ["po_missing", "over_cap"], evidence={"held": "7000", "currency": "JPY"}),

@@ -92,19 +92,24 @@ def test_unbilled_milestones_say_where_they_stand() -> None:
 
 def test_held_billing() -> None:
     table = billing.held_billing(fold(HOLDS), NOW_MS)
-    assert headings(table) == ("Item | Project | Contract | Why it is held | Whose turn | Amount | Held since | Days")
+    assert headings(table) == (
+        "Item | Project | Contract | Why it is held | Whose turn | Amount | Service | Held since | Days"
+    )
     turn = "Finance operations"
     both = "purchase order missing, over the contract's cap"
     assert lines(table) == [
-        f"time entry T2 | P1 | C1 | over the contract's cap | {turn} | 900.50 EUR | 2026-03-08 | 2",
-        f"time entry T1 | P1 | C1 | purchase order missing | {turn} | 200.00 EUR | 2026-03-08 | 2",
-        f"time entry T4 | P1 | C1 | purchase order missing | {turn} | 50.00 EUR | 2026-03-08 | 2",
-        f"milestone M1 | P1 | C1 | {both} | {turn} | 7,000 JPY | 2026-03-08 | 2",
-        f"expense X1 | P1 | C1 | no exchange rate, purchase order missing | {turn} | – | 2026-03-01 | 9",
-        "Total EUR |  |  |  |  | 1,150.50 EUR |  | ",
-        "Total JPY |  |  |  |  | 7,000 JPY |  | ",
+        f"time entry T2 | P1 | C1 | over the contract's cap | {turn} | 900.50 EUR | – | 2026-03-08 | 2",
+        f"time entry T1 | P1 | C1 | purchase order missing | {turn} | 200.00 EUR | 2026-02-10 | 2026-03-08 | 28",
+        f"time entry T4 | P1 | C1 | purchase order missing | {turn} | 50.00 EUR | – | 2026-03-08 | 2",
+        f"milestone M1 | P1 | C1 | {both} | {turn} | 7,000 JPY | – | 2026-03-08 | 2",
+        f"expense X1 | P1 | C1 | no exchange rate, purchase order missing | {turn} | – | – | 2026-03-01 | 9",
+        "Total EUR |  |  |  |  | 1,150.50 EUR |  |  | ",
+        "Total JPY |  |  |  |  | 7,000 JPY |  |  | ",
     ]
-    assert table.note == "1 of 5 items have no value yet, for want of what the reason names."
+    assert table.note == (
+        "Days count from the service, or from when it was first held where no date of it is known. "
+        "1 of 5 items have no value yet, for want of what the reason names."
+    )
 
 
 def test_held_by_reason_counts_an_item_once() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from console import duty_questions as duty
 from console.readmodel import fold
-from tests.unit.console_records import HOLDS, NOW_MS, Record, alert, day, headings, lines, matter
+from tests.unit.console_records import HOLDS, NOW_MS, SERVED, Record, alert, day, headings, lines, matter
 
 DAY_MS = 86_400_000
 
@@ -53,6 +53,20 @@ def test_ageing_fills_every_band() -> None:
         "8–30 days | 2 | 0 | 0",
         "31–90 days | 2 | 0 | 0",
         "over 90 days | 1 | 0 | 0",
+    ]
+
+
+def test_ages_count_from_the_service_and_from_when_an_alert_fell_due() -> None:
+    held = matter("billing_hold", "time_entry", "T1", ["no_rate"], evidence=SERVED)
+    unread = matter("billing_hold", "time_entry", "T2", ["no_rate"], evidence={"service_date": "soon"})
+    late = alert("expense_late", "X1", "5", due_at="2026-01-02T00:00:00Z")
+    assert lines(duty.ageing(fold([held, unread, late]), NOW_MS)) == [
+        "under 1 day | 0 | 0 | 0",
+        "1–2 days | 1 | 0 | 0",
+        "3–7 days | 0 | 0 | 0",
+        "8–30 days | 1 | 0 | 0",
+        "31–90 days | 0 | 0 | 1",
+        "over 90 days | 0 | 0 | 0",
     ]
 
 

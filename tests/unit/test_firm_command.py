@@ -68,7 +68,8 @@ def test_quiet_says_nothing(tmp_path: Path) -> None:
     [
         (["--time-entries", "0"], "time entries: 0"),
         (["--start", "yesterday"], "'yesterday' is no date"),
-        (["--start", "9999-12-01"], "9999-12-01 is not within the years 1970 and 2100"),
+        (["--start", "1969-12-31"], "start: 1969-12-31 is not within the years 1971 and 2100"),
+        (["--start", "9999-12-01"], "start: 9999-12-01 is not within the years 1971 and 2100"),
         (["--dirty", "7"], "dirty: 7.0"),
         (["--rate", "0"], "--rate: 0 records a second"),
         (["--out", "x.jsonl", "--brokers", "b:9092"], "not both"),
