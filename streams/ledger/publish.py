@@ -80,7 +80,8 @@ class Publisher:
         }
         self._context.emit(TRIGGERS, key[0], record)
         action = "trigger_reversed" if reverses else "trigger_emitted"
-        self._audit(key, action, made.project_id, None, {"trigger_id": trigger, "amount": str(amount)}, cause)
+        before = {"trigger_id": reverses, "amount": str(made.amount)} if reverses else None
+        self._audit(key, action, made.project_id, before, {"trigger_id": trigger, "amount": str(amount)}, cause)
         self._reconcile(key, trigger, (made.project_id, posting), amount, cause)
 
     def _reconcile(
