@@ -194,6 +194,8 @@ class Application:
         book.mark_contract(key, fact.cause)
         book.mark_all_projects(key, fact.cause)
         book.mark_project(key, fact.id, fact.cause)
+        if view is None or before is None:
+            book.mark_reconciled(key, fact.id, fact.cause)
         if view is None:
             return
         if view.erp is not None:

@@ -190,6 +190,12 @@ class Book:
                 project_id, period = entity.rsplit(":", 1)
                 self.dirty_reconciled.setdefault((ledger, project_id, period), cause)
 
+    def mark_reconciled(self, key: str, project_id: str, cause: Cause) -> None:
+        """Tell anew what is claimed of a project's periods: it came from another ledger, or leaves for one."""
+        prefix = f"{key}{SEP}{project_id}{SEP}"
+        for place, _ in self.reconciled.scan(prefix):
+            self.dirty_reconciled.setdefault((key, project_id, place[len(prefix) :]), cause)
+
     def mark_held(self, key: str, cause: Cause) -> None:
         """Settle all that is held on a contract, in the order in which a cap would release it."""
         prefix = key + SEP

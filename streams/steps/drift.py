@@ -163,7 +163,7 @@ def _combined(claims: tuple[Claim, ...]) -> Claim | None:
     if not for_it or any(c.stance == AGAINST for c in claims):
         return None
     newest = max(for_it, key=lambda c: (c.cause.epoch, c.cause.position or 0))
-    if newest.alert_kind != _ADDED_UP or len(for_it) == 1:
+    if newest.alert_kind != _ADDED_UP:
         return newest
     measure = sum((c.measure for c in for_it), ZERO)
     if not measure:

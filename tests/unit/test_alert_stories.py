@@ -1,5 +1,6 @@
 """Alerts over the whole topology: what each is held against does not hang on the order in which rows arrive."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,27 @@ def test_an_invoice_that_moves_still_names_its_milestones(made_first: bool) -> N
     assert _opened(file_run(feed.records, "2026-02-20T00:00:00Z")) == []
 
 
+# -- periods that two ledgers share
+
+
+def test_a_gap_is_as_young_as_the_newest_trigger_of_any_contract_of_its_project() -> None:
+    feed = firm().at("2026-02-03T08:00:00Z")
+    late = feed.contract(ContractNumber="C2")
+    feed.at("2026-02-04T08:00:00Z").entry("T1")
+    feed.at("2026-02-04T20:00:00Z").project(contract_number="C2")
+    feed.records.remove(late)
+    feed.records.append(late)  # bills 800 on C2 by a change of the 3rd; what C1 takes back is of the 4th
+    derived = file_run(feed.records, "2026-02-07T00:00:00Z")
+    assert _alerts(derived, "state", "opened_at", "measure", "evidence") == [
+        (
+            "open",
+            "2026-02-05T20:01:00Z",
+            "800.000000",
+            {"triggered": "800.00", "invoiced": "0", "currency": "EUR"},
+        ),
+    ]
+
+
 # -- caps
 
 
@@ -179,7 +201,7 @@ def test_a_cap_that_amendments_take_below_nothing_bills_nothing() -> None:
     held = [r["value"] for r in derived if r["topic"] == EXCEPTIONS and r["value"]["kind"] == "billing_hold"]
     assert [(e["reasons"], e["evidence"]["held"]) for e in held] == [(["over_cap"], "800.00")]
     last = [r["value"] for r in derived if r["topic"] == MARGINS and r["key"] == "P1"][-1]
-    assert (last["revenue"], last["held"], last["labor_cost"]) == ("0", "800.00", "480.00")
+    assert [Decimal(last[name]) for name in ("revenue", "held", "labor_cost")] == [0, 800, 480]
 
 
 # -- what an alert leaves behind
@@ -210,17 +232,17 @@ def test_every_change_of_an_alert_is_a_fact_of_its_own_at_its_own_time() -> None
 def test_the_audit_trail_of_an_alert_says_before_and_after() -> None:
     trail = [r["value"] for r in _burning() if r["topic"] == AUDIT and r["value"]["entity_id"] == "cap_burn:C1"]
     assert [(a["action"], a["before"] and _brief(a["before"]), _brief(a["after"])) for a in trail] == [
-        ("alert_open", None, ("open", "warning", "0.80")),
-        ("alert_updated", ("open", "warning", "0.80"), ("open", "warning", "0.90")),
-        ("alert_updated", ("open", "warning", "0.90"), ("open", "warning", "0.80")),
-        ("alert_updated", ("open", "warning", "0.80"), ("open", "warning", "0.90")),
-        ("alert_updated", ("open", "warning", "0.90"), ("open", "critical", "1.00")),
-        ("alert_resolved", ("open", "critical", "1.00"), ("resolved", "critical", "1.00")),
+        ("alert_open", None, ("open", "warning", Decimal("0.80"))),
+        ("alert_updated", ("open", "warning", Decimal("0.80")), ("open", "warning", Decimal("0.90"))),
+        ("alert_updated", ("open", "warning", Decimal("0.90")), ("open", "warning", Decimal("0.80"))),
+        ("alert_updated", ("open", "warning", Decimal("0.80")), ("open", "warning", Decimal("0.90"))),
+        ("alert_updated", ("open", "warning", Decimal("0.90")), ("open", "critical", Decimal("1.00"))),
+        ("alert_resolved", ("open", "critical", Decimal("1.00")), ("resolved", "critical", Decimal("1.00"))),
     ]
 
 
-def _brief(shown: dict[str, str]) -> tuple[str, str, str]:
-    return shown["state"], shown["severity"], shown["measure"]
+def _brief(shown: dict[str, str]) -> tuple[str, str, Decimal]:
+    return shown["state"], shown["severity"], Decimal(shown["measure"])
 
 
 def test_the_audit_trail_of_a_reversal_names_what_it_takes_back() -> None:
