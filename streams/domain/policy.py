@@ -80,6 +80,7 @@ class Policy(_Strict):
     version: int
     alerts: AlertPolicies
     activation_after_hours: Decimal = Field(default=Decimal(24), gt=0)
+    activation_attempts_max: int = Field(default=3, ge=1)
 
     @cached_property
     def fingerprint(self) -> str:

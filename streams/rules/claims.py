@@ -70,7 +70,7 @@ def expense_late(item: Item, party: Party, policy: Policy, cause: Cause) -> Clai
     return claim(kind, item.id, FOR, party, due_at, measure, cause, policy.alert(kind).severity, evidence)
 
 
-def reconciliation_gap(  # noqa: PLR0913 - the parts of a claim are independent
+def reconciliation_gap(
     period: str, sums: Reconciled, shared: bool, terms: Terms | None, party: Party, policy: Policy, cause: Cause
 ) -> Claim:
     """Net triggers of a posting period less the posted invoice lines that name them; ledgers of a project add up.
