@@ -34,7 +34,7 @@ def worth_of(kind: str, work: Work, terms: Terms | None, overage: Decimal | None
 def _claims(kind: str, work: Work) -> bool:
     """Tell whether an item of an unknown contract asks to be billed at all; zero holds nothing."""
     if kind == MILESTONE:
-        return work.ready and bool(work.quantity or work.percent)
+        return work.ready and bool(work.percent if work.quantity is None else work.quantity)
     return work.billable and bool(work.quantity)
 
 
@@ -43,8 +43,8 @@ def _dated(
 ) -> Worth:
     amount = round_money(amount, terms.contract.currency)
     if terms.covers(work.day):
-        return Worth(kind, amount, (), quantity, rate) if amount else _NOT_BILLABLE
-    return Worth(kind, None, ("outside_term",)) if amount else _NOT_BILLABLE
+        return Worth(kind, amount, (), quantity, rate) if amount > 0 else _NOT_BILLABLE
+    return Worth(kind, None, ("outside_term",)) if amount > 0 else _NOT_BILLABLE
 
 
 def _missing(kind: str, reason: str, work: Work, terms: Terms) -> Worth:

@@ -88,7 +88,7 @@ def _unknown_contract(firm: Firm, project: Row) -> Iterator[Item]:
         if expense["billable"] and number(expense["amount"]):
             yield waiting("expense", "expense", expense, day(expense["expense_date"]))
     for milestone in firm.milestones[project["id"]]:
-        worthless = milestone.get("amount") is not None and not number(milestone["amount"])
+        worthless = not number(milestone.get("percent" if milestone.get("amount") is None else "amount"))
         if milestone["status"] in ("Done", "Signed Off") and (when := done_on(milestone)) and not worthless:
             yield waiting("milestone", "milestone", milestone, when)
 
@@ -103,10 +103,10 @@ class _Seen:
     gates: list[str]
 
     def item(self, kind: str, row: Row, when: date, amount: Fraction | None) -> Iterator[Item]:
-        """One item of a known contract; none when it is worth nought. An amount of None lacks a rate."""
+        """One item of a known contract; none when it is worth nought or less. An amount of None lacks a rate."""
         terms = self.terms
         value = None if amount is None else rounded(amount, terms.currency)
-        if value == 0:
+        if value is not None and value <= 0:
             return
         reasons = [] if terms.covers(when) else ["outside_term"]
         if value is None:

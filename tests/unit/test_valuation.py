@@ -158,6 +158,11 @@ MILESTONES: dict[str, tuple[dict[str, Any], dict[str, Any], Worth]] = {
     "the amount goes before the percent": ({**READY, "percent": D("0.25")}, {}, _billed("milestone", "500.00")),
     "an amount of zero goes before it, too": ({**READY, "quantity": D(0), "percent": D("0.25")}, {}, NOTHING),
     "neither": ({**READY, "quantity": None}, {}, NOTHING),
+    "percent of a value under nothing": (
+        {**READY, "quantity": None, "percent": D("0.25"), "day": day("02-01")},
+        {"value": None, "amendments": (amendment("M0", "02-01", value_delta=D(-100)),)},
+        NOTHING,
+    ),
     "percent of no value": ({**READY, "quantity": None, "percent": D("0.25")}, {"value": None}, NOTHING),
     "outside the term": ({**READY, "day": day("2027-01-01")}, {}, _held("milestone", "outside_term")),
     "on a retainer": (READY, {"billing_type": "retainer"}, NOTHING),
@@ -167,8 +172,12 @@ MILESTONES: dict[str, tuple[dict[str, Any], dict[str, Any], Worth]] = {
 
 @pytest.mark.parametrize(("fields", "agreed", "worth"), MILESTONES.values(), ids=MILESTONES)
 def test_milestones(fields: dict[str, Any], agreed: dict[str, Any], worth: Worth) -> None:
+    others = agreed.get("amendments", ())
+    plain = {name: value for name, value in agreed.items() if name != "amendments"}
     told = terms(
-        amendment("M1", "03-01", value_delta=D(500)), **{"billing_type": "fixed_fee", "value": D(1000), **agreed}
+        amendment("M1", "03-01", value_delta=D(500)),
+        *others,
+        **{"billing_type": "fixed_fee", "value": D(1000), **plain},
     )
     assert worth_of(MILESTONE, work(**fields), told, None, no_fx) == worth
 
@@ -193,6 +202,11 @@ UNKNOWN: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "a billable expense": (EXPENSE, {}, ("no_contract",)),
     "a completed milestone": (MILESTONE, READY, ("no_contract",)),
     "a completed milestone by percent": (MILESTONE, {**READY, "quantity": None, "percent": D("0.1")}, ("no_contract",)),
+    "a milestone of no amount, whatever its percent": (
+        MILESTONE,
+        {**READY, "quantity": D(0), "percent": D("0.1")},
+        (),
+    ),
     "a milestone under way": (MILESTONE, {**READY, "ready": False}, ()),
     "a milestone without value": (MILESTONE, {**READY, "quantity": None}, ()),
 }
