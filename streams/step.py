@@ -14,6 +14,9 @@ from state.timers import Timers
 
 Headers = tuple[tuple[str, bytes], ...]
 
+REVISED = "\x1frevised"
+"""The timer that fires once after a start with another policy than the state was made under."""
+
 
 class Record(NamedTuple):
     """What arrives: a value under a key, with its place in the log.
@@ -71,6 +74,18 @@ class Context:
     def table(self, name: str) -> Table[Any]:
         """Return a table that the Step declares it remembers."""
         return self._state.table(name, self._remembers[name])
+
+    def goes_by(self, fingerprint: str) -> None:
+        """Say, when beginning, what the step goes by; `REVISED` fires if its state was made under something else.
+
+        The timer is part of the state: a crash before it has fired leaves it to the next start.
+        """
+        known = self._state.table("step.goes_by", str)
+        before = known.get("")
+        if before != fingerprint:
+            known.put("", fingerprint)
+            if before is not None:
+                self.timers.set(REVISED, 1)
 
     def emit(self, topic: str, key: str | None, value: Any, headers: Headers = ()) -> None:
         """Write a record to a topic, on the partition its key hashes to."""

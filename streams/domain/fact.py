@@ -29,6 +29,11 @@ NO_CAUSE = Cause(None, None, None, None, 0, 0)
 """The cause of what no change has led to."""
 
 
+def by_the_clock(now: int) -> Cause:
+    """Return the cause of what the clock, or a start under another policy, has led to."""
+    return NO_CAUSE._replace(occurred_at=now)
+
+
 class Fact(NamedTuple):
     """A row that a contract's ledger reckons with. `scope` is the project it came under, where there is one.
 

@@ -1,6 +1,8 @@
 """Policy: thresholds and owners as data, overridable per client or region."""
 
 from decimal import Decimal
+from functools import cached_property
+from hashlib import sha256
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -78,6 +80,12 @@ class Policy(_Strict):
     version: int
     alerts: AlertPolicies
     activation_after_hours: Decimal = Field(default=Decimal(24), gt=0)
+    activation_attempts_max: int = Field(default=3, ge=1)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells this policy from another: the same for the same content."""
+        return sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     def alert(self, kind: str) -> AlertPolicy:
         """Return the policy of a kind of alert."""

@@ -61,7 +61,7 @@ class Homes:
         self._homes.put(project_id, Home(ledger, generation, past, view))
         self._emit(ledger, Fact("project", project_id, project_id, view, cause, (0, 0)))
         if home is None or moves:
-            self._enter(project_id, ledger, cause)
+            self._enter(project_id, ledger, cause, arrives=home is None)
 
     def _leave(self, project_id: str, ledger: str, cause: Cause) -> None:
         for kind, name in _ITEMS.items():
@@ -70,12 +70,14 @@ class Homes:
                     self._emit(ledger, Fact(name, project_id, row.id, None, cause, version))
         self._emit(ledger, Fact("project", project_id, project_id, None, cause, (0, 0)))
 
-    def _enter(self, project_id: str, ledger: str, cause: Cause) -> None:
-        """Release what waited for the project, or moves with it."""
+    def _enter(self, project_id: str, ledger: str, cause: Cause, arrives: bool) -> None:
+        """Release what waited for the project, or moves with it; plans wait too, but a move leaves them as they are."""
         for kind, name in _ITEMS.items():
             for row, version in self._memory.rows_of(kind, project_id):
                 if counts(kind, row):
                     self._emit(ledger, Fact(name, project_id, row.id, row, cause, version))
+                    if kind == "Assignment" and arrives:
+                        self._context.emit(PERSON_FACTS, row.resource_id, _allocation(project_id, row, cause))
         for invoice, version in self._memory.rows_of("Invoice", project_id):
             if invoice.contract_number != ledger:
                 self._emit(ledger, Fact("invoice", project_id, invoice.id, invoice, cause, version))
@@ -83,10 +85,12 @@ class Homes:
     def item(self, kind: str, scope: str, before: Any, after: Any, identity: str, cause: Cause) -> None:
         """Tell a change of a row that belongs to a project; while the project is unknown it waits in its place."""
         was, now = before is not None and counts(kind, before), after is not None and counts(kind, after)
+        home: Home | None = self._homes.get(scope)
+        if home is None:
+            return
         if kind == "Assignment":
             self._plan(scope, before if was else None, after if now else None, cause)
-        home: Home | None = self._homes.get(scope)
-        if home is not None and (was or now):
+        if was or now:
             self._emit(home.ledger, Fact(_ITEMS[kind], scope, identity, after if now else None, cause, _seen(cause)))
 
     def _plan(self, scope: str, before: Any, after: Any, cause: Cause) -> None:

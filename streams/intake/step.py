@@ -22,6 +22,8 @@ from streams.step import Context, Record, Step
 from streams.topics import AUDIT, CONTRACT_FACTS, DEAD_LETTERS, DRIFT_CLAIMS, EXCEPTIONS, PERSON_FACTS, SOURCES
 
 _ITEM_KINDS = frozenset({"TimeEntry", "Expense", "Milestone", "Assignment"})
+_OF_PROJECTS = _ITEM_KINDS | {"Project", "ErpProject", "Invoice", "CostPosting"}
+_OF_CONTRACTS = frozenset({"Contract", "Amendment"})
 _REFERENCES = {
     "FxRate": "fx_rate", "Customer": "customer", "LegalEntity": "legal_entity", "Period": "period", "Client": "client",
     "Account": "account",
@@ -122,7 +124,9 @@ class IntakeBehaviour:
     ) -> None:
         entity_kind = _entity_kind(change.kind) if change.kind else change.topic
         place = "" if change.scope == change.id else change.scope
-        entity = Entity(entity_kind, change.id, change.scope if change.kind in _ITEM_KINDS else None, place=place)
+        project = change.scope if change.kind in _OF_PROJECTS else None
+        contract = change.scope if change.kind in _OF_CONTRACTS else None
+        entity = Entity(entity_kind, change.id, project, contract, place=place)
         message = f"{change.topic} {change.id} at position {change.cause.position} is not applied: {'; '.join(reasons)}"
         self._exception(kind, entity, reasons, message, state, change.cause, {}, attempts)
 
@@ -199,7 +203,10 @@ class IntakeBehaviour:
 
     def _invoice(self, change: Change, before: Any) -> None:
         self._homes.invoice(change.scope, before, change.row, change.id, change.cause)
-        named, now = _milestones_named(before, change.id), _milestones_named(change.row, change.id)
+        # An invoice that moves between projects may arrive before it is taken back under its old one: each speaks for
+        # itself.
+        place = f"{change.scope}/{change.id}"
+        named, now = _milestones_named(before, place), _milestones_named(change.row, place)
         for line, milestone in named.items():
             if now.get(line) != milestone:
                 self._claim("milestone_unbilled", milestone, line, NONE, change.cause)
@@ -213,9 +220,9 @@ class IntakeBehaviour:
         if old == new:
             return
         if old is not None:
-            self._claim("expense_late", old, change.id, NONE, change.cause)
+            self._claim("expense_late", old, f"{change.scope}/{change.id}", NONE, change.cause)
         if new is not None:
-            self._claim("expense_late", new, change.id, AGAINST, change.cause)
+            self._claim("expense_late", new, f"{change.scope}/{change.id}", AGAINST, change.cause)
 
     def _claim(self, kind: str, entity_id: str, claimant: str, stance: str, cause: Cause) -> None:
         told = Claim(kind, entity_id, claimant, stance, 0, ZERO, ZERO, "", None, None, None, (), cause)
@@ -257,11 +264,11 @@ class IntakeBehaviour:
         self._exception("undecodable", Entity("record", place), (unreadable.message,), message, seen, cause, {})
 
 
-def _milestones_named(invoice: Any, invoice_id: str) -> dict[str, str]:
+def _milestones_named(invoice: Any, place: str) -> dict[str, str]:
     """Return which milestone each line of a released invoice names."""
     if invoice is None or invoice.status not in _RELEASED:
         return {}
-    return {f"{invoice_id}/{line.line_id}": line.milestone_id for line in invoice.lines if line.milestone_id}
+    return {f"{place}/{line.line_id}": line.milestone_id for line in invoice.lines if line.milestone_id}
 
 
 def _version(change: Change) -> tuple[int, int]:

@@ -14,16 +14,23 @@ from streams.step import Context
 from streams.topics import ACTIVATION_COMMANDS, ACTIVATION_EVENTS
 
 TIMER = "activation"
+_LATE = "timed_out"
+_NEVER = 1 << 62
+"""When a step is late that is not asked for again."""
 
 
 class Activation(NamedTuple):
-    """A deal and how much of its activation was told (`done` -1: none). `failed` are the reasons of its exception."""
+    """A deal and how much of its activation was told (`done` -1: none). `failed` are the reasons of its exception.
+
+    `attempt` counts the attempts at the step that is due; `due_at` is when it is late, 0 while it is not waited for.
+    """
 
     opportunity: Opportunity
     done: int = -1
     failed: tuple[str, ...] = ()
     failed_since: int = 0
     due_at: int = 0
+    attempt: int = 1
 
 
 TABLES: dict[str, Any] = {"ledger.activation": Activation}
@@ -40,6 +47,7 @@ class Activations:
         self._reference = reference
         self._publish = publisher
         self._delay_ms = policy.activation_delay_ms()
+        self._attempts_max = policy.activation_attempts_max
         self._activations = context.table("ledger.activation")
 
     def put(self, key: str, identity: str, opportunity: Opportunity | None, cause: Cause) -> None:
@@ -69,26 +77,38 @@ class Activations:
     def _follow(self, key: str, activation: Activation, cause: Cause) -> Activation:
         opportunity = activation.opportunity
         if not is_won(opportunity) or activation.done == len(STEPS):
-            return self._fail(key, activation, (), cause)
+            if activation.due_at:
+                self._context.timers.cancel(_timer(key, opportunity.id))
+            return self._fail(key, activation, (), cause)._replace(due_at=0)
         seen = self._seen(key, opportunity)
-        done = steps_done(seen)
         if activation.done < 0:
-            self._event(seen, STEPS[0], "started", ())
+            self._event(key, seen, (STEPS[0], "started", 1), (), cause)
             activation = self._command(key, seen, activation._replace(done=0))
+        done = steps_done(seen)
         while activation.done < done:
-            step = STEPS[activation.done]
-            self._event(seen, step, "succeeded", ())
-            activation = activation._replace(done=activation.done + 1)
+            self._event(key, seen, (STEPS[activation.done], "succeeded", activation.attempt), (), cause)
+            activation = self._fail(key, activation, (), cause)._replace(done=activation.done + 1, attempt=1)
             if activation.done < len(STEPS):
                 activation = self._command(key, seen, activation)
         if activation.done == len(STEPS):
-            self._event(seen, STEPS[-1], "completed", ())
+            self._event(key, seen, (STEPS[-1], "completed", 1), (), cause)
             self._context.timers.cancel(_timer(key, opportunity.id))
-            return self._fail(key, activation, (), cause)
-        reasons = faults(seen)
-        if not reasons and activation.due_at <= self._context.now:
-            reasons = (f"timed_out:{STEPS[activation.done]}",)
-        return self._fail(key, activation, reasons, cause)
+            return self._fail(key, activation, (), cause)._replace(due_at=0)
+        found = faults(seen)
+        return self._fail(key, activation, found, cause) if found else self._await(key, seen, activation, cause)
+
+    def _await(self, key: str, seen: Observed, activation: Activation, cause: Cause) -> Activation:
+        """Wait for a step that nothing stands against; one that is late is asked for again, a few times."""
+        late = (f"{_LATE}:{STEPS[activation.done]}",)
+        if not activation.due_at or (activation.failed and activation.failed != late):
+            # Won again, or what stood against the step is put right: that is no fault of whom it is asked.
+            return self._fail(key, self._command(key, seen, activation), (), cause)
+        if activation.due_at > self._context.now:
+            return activation if activation.failed == late else self._fail(key, activation, (), cause)
+        activation = self._fail(key, activation, late, cause)
+        if activation.attempt > self._attempts_max:
+            return activation._replace(due_at=_NEVER)
+        return self._command(key, seen, activation)
 
     def _seen(self, key: str, opportunity: Opportunity) -> Observed:
         views = tuple(project.view for _, project in self._book.projects_of(key) if project.view is not None)
@@ -98,30 +118,36 @@ class Activations:
     def _command(self, key: str, seen: Observed, activation: Activation) -> Activation:
         now = self._context.now
         due_at = now + self._delay_ms
-        command = command_record(seen, STEPS[activation.done], now, due_at)
+        command = command_record(seen, STEPS[activation.done], activation.attempt, now, due_at)
         self._context.emit(ACTIVATION_COMMANDS, seen.opportunity.id, command)
         self._context.timers.set(_timer(key, seen.opportunity.id), due_at)
         return activation._replace(due_at=due_at)
 
-    def _event(self, seen: Observed, step: str, state: str, reasons: tuple[str, ...]) -> None:
-        event = event_record(seen, step, state, reasons, self._context.now)
-        self._context.emit(ACTIVATION_EVENTS, seen.opportunity.id, event)
+    def _event(
+        self, key: str, seen: Observed, step: tuple[str, str, int], reasons: tuple[str, ...], cause: Cause
+    ) -> None:
+        opportunity_id = seen.opportunity.id
+        event = event_record(seen, *step, reasons, self._context.now)
+        self._context.emit(ACTIVATION_EVENTS, opportunity_id, event)
+        self._publish.activation(key, opportunity_id, step, cause)
 
     def _fail(self, key: str, activation: Activation, reasons: tuple[str, ...], cause: Cause) -> Activation:
-        if reasons == activation.failed:
+        """Tell what keeps a deal from being set up, or with no reasons that nothing does; a failure is an attempt."""
+        late = bool(reasons) and reasons[0].startswith(_LATE)
+        if reasons == activation.failed and not late:
             return activation
-        opportunity = activation.opportunity
+        opportunity, attempt = activation.opportunity, activation.attempt
         since = activation.failed_since or self._context.now
         entity = Entity("opportunity", opportunity.id, None, opportunity.contract_number, opportunity.account_id, key)
         shown = reasons or activation.failed
         message = f"opportunity {opportunity.id} is won but not set up: {', '.join(shown)}"
         seen = (since, bool(reasons))
-        self._publish.exception(key, "activation_failed", entity, shown, message, seen, {}, cause)
-        if reasons:
-            observed = self._seen(key, opportunity)
-            state = "timed_out" if reasons[0].startswith("timed_out") else "failed"
-            self._event(observed, STEPS[max(activation.done, 0)], state, reasons)
-        return activation._replace(failed=reasons, failed_since=since if reasons else 0)
+        self._publish.exception(key, "activation_failed", entity, shown, message, seen, {}, cause, attempt)
+        if not reasons:
+            return activation._replace(failed=(), failed_since=0)
+        step = (STEPS[max(activation.done, 0)], _LATE if late else "failed", attempt)
+        self._event(key, self._seen(key, opportunity), step, reasons, cause)
+        return activation._replace(failed=reasons, failed_since=since, attempt=attempt + 1)
 
 
 def _timer(key: str, identity: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from streams.domain.calendar import date_of
-from streams.domain.canonical import Assignment, Expense, Milestone, Project, TimeEntry
+from streams.domain.canonical import Assignment, Expense, Milestone, TimeEntry
 from streams.domain.fact import NO_CAUSE, Cause, Fact, Person, PersonQuery, ProjectView
 from streams.domain.ledger import EXPENSE, MILESTONE, TIME_ENTRY, Work
 from streams.domain.terms import Terms
@@ -12,7 +12,7 @@ from streams.ledger.book import Book, ItemKey
 from streams.ledger.invoices import Invoices
 from streams.ledger.reference import SEP, Reference
 from streams.ledger.workdays import WorkDays
-from streams.rules.revaluation import costs_change_on, touched_by
+from streams.rules.revaluation import costs_change_on, gates_of, party_of, touched_by
 from streams.step import Context
 from streams.topics import PERSON_FACTS
 
@@ -142,6 +142,8 @@ class Application:
         self._change_terms(
             key, fact, lambda: self._book.put_contract(key, state._replace(contract=fact.row, cause=fact.cause))
         )
+        if state.contract is None or state.contract.account_id != fact.row.account_id:
+            self._book.mark_claims(key, fact.cause)
         self._reference.depend("account", fact.row.account_id, key)
         if fact.row.legal_entity:
             self._reference.depend("legal_entity", fact.row.legal_entity, key)
@@ -194,6 +196,8 @@ class Application:
         book.mark_contract(key, fact.cause)
         book.mark_all_projects(key, fact.cause)
         book.mark_project(key, fact.id, fact.cause)
+        if view is None or before is None:
+            book.mark_reconciled(key, fact.id, fact.cause)
         if view is None:
             return
         if view.erp is not None:
@@ -207,8 +211,10 @@ class Application:
             for item_key, item in book.items_of_kind(key, MILESTONE):
                 if item.work is not None and item.work.project_id == fact.id:
                     book.mark(item_key, fact.cause)
-        elif _gated_by(before) != _gated_by(view):
+        elif gates_of(before) != gates_of(view):
             book.mark_held(key, fact.cause)
+        if before is not None and party_of(before) != party_of(view):
+            book.mark_claims(key, fact.cause)
 
     def _assignment(self, key: str, fact: Fact) -> None:
         book = self._book
@@ -260,6 +266,9 @@ class Application:
         self._reference.put_client(fact.row, fact.id)
         for key in self._reference.dependants("client", fact.id):
             self._book.mark_all_projects(key, fact.cause)
+            if self._book.terms(key) is None:
+                self._book.mark_contract(key, fact.cause)
+                self._book.mark_claims(key, fact.cause)
 
     def _account(self, _: str, fact: Fact) -> None:
         self._reference.put_account(fact.row, fact.id)
@@ -271,11 +280,6 @@ class Application:
         if fact.row is not None:
             self._reference.depend("deal", fact.row.account_id, key)
         self._book.mark_contract(key, fact.cause)
-
-
-def _gated_by(view: ProjectView) -> tuple[bool, str | None]:
-    project: Project = view.project
-    return project.billing_hold, view.erp.legal_entity if view.erp else None
 
 
 def _as_work(fact: Fact) -> Work:

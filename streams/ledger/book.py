@@ -8,6 +8,8 @@ from typing import Any
 from streams.domain.canonical import Assignment, Invoice
 from streams.domain.fact import Cause, Claim, Person
 from streams.domain.ledger import (
+    EXPENSE,
+    MILESTONE,
     ContractState,
     Item,
     NamedLine,
@@ -40,6 +42,7 @@ TABLES: dict[str, Any] = {
     "ledger.claim": Claim,
 }
 _TERMS_CACHED_MAX = 2_000
+_ITEMS_CLAIMED = {"milestone_unbilled": MILESTONE, "expense_late": EXPENSE}
 
 ItemKey = tuple[str, str, str]
 """Ledger key, source kind, source id."""
@@ -181,6 +184,22 @@ class Book:
         """Say the margins of all projects of a contract anew: they share a cap, a value or fees."""
         for project_id, _ in self.projects_of(key):
             self.mark_project(key, project_id, cause)
+
+    def mark_claims(self, key: str, cause: Cause) -> None:
+        """Tell anew what is claimed of items and periods: their client, region or policy changed. No key: of all."""
+        for place, _ in self.claims.scan(f"{key}{SEP}" if key else ""):
+            ledger, kind, entity, _ = place.split(SEP, 3)
+            if kind in _ITEMS_CLAIMED:
+                self.dirty_claims.setdefault((ledger, _ITEMS_CLAIMED[kind], entity), cause)
+            elif kind == "reconciliation_gap":
+                project_id, period = entity.rsplit(":", 1)
+                self.dirty_reconciled.setdefault((ledger, project_id, period), cause)
+
+    def mark_reconciled(self, key: str, project_id: str, cause: Cause) -> None:
+        """Tell anew what is claimed of a project's periods: it came from another ledger, or leaves for one."""
+        prefix = f"{key}{SEP}{project_id}{SEP}"
+        for place, _ in self.reconciled.scan(prefix):
+            self.dirty_reconciled.setdefault((key, project_id, place[len(prefix) :]), cause)
 
     def mark_held(self, key: str, cause: Cause) -> None:
         """Settle all that is held on a contract, in the order in which a cap would release it."""

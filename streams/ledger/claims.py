@@ -40,8 +40,10 @@ class Claims:
         gaps, book.dirty_reconciled = book.dirty_reconciled, {}
         for (key, project_id, period), cause in gaps.items():
             sums = book.reconciled.get(SEP.join((key, project_id, period))) or Reconciled()
-            party = self._party(key, project_id)
-            self._tell(key, rules.reconciliation_gap(period, sums, book.terms(key), party, self._policy, cause))
+            party, view = self._party(key, project_id), book.project(key, project_id).view
+            shared = view is None or view.generation > 0  # a project that moves leaves triggers in both ledgers
+            told = rules.reconciliation_gap(period, sums, shared, book.terms(key), party, self._policy, cause)
+            self._tell(key, told)
         contracts, book.dirty_contracts = book.dirty_contracts, {}
         drawn, book.dirty_drawn = {**book.dirty_drawn, **contracts}, {}
         earned, book.dirty_earned = {**book.dirty_earned, **contracts}, {}

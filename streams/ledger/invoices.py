@@ -21,7 +21,9 @@ class Invoices:
 
     def put(self, key: str, fact: Fact) -> None:
         """Keep an invoice, or with no row forget it; mark what its lines name."""
-        invoices, place = self._book.invoices, f"{key}{SEP}{fact.id}"
+        # An invoice that moves between projects may arrive before it is taken back under its old one.
+        invoice = f"{fact.scope}{SEP}{fact.id}"
+        invoices, place = self._book.invoices, f"{key}{SEP}{invoice}"
         before: Invoice | None = invoices.get(place)
         after: Invoice | None = fact.row
         if after is None:
@@ -30,7 +32,7 @@ class Invoices:
             invoices.put(place, after)
         if before is not None and after is not None and _counted_as(before) == _counted_as(after):
             return
-        named, now = _lines_of(before, fact.id), _lines_of(after, fact.id)
+        named, now = _lines_of(before, invoice), _lines_of(after, invoice)
         for line in {**named, **now}:
             self._line(key, line, named.get(line), now.get(line), fact.cause)
 
@@ -66,14 +68,14 @@ def _counted_as(invoice: Invoice) -> tuple[Any, ...]:
     return invoice.lines, invoice.status in _POSTED, invoice.status in _RELEASED
 
 
-def _lines_of(invoice: Invoice | None, invoice_id: str) -> dict[tuple[str, str], NamedLine]:
-    """Return the lines that name a trigger, by trigger and line."""
+def _lines_of(invoice: Invoice | None, place: str) -> dict[tuple[str, str], NamedLine]:
+    """Return the lines that name a trigger, by trigger and line; `place` is where the invoice stands."""
     if invoice is None:
         return {}
     posted, released = invoice.status in _POSTED, invoice.status in _RELEASED
     found = {}
     for line in invoice.lines:
         if line.trigger_id:
-            line_id = f"{invoice_id}{SEP}{line.line_id}"
+            line_id = f"{place}{SEP}{line.line_id}"
             found[line.trigger_id, line_id] = NamedLine(line_id, line.amount if posted else ZERO, released)
     return found

@@ -88,7 +88,8 @@ class Publisher:
         }
         self._context.emit(TRIGGERS, key[0], record)
         action = "trigger_reversed" if reverses else "trigger_emitted"
-        self._audit(key, action, made.project_id, None, {"trigger_id": trigger, "amount": str(amount)}, cause)
+        before = {"trigger_id": reverses, "amount": str(made.amount)} if reverses else None
+        self._audit(key, action, made.project_id, before, {"trigger_id": trigger, "amount": str(amount)}, cause)
         self._reconcile(key, trigger, (made.project_id, posting), amount, cause)
 
     def _reconcile(
@@ -156,18 +157,25 @@ class Publisher:
         state: tuple[int, bool],
         evidence: dict[str, str],
         cause: Cause,
+        attempts: int = 1,
     ) -> None:
         """Write an exception and its trace in the audit trail; `state` is (since, open)."""
         since, open_ = state
         seen = (since or self.now, self.now)
         entity = entity._replace(place=shown_key(entity.place))
-        record = exception_record(kind, entity, reasons, message, seen, open_, cause, evidence)
+        record = exception_record(kind, entity, reasons, message, seen, open_, cause, evidence, attempts)
         self._context.emit(EXCEPTIONS, record["exception_id"], record)
         action = f"{kind}_{'opened' if open_ else 'resolved'}"
         after = {"reasons": ",".join(reasons)} if open_ else None
         before = None if open_ else {"reasons": ",".join(reasons)}
         item_key = (key, entity.kind, entity.id)
         self._audit(item_key, action, entity.project_id, before, after, cause)
+
+    def activation(self, key: str, opportunity_id: str, step: tuple[str, str, int], cause: Cause) -> None:
+        """Write the trace of a step of a deal's activation: (step, state, attempt)."""
+        name, state, attempt = step
+        after = {"step": name, "state": state, "attempt": str(attempt)}
+        self._audit((key, "opportunity", opportunity_id), f"activation_{state}", None, None, after, cause)
 
     def _audit(self, key: ItemKey, action: str, project_id: str | None, before: Any, after: Any, cause: Cause) -> None:
         contract = None if key[0].startswith(NO_CONTRACT_PREFIX) else key[0]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from streams.domain.calendar import first_day, next_period, period_of, start_of
-from streams.domain.fact import Cause, Person
+from streams.domain.fact import Cause, Person, by_the_clock
 from streams.domain.ledger import RETAINER_PERIOD, Work
 from streams.domain.money import ZERO
 from streams.domain.policy import Policy
@@ -17,7 +17,7 @@ from streams.ledger.margins import Margins
 from streams.ledger.publish import Publisher
 from streams.ledger.reference import SEP, Reference
 from streams.ledger.settle import BillingCode, Settlement
-from streams.step import Context, Record, Step
+from streams.step import REVISED, Context, Record, Step
 from streams.topics import (
     ACTIVATION_COMMANDS,
     ACTIVATION_EVENTS,
@@ -36,6 +36,7 @@ class LedgerBehaviour:
 
     def __init__(self, context: Context, policy: Policy, billing_code: BillingCode) -> None:
         self._context = context
+        context.goes_by(policy.fingerprint)
         self._book = Book(context)
         self._reference = Reference(context)
         publisher = Publisher(context, self._book, self._reference)
@@ -56,8 +57,10 @@ class LedgerBehaviour:
                 self._application.fact(key, fact)
 
     def on_timer(self, key: str) -> None:
-        """A retainer's month begins and its fee falls due, or a step of an activation is late."""
-        if key.startswith(activation_tables.TIMER + SEP):
+        """A retainer's fee falls due with its month, a step of an activation is late, or the policy was revised."""
+        if key == REVISED:
+            self._revise(by_the_clock(self._context.now))
+        elif key.startswith(activation_tables.TIMER + SEP):
             self._activations.wake(key)
         else:
             self._make_fees(key, None)
@@ -70,6 +73,12 @@ class LedgerBehaviour:
         self._settlement.run()
         self._margins.run()
         self._claims.run()
+
+    def _revise(self, cause: Cause) -> None:
+        """Hold all that may be an alert against the policy of today."""
+        for key, _ in self._book.contracts.scan(""):
+            self._book.mark_contract(key, cause)
+        self._book.mark_claims("", cause)
 
     def _make_fees(self, key: str, cause: Cause | None) -> None:
         """Keep one item for each month of a retainer that is due, and a timer for the next.

@@ -59,13 +59,13 @@ def steps_done(seen: Observed) -> int:
     return len(STEPS)
 
 
-def command_record(seen: Observed, step: str, now: int, due_at: int) -> dict[str, Any]:
-    """Return an `activation.commands` record."""
+def command_record(seen: Observed, step: str, attempt: int, now: int, due_at: int) -> dict[str, Any]:
+    """Return an `activation.commands` record; its id is that of the step, however often it is asked for."""
     return {
         "command_id": _identity("command", seen.opportunity.id, step),
         "opportunity_id": seen.opportunity.id,
         "step": step,
-        "attempt": 1,
+        "attempt": attempt,
         "target": TARGETS[step],
         **_parties(seen),
         "legal_entity": seen.contract.legal_entity if seen.contract else None,
@@ -75,17 +75,21 @@ def command_record(seen: Observed, step: str, now: int, due_at: int) -> dict[str
     }
 
 
-def event_record(seen: Observed, step: str, state: str, reasons: Sequence[str], now: int) -> dict[str, Any]:
+def event_record(
+    seen: Observed, step: str, state: str, attempt: int, reasons: Sequence[str], now: int
+) -> dict[str, Any]:
     """Return an `activation.events` record."""
     erp = next((view.erp for view in seen.projects if view.erp is not None), None)
     results = {"erp_project_number": erp.erp_number} if erp is not None and state in ("succeeded", "completed") else {}
+    # A deal that is given a contract begins anew under it.
+    contract = seen.opportunity.contract_number or ""
     return {
-        "event_id": _identity("event", seen.opportunity.id, step, state),
+        "event_id": _identity("event", seen.opportunity.id, contract, step, state, str(attempt)),
         "command_id": None if state in ("started", "completed") else _identity("command", seen.opportunity.id, step),
         "opportunity_id": seen.opportunity.id,
         "step": step,
         "state": state,
-        "attempt": 1,
+        "attempt": attempt,
         **_parties(seen),
         "results": results,
         "reasons": list(reasons),

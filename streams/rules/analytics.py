@@ -1,5 +1,6 @@
 """Facts for analysts: flat, additive, without names of people or what an individual costs."""
 
+from datetime import datetime
 from typing import Any
 
 Fields = dict[str, Any]
@@ -41,13 +42,16 @@ def margin_fact(margin: Fields) -> Fields:
     }  # fmt: skip
 
 
-def alert_fact(alert: Fields) -> Fields:
-    """Return the fact of an alert's opening, update or resolution."""
-    at = alert["resolved_at"] or alert["opened_at"]
+def alert_fact(alert: Fields, said_at: datetime, place: int) -> Fields:
+    """Return the fact of an alert's opening, update or resolution.
+
+    An alert may say the same twice, with something else between: when it was said, and its place in the topic of
+    alerts, tell one from the other.
+    """
     return {
-        "fact_id": f"alert:{alert['alert_id']}:{alert['state']}:{at.isoformat()}:{alert['measure']}",
+        "fact_id": f"alert:{alert['alert_id']}:{alert['state']}:{said_at.isoformat()}:{place}",
         "fact_kind": "alert",
-        "occurred_at": at,
+        "occurred_at": said_at,
         "alert_kind": alert["kind"],
         **{
             name: alert[name]

@@ -20,8 +20,14 @@ def audit_record(  # noqa: PLR0913 - an audit record has this many independent p
     cause: Cause,
     now: int,
 ) -> dict[str, Any]:
-    """Return an `audit.trail` record; `entity` is (kind, id). Its id is the same however often it is derived."""
-    told = [action, *entity, contract_number, *(after or before or {}).values(), cause.topic, cause.position, now]
+    """Return an `audit.trail` record; `entity` is (kind, id). Its id is the same however often it is derived.
+
+    A position tells versions of one row apart, not rows of one topic: the cause's place in its topic does.
+    """
+    told = (
+        action, *entity, contract_number, *(after or before or {}).values(), cause.topic, cause.partition,
+        cause.offset, cause.position, now,
+    )  # fmt: skip
     return {
         "audit_id": ":".join([str(part) for part in told if part is not None]),
         "action": action,

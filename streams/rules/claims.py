@@ -71,12 +71,15 @@ def expense_late(item: Item, party: Party, policy: Policy, cause: Cause) -> Clai
 
 
 def reconciliation_gap(
-    period: str, sums: Reconciled, terms: Terms | None, party: Party, policy: Policy, cause: Cause
+    period: str, sums: Reconciled, shared: bool, terms: Terms | None, party: Party, policy: Policy, cause: Cause
 ) -> Claim:
-    """Net triggers of a posting period less the posted invoice lines that name them; ledgers of a project add up."""
+    """Net triggers of a posting period less the posted invoice lines that name them; ledgers of a project add up.
+
+    Where the period is `shared` with another ledger, one without a gap still tells how new its triggers are.
+    """
     kind, entity = "reconciliation_gap", f"{party.project_id}:{period}"
     gap = sums.triggered - sums.invoiced
-    if not gap:
+    if not gap and not (shared and sums.newest_at):
         return nothing(kind, entity, party, cause)
     due_at = sums.newest_at + policy.delay_ms(kind, party.client_id, party.region)
     evidence = [("triggered", str(sums.triggered)), ("invoiced", str(sums.invoiced))]

@@ -1,9 +1,10 @@
-"""Which items a change of terms touches, so that a correction costs what it touches and no more."""
+"""What a change of terms or of a project touches, so that a correction costs what it touches and no more."""
 
 from datetime import date
 from typing import NamedTuple
 
 from streams.domain.canonical import Contract, CostRate
+from streams.domain.fact import ProjectView
 from streams.domain.terms import Terms
 
 _VALUED_BY = (
@@ -52,6 +53,16 @@ def costs_change_on(before: tuple[CostRate, ...] | None, after: tuple[CostRate, 
     old = {rate.effective_from: rate for rate in before or ()}
     new = {rate.effective_from: rate for rate in after or ()}
     return min((day for day in old.keys() | new.keys() if old.get(day) != new.get(day)), default=None)
+
+
+def gates_of(view: ProjectView) -> tuple[bool, str | None]:
+    """Return what of a project opens and shuts gates."""
+    return view.project.billing_hold, view.erp.legal_entity if view.erp else None
+
+
+def party_of(view: ProjectView) -> tuple[str, str]:
+    """Return what of a project decides which thresholds count for its alerts, and whom they name."""
+    return view.project.region, view.project.client_id
 
 
 def _differs(old: Contract, new: Contract, names: tuple[str, ...]) -> bool:

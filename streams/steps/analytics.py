@@ -3,16 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from streams.domain.calendar import moment
 from streams.rules.analytics import activation_fact, alert_fact, billing_fact, margin_fact, receipt_fact
 from streams.step import Context, Record, Step
 from streams.topics import ACTIVATION_EVENTS, ALERTS, ANALYTICS, MARGINS, RECEIPTS, TRIGGERS
 
-_FACTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    TRIGGERS: billing_fact,
-    MARGINS: margin_fact,
-    ALERTS: alert_fact,
-    RECEIPTS: receipt_fact,
-    ACTIVATION_EVENTS: activation_fact,
+_FACTS: dict[str, Callable[[Record], dict[str, Any]]] = {
+    TRIGGERS: lambda record: billing_fact(record.value),
+    MARGINS: lambda record: margin_fact(record.value),
+    ALERTS: lambda record: alert_fact(record.value, moment(record.timestamp), record.offset),
+    RECEIPTS: lambda record: receipt_fact(record.value),
+    ACTIVATION_EVENTS: lambda record: activation_fact(record.value),
 }
 
 
@@ -25,7 +26,7 @@ class AnalyticsBehaviour:
     def on_records(self, records: Sequence[Record]) -> None:
         """Emit one fact a record, under its project, else under what the record is keyed by."""
         for record in records:
-            fact = _FACTS[record.topic](record.value)
+            fact = _FACTS[record.topic](record)
             self._context.emit(ANALYTICS, fact.get("project_id") or record.key, fact)
 
     def on_timer(self, key: str) -> None:

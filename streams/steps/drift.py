@@ -5,15 +5,16 @@ and in any order. An alert is open while somebody claims for it, nobody against 
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from streams.domain.calendar import moment
-from streams.domain.fact import Cause, Claim
+from streams.domain.fact import Cause, Claim, by_the_clock
 from streams.domain.money import ZERO, round_quotient
 from streams.domain.policy import Policy
 from streams.rules.audit import audit_record
 from streams.rules.claims import AGAINST, FOR, NONE
-from streams.step import Context, Record, Step
+from streams.step import REVISED, Context, Record, Step
 from streams.topics import ALERTS, AUDIT, DRIFT_CLAIMS
 
 ENTITY_KINDS = {
@@ -36,10 +37,11 @@ _UNITS = {
     "cap_burn": "fraction",
 }
 _ADDED_UP = "reconciliation_gap"
+_PARTS = ("triggered", "invoiced")
 
 
 class Alert(NamedTuple):
-    """The life of an alert: who claims what, and how it was last published (None: never, or resolved).
+    """The life of an alert: who claims what, and how it was last published (None: never, or resolved) to which owner.
 
     `wakes_at` is when its timer fires, if that lies ahead.
     """
@@ -48,6 +50,7 @@ class Alert(NamedTuple):
     opened_at: int = 0
     said: Claim | None = None
     wakes_at: int = 0
+    owner: str = ""
 
 
 class DriftBehaviour:
@@ -58,6 +61,7 @@ class DriftBehaviour:
         self._policy = policy
         self._alerts = context.table("drift.alert")
         self._dirty: dict[str, Cause] = {}
+        context.goes_by(policy.fingerprint)
 
     def on_records(self, records: Sequence[Record]) -> None:
         """Take in claims: the last one of each claimant holds."""
@@ -67,14 +71,19 @@ class DriftBehaviour:
             alert: Alert = self._alerts.get(key) or Alert()
             others = tuple(c for c in alert.claims if c.claimant != told.claimant)
             claims = others if told.stance == NONE else (*others, told)
-            self._alerts.put(key, Alert(claims, alert.opened_at, alert.said, alert.wakes_at))
+            self._alerts.put(key, Alert(claims, alert.opened_at, alert.said, alert.wakes_at, alert.owner))
             self._dirty[key] = told.cause
 
     def on_timer(self, key: str) -> None:
-        """A deadline passed."""
+        """A deadline passed; or the policy was revised, and alerts may have another owner."""
+        if key == REVISED:
+            for place, _ in self._alerts.scan(""):
+                self._dirty.setdefault(place, by_the_clock(self._context.now))
+            return
         alert: Alert = self._alerts.get(key) or Alert()
         held = _combined(alert.claims)
-        self._dirty.setdefault(key, (held.cause if held else _no_cause())._replace(occurred_at=self._context.now))
+        cause = held.cause if held else by_the_clock(0)
+        self._dirty.setdefault(key, cause._replace(occurred_at=self._context.now))
 
     def before_commit(self) -> None:
         """Open, update or resolve what claims or deadlines have touched."""
@@ -96,19 +105,20 @@ class DriftBehaviour:
         if held is not None:
             self._open(key, alert, held, cause)
         elif alert.said is not None:
-            self._publish(key, alert.said, ("resolved", alert.opened_at, now), cause)
+            self._publish(key, alert, alert.said, ("resolved", alert.opened_at, now), cause)
             self._keep(key, alert._replace(opened_at=0, said=None))
         else:
             self._keep(key, alert)
 
     def _open(self, key: str, alert: Alert, held: Claim, cause: Cause) -> None:
+        owner = self._policy.alert(held.alert_kind).owner
         if alert.said is None:
             opened_at = self._context.now
-            self._publish(key, held, ("open", opened_at, None), cause)
-            self._keep(key, alert._replace(opened_at=opened_at, said=held))
-        elif _shown(alert.said) != _shown(held):
-            self._publish(key, held, ("updated", alert.opened_at, None), cause)
-            self._keep(key, alert._replace(said=held))
+            self._publish(key, alert, held, ("open", opened_at, None), cause)
+            self._keep(key, alert._replace(opened_at=opened_at, said=held, owner=owner))
+        elif (alert.owner, *_shown(alert.said)) != (owner, *_shown(held)):
+            self._publish(key, alert, held, ("updated", alert.opened_at, None), cause)
+            self._keep(key, alert._replace(said=held, owner=owner))
 
     def _keep(self, key: str, alert: Alert) -> None:
         if alert.claims or alert.said is not None:
@@ -116,7 +126,7 @@ class DriftBehaviour:
         else:
             self._alerts.delete(key)
 
-    def _publish(self, key: str, held: Claim, life: tuple[str, int, int | None], cause: Cause) -> None:
+    def _publish(self, key: str, before: Alert, held: Claim, life: tuple[str, int, int | None], cause: Cause) -> None:
         state, opened_at, resolved_at = life
         kind = held.alert_kind
         record: dict[str, Any] = {
@@ -140,8 +150,9 @@ class DriftBehaviour:
         }
         self._context.emit(ALERTS, key, record)
         audit = audit_record(
-            f"alert_{state}", ("alert", key), held.contract_number, held.project_id, None,
-            {"measure": str(record["measure"])}, cause, self._context.now,
+            f"alert_{state}", ("alert", key), held.contract_number, held.project_id,
+            None if before.said is None else _traced("open", before.said), _traced(state, held), cause,
+            self._context.now,
         )  # fmt: skip
         self._context.emit(AUDIT, held.contract_number or held.project_id or key, audit)
 
@@ -152,20 +163,27 @@ def _combined(claims: tuple[Claim, ...]) -> Claim | None:
     if not for_it or any(c.stance == AGAINST for c in claims):
         return None
     newest = max(for_it, key=lambda c: (c.cause.epoch, c.cause.position or 0))
-    if newest.alert_kind != _ADDED_UP or len(for_it) == 1:
+    if newest.alert_kind != _ADDED_UP:
         return newest
     measure = sum((c.measure for c in for_it), ZERO)
     if not measure:
         return None
-    return newest._replace(measure=measure, due_at=max(c.due_at for c in for_it))
+    parts: dict[str, Decimal] = {}
+    for name, part in (pair for c in for_it for pair in c.evidence if pair[0] in _PARTS):
+        parts[name] = parts.get(name, ZERO) + Decimal(part)
+    evidence = tuple((name, str(parts.get(name, value))) for name, value in newest.evidence)
+    return newest._replace(measure=measure, due_at=max(c.due_at for c in for_it), evidence=evidence)
+
+
+def _traced(state: str, held: Claim) -> dict[str, str]:
+    """Return what the audit trail shows of an alert."""
+    state = "resolved" if state == "resolved" else "open"
+    measures = {"measure": str(round_quotient(held.measure)), "threshold": str(round_quotient(held.threshold))}
+    return {"state": state, "severity": held.severity, **measures}
 
 
 def _shown(held: Claim) -> tuple[Any, ...]:
     return held.measure, held.threshold, held.severity, held.evidence, held.project_id, held.client_id
-
-
-def _no_cause() -> Cause:
-    return Cause(None, None, None, None, 0, 0)
 
 
 def drift_step(policy: Policy) -> Step:

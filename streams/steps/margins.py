@@ -8,11 +8,11 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NamedTuple
 
 from streams.domain.calendar import moment
-from streams.domain.fact import Cause, Figures, MarginPart
+from streams.domain.fact import Cause, Figures, MarginPart, by_the_clock
 from streams.domain.money import EXACT, round_quotient
 from streams.domain.policy import Policy
 from streams.rules.claims import FOR, Party, claim, nothing
-from streams.step import Context, Record, Step
+from streams.step import REVISED, Context, Record, Step
 from streams.topics import DRIFT_CLAIMS, MARGIN_PARTS, MARGINS
 
 _KIND = "margin_erosion"
@@ -41,6 +41,8 @@ class MarginBehaviour:
         self._policy = policy
         self._published = context.table("margins.published")
         self._dirty: dict[str, Cause] = {}
+        self._revised = False
+        context.goes_by(policy.fingerprint)
 
     def on_records(self, records: Sequence[Record]) -> None:
         """Take in what ledgers say."""
@@ -54,7 +56,11 @@ class MarginBehaviour:
             self._dirty[part.project_id] = part.cause
 
     def on_timer(self, key: str) -> None:
-        """No timer is set."""
+        """The policy was revised: every margin is held against it again."""
+        assert key == REVISED  # no other timer is set
+        self._revised = True
+        for project_id, _ in self._published.scan(""):
+            self._dirty.setdefault(project_id, by_the_clock(self._context.now))
 
     def before_commit(self) -> None:
         """Publish the margins that changed: at most one a project."""
@@ -62,16 +68,19 @@ class MarginBehaviour:
         for project_id, cause in dirty.items():
             known = self._published.get(project_id) or _UNKNOWN
             figures = known.figures
-            if figures is None or figures == known.said:
+            if figures is None or (figures == known.said and not self._revised):
                 continue
             eroding = self._erosion(project_id, figures, known.eroding, cause)
             # A region sets thresholds but is not told: a project that only changes it has the margin it had.
             said = known.said
-            news = said is None or said.region == figures.region or said._replace(region=figures.region) != figures
+            news = said is None or (
+                said != figures and (said.region == figures.region or said._replace(region=figures.region) != figures)
+            )
             known = Published(known.generation, figures, figures, known.sequence + news, eroding)
             self._published.put(project_id, known)
             if news:
                 self._context.emit(MARGINS, project_id, self._record(project_id, known))
+        self._revised = False
 
     def _record(self, project_id: str, known: Published) -> dict[str, Any]:
         assert known.figures is not None  # looked at before

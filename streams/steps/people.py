@@ -12,12 +12,22 @@ from typing import Any, NamedTuple
 
 from streams.domain.calendar import date_of, monday_of, start_of
 from streams.domain.canonical import Resource, Worker
-from streams.domain.fact import NO_CAUSE, Allocation, Cause, Claim, Employment, Fact, Person, PersonQuery
+from streams.domain.fact import (
+    NO_CAUSE,
+    Allocation,
+    Cause,
+    Claim,
+    Employment,
+    Fact,
+    Person,
+    PersonQuery,
+    by_the_clock,
+)
 from streams.domain.money import ZERO, divide
 from streams.domain.policy import Policy
 from streams.rules.claims import FOR, NONE, Party, claim, nothing
 from streams.rules.overallocation import allocated_hours, entity_of, weeks_worked
-from streams.step import Context, Record, Step
+from streams.step import REVISED, Context, Record, Step
 from streams.topics import CONTRACT_FACTS, DRIFT_CLAIMS, PERSON_FACTS
 
 SEP = "\x1f"
@@ -64,6 +74,8 @@ class PeopleBehaviour:
         self._allocations = context.table("people.allocation")
         self._over = context.table("people.over")
         self._dirty: dict[str, Cause] = {}
+        self._revised = False
+        context.goes_by(policy.fingerprint)
 
     def on_records(self, records: Sequence[Record]) -> None:
         """Take in rows of people, plans, and questions about them."""
@@ -79,14 +91,18 @@ class PeopleBehaviour:
                 self._plan(key, value)
 
     def on_timer(self, key: str) -> None:
-        """A week has begun: another one comes into view, and the one before is over."""
-        self._dirty.setdefault(key, NO_CAUSE._replace(occurred_at=self._context.now))
+        """A week has begun: another one comes into view, and the one before is over. Or the policy was revised."""
+        cause = by_the_clock(self._context.now)
+        self._revised = key == REVISED or self._revised
+        for employee in [place for place, _ in self._workers.scan("")] if key == REVISED else (key,):
+            self._dirty.setdefault(employee, cause)
 
     def before_commit(self) -> None:
         """Look at the weeks of every worker that something happened to."""
         dirty, self._dirty = self._dirty, {}
         for employee, cause in dirty.items():
             self._weigh(employee, cause)
+        self._revised = False
 
     # -- under a resource's id
 
@@ -220,7 +236,7 @@ class PeopleBehaviour:
             if said is None:
                 return
             self._over.delete(place)
-        elif said == told.measure:
+        elif said == told.measure and not self._revised:
             return
         else:
             self._over.put(place, told.measure)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import datetime
 from random import Random
 
 from hypothesis import strategies as st
@@ -110,6 +111,12 @@ def _between(value: Row, offset: int) -> Row:
     return {**value, "source": {**source, "position": source["position"] + offset}}
 
 
+def until(records: list[Record], now: datetime) -> list[Record]:
+    """The records of what has happened by a moment."""
+    latest = now.timestamp() * 1000
+    return [r for r in records if r["value"] is None or r["value"]["source"]["ts_ms"] <= latest]
+
+
 def row_of(record: Record) -> RowName | None:
     """Which row a record is about, None for a tombstone."""
     value = record["value"]
@@ -197,4 +204,4 @@ def arrivals(draw: st.DrawFn, size_max: int = 3) -> tuple[list[Record], list[Rec
     return records, interleave(records, Random(draw(st.integers(0, 2**32 - 1))))
 
 
-__all__ = ["UNTIL", "Histories", "arrivals", "by_row", "firms", "interleave", "random_firm", "shrunk"]
+__all__ = ["UNTIL", "Histories", "arrivals", "by_row", "firms", "interleave", "random_firm", "shrunk", "until"]

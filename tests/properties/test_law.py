@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.oracle.compare import disagreements
-from tests.oracle.firms import UNTIL, interleave, random_firm
+from tests.oracle.firms import UNTIL, interleave, random_firm, until
+from tests.oracle.histories import at, stamp
+from tests.oracle.people import DAYS
 from tests.support.streams import JsonRecord, file_run, service_run
 
 pytestmark = pytest.mark.properties
@@ -29,6 +31,23 @@ FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChec
 def test_a_file_run_equals_the_batch(seed: int, lower_caps: bool, foreign: bool) -> None:
     records = random_firm(seed, 2, lower_caps=lower_caps, foreign=foreign)
     assert disagreements(records, file_run(records, UNTIL), UNTIL) == []
+
+
+@settings(FEW, max_examples=150)
+@given(SEEDS, st.floats(min_value=20, max_value=DAYS), st.booleans(), st.booleans())
+def test_at_any_moment_a_file_run_equals_the_batch(seed: int, day: float, lower_caps: bool, foreign: bool) -> None:
+    # At the end of a firm all deadlines have passed; in its midst they have not.
+    now = at(day)
+    records = until(random_firm(seed, 2, lower_caps=lower_caps, foreign=foreign), now)
+    assert disagreements(records, file_run(records, stamp(now)), stamp(now)) == []
+
+
+@FEW
+@given(SEEDS, st.floats(min_value=20, max_value=DAYS), st.sampled_from([1, 4]))
+def test_at_any_moment_a_service_equals_the_batch(seed: int, day: float, partitions: int) -> None:
+    now, random = at(day), Random(seed)
+    records = interleave(until(random_firm(seed, 2), now), random)
+    assert disagreements(records, service_run(records, random, partitions, 0.05, stamp(now)), stamp(now)) == []
 
 
 @FEW

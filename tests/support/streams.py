@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from state import MemoryStore, Store
 from streams.domain.calendar import instant
 from streams.intake.change import Change
 from streams.intake.reading import Reader
@@ -46,6 +47,33 @@ class Collected:
         return [record["value"] for record in self.records if record["topic"] == topic]
 
 
+class Stores:
+    """Stores that outlive a simulator, handed out in the same order to the next."""
+
+    def __init__(self) -> None:
+        self._kept: list[Store] = []
+        self._next = 0
+
+    def begin(self) -> "Stores":
+        """Begin again with the first one."""
+        self._next = 0
+        return self
+
+    def __call__(self) -> Store:
+        if self._next == len(self._kept):
+            self._kept.append(MemoryStore())
+        self._next += 1
+        return self._kept[self._next - 1]
+
+
+def restarted(stores: Stores, rules: Rulebook, now: str = "2026-02-04T12:00:00Z") -> tuple[Simulator, Collected]:
+    """Return a simulator that begins with stores as another left them, at a time."""
+    told = Collected()
+    simulator = Simulator(topology(rules, Reader(rules.mappings, lambda *_: {})), told, store=stores.begin())
+    simulator.now = instant_of(now)
+    return simulator, told
+
+
 def record_of(content: JsonRecord, offset: int) -> Record:
     """Return a record of a replay file as steps take it."""
     return Record(content["topic"], content["key"], content["value"], content.get("timestamp", 0), 0, offset)
@@ -56,7 +84,7 @@ def file_run(contents: Iterable[JsonRecord], until: str | None = None, partition
     collected = Collected()
     simulator = Simulator(topology(rulebook(), reader()), collected, partitions)
     records = (record_of(content, offset) for offset, content in enumerate(contents))
-    run(records, simulator, reader(), None if until is None else _instant(until))
+    run(records, simulator, reader(), None if until is None else instant_of(until))
     return collected.records
 
 
@@ -85,7 +113,7 @@ def service_run(
                 simulator.now = max(simulator.now, read.cause.occurred_at)
             parts.append(part._replace(value=read))
     if until is not None:
-        simulator.now = max(simulator.now, _instant(until))
+        simulator.now = max(simulator.now, instant_of(until))
     for _ in range(2 if again else 1):
         feed_in_pieces(simulator, parts, random, crash_rate)
     return collected.records
@@ -104,5 +132,6 @@ def feed_in_pieces(simulator: Simulator, parts: Sequence[Record], random: Random
     simulator.churn(random, crash_rate)
 
 
-def _instant(text: str) -> int:
+def instant_of(text: str) -> int:
+    """Return the instant of an RFC 3339 time."""
     return instant(datetime.fromisoformat(text))

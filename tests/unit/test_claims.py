@@ -94,9 +94,18 @@ def test_expense_late(row: Any, stance: str, due_at: int) -> None:
 )
 def test_reconciliation_gap(triggered: str, invoiced: str, stance: str, gap: str) -> None:
     sums = Reconciled(D(triggered), D(invoiced), at("02-10 10:00"))
-    found = claims.reconciliation_gap("2026-02", sums, terms(), PARTY, POLICY, NO_CAUSE)
+    found = claims.reconciliation_gap("2026-02", sums, False, terms(), PARTY, POLICY, NO_CAUSE)
     assert (found.entity_id, found.stance, found.measure) == ("P1:2026-02", stance, D(gap))
     assert found.due_at == (at("02-11 10:00") if stance == FOR else 0)
+
+
+@pytest.mark.parametrize(("newest_at", "due_at"), [("02-10 10:00", "02-11 10:00"), (None, None)])
+def test_a_ledger_that_shares_a_period_tells_how_new_its_triggers_are(
+    newest_at: str | None, due_at: str | None
+) -> None:
+    sums = Reconciled(D(0), D(0), at(newest_at) if newest_at else 0)
+    found = claims.reconciliation_gap("2026-02", sums, True, terms(), PARTY, POLICY, NO_CAUSE)
+    assert (found.stance, found.measure, found.due_at) == ((FOR, D(0), at(due_at)) if due_at else (NONE, D(0), 0))
 
 
 # -- cap_burn

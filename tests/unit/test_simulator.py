@@ -10,14 +10,13 @@ import pytest
 
 from schemas.mapping import MAPPINGS_FOLDER, load_mappings, load_ownership
 from state import MemoryStore, Store
-from streams.intake.reading import Reader
 from streams.partitioning import partition_of
 from streams.simulator import Simulator
 from streams.step import Context, Record, Step
 from streams.topics import CONTRACT_FACTS, EXCEPTIONS, TRIGGERS
-from streams.topology import Rulebook, topology
+from streams.topology import Rulebook
 from tests.support.feed import firm
-from tests.support.streams import Collected, file_run, reader, record_of, rulebook, service_run
+from tests.support.streams import Stores, file_run, reader, record_of, restarted, rulebook, service_run
 
 SOURCE = "hr.Worker"
 
@@ -226,30 +225,6 @@ def _amounts(records: list[dict[str, Any]]) -> list[Decimal]:
     return [Decimal(record["value"]["amount"]) for record in records if record["topic"] == TRIGGERS]
 
 
-class Stores:
-    """Stores that outlive a simulator, handed out in the same order to the next."""
-
-    def __init__(self) -> None:
-        self._kept: list[Store] = []
-        self._next = 0
-
-    def begin(self) -> "Stores":
-        self._next = 0
-        return self
-
-    def __call__(self) -> Store:
-        if self._next == len(self._kept):
-            self._kept.append(MemoryStore())
-        self._next += 1
-        return self._kept[self._next - 1]
-
-
-def _restarted(stores: Stores, rules: Rulebook) -> tuple[Simulator, Collected]:
-    collected = Collected()
-    by = Reader(rules.mappings, lambda *_: {})
-    return Simulator(topology(rules, by), collected, store=stores.begin()), collected
-
-
 def _with_word(folder: Path, word: str) -> Rulebook:
     """The shipped rulebook, with one more word of the PSA for an approved entry."""
     for path in MAPPINGS_FOLDER.glob("*.yaml"):
@@ -267,12 +242,12 @@ def test_a_mapping_that_learns_a_word_releases_what_was_parked_at_the_next_start
     feed.entry("T1", status="Genehmigt")
     feed.entry("T2", status="Unklar")
     stores = Stores()
-    simulator, told = _restarted(stores, rulebook())
+    simulator, told = restarted(stores, rulebook())
     _run(simulator, feed.records)
     assert told.of(TRIGGERS) == []
     assert [(e["entity_id"], e["state"]) for e in told.of(EXCEPTIONS)] == [("T1", "open"), ("T2", "open")]
 
-    simulator, told = _restarted(stores, _with_word(tmp_path, "Genehmigt"))
+    simulator, told = restarted(stores, _with_word(tmp_path, "Genehmigt"))
     _run(simulator, feed.records[:1])  # a duplicate is enough to wake it
     assert [(t["source_id"], t["amount"]) for t in told.of(TRIGGERS)] == [("T1", "800.00")]
     assert [(e["entity_id"], e["state"]) for e in told.of(EXCEPTIONS)] == [("T1", "resolved")]
@@ -283,9 +258,9 @@ def test_a_restart_without_change_tells_nothing(tmp_path: Path) -> None:
     feed.entry("T1")
     feed.entry("T2", status="Unklar")
     stores = Stores()
-    simulator, _ = _restarted(stores, rulebook())
+    simulator, _ = restarted(stores, rulebook())
     _run(simulator, feed.records)
-    simulator, told = _restarted(stores, rulebook())
+    simulator, told = restarted(stores, rulebook())
     _run(simulator, feed.records)
     assert told.records == []
 
