@@ -51,7 +51,9 @@ class Table(Generic[Value]):
         """Set the value of a key."""
         self._values[key] = value
         if key not in self._unflushed:
-            self._mark(key)
+            self._unflushed.add(key)
+            if self._order is not None:
+                insort(self._order, key)
 
     def delete(self, key: str) -> None:
         """Forget a key; deleting what is not there is no error."""

@@ -27,7 +27,7 @@ from streams.step import Record
 from streams.topics import DEAD_LETTERS
 from streams.topology import Rulebook, topology
 
-_UNFLUSHED_MAX = 4_000
+_UNFLUSHED_MAX = 12_000
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _FLUSH_CHECK = 0xFF
 _LATEST_MS = instant(datetime.max.replace(tzinfo=UTC, microsecond=0))
@@ -213,15 +213,18 @@ def merged(inputs: list[Lines]) -> Iterable[Record]:
 
 def as_line(record: Record) -> bytes:
     """Return a derived record as one line of JSON: decimals as text, times in RFC 3339 UTC."""
-    line: dict[str, Any] = {"topic": record.topic, "key": record.key}
-    if isinstance(record.value, bytes):
-        line["value_base64"] = base64.b64encode(record.value).decode()
+    topic, key, value, timestamp, _, _, headers = record
+    if not headers and type(value) is dict and topic != DEAD_LETTERS:
+        return _encode({"topic": topic, "key": key, "value": value, "timestamp": timestamp}) + b"\n"
+    line: dict[str, Any] = {"topic": topic, "key": key}
+    if isinstance(value, bytes):
+        line["value_base64"] = base64.b64encode(value).decode()
     else:
-        line["value"] = record.value
-    line["timestamp"] = record.timestamp
-    if record.headers:
-        line["headers"] = [[name, base64.b64encode(value).decode()] for name, value in record.headers]
-    if record.topic == DEAD_LETTERS:
+        line["value"] = value
+    line["timestamp"] = timestamp
+    if headers:
+        line["headers"] = [[name, base64.b64encode(content).decode()] for name, content in headers]
+    if topic == DEAD_LETTERS:
         return _as_it_came(line) + b"\n"
     return _encode(line) + b"\n"
 

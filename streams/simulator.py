@@ -22,7 +22,7 @@ NEVER = 1 << 62
 Deliver = Callable[[Record], None]
 
 
-@dataclass
+@dataclass(slots=True)
 class Seat:
     """A task with its input and what it has not committed yet."""
 
@@ -92,14 +92,18 @@ class Simulator:
 
     def _publish(self, outputs: Sequence[Output]) -> None:
         """Make outputs visible to their readers."""
+        routes, partitions, ready = self._routes, self.partitions, self._ready
         for topic, key, value, timestamp, chosen, headers in outputs:
-            partition = partition_of(key, self.partitions) if chosen is None else chosen
-            public, readers, offsets = self._routes[topic]
+            partition = partition_of(key, partitions) if chosen is None else chosen
+            public, readers, offsets = routes[topic]
             offset = offsets[partition]
             offsets[partition] = offset + 1
             record = Record(topic, key, value, timestamp, partition, offset, headers)
             for row in readers:
-                self._put(row[partition], record)
+                seat = row[partition]
+                if not seat.queue:
+                    ready.append(seat)
+                seat.queue.append(record)
             if public:
                 self._deliver(record)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from streams.domain.calendar import date_of
 from streams.domain.canonical import Assignment, Expense, Milestone, TimeEntry
 from streams.domain.fact import NO_CAUSE, Cause, Fact, Person, PersonQuery, ProjectView
-from streams.domain.ledger import EXPENSE, MILESTONE, TIME_ENTRY, Work
+from streams.domain.ledger import EXPENSE, MILESTONE, TIME_ENTRY, Item, Work
 from streams.domain.terms import Terms
 from streams.ledger.activations import Activations
 from streams.ledger.book import Book, ItemKey
@@ -57,14 +57,7 @@ class Application:
         item_key: ItemKey = (key, fact.kind, fact.id)
         item = book.item(item_key)
         before = item.work
-        rows = [w for w in (before, *item.rivals) if w is not None and w.project_id != fact.scope]
-        if fact.row is not None:
-            rows.append(_as_work(fact))
-        # A row that moves between projects of one contract may arrive before it is taken back under its old project:
-        # the newest version is the one in force.
-        rows.sort(key=lambda w: w.version, reverse=True)
-        work = rows[0] if rows else None
-        rivals = tuple(rows[1:])
+        work, rivals = self._in_force(item, fact)
         if (work, rivals) == (before, item.rivals):
             return
         book.put_item(item_key, item.with_work(work, rivals))
@@ -74,6 +67,19 @@ class Application:
         book.mark(item_key, fact.cause)
         if work is not None and work.resource_id:
             self._ask_for(key, work.resource_id, item_key)
+
+    def _in_force(self, item: Item, fact: Fact) -> tuple[Work | None, tuple[Work, ...]]:
+        """Return the newest row of an item, and its rivals."""
+        before, said = item.work, None if fact.row is None else _as_work(fact)
+        if not item.rivals and (before is None or before.project_id == fact.scope):
+            return said, ()
+        rows = [w for w in (before, *item.rivals) if w is not None and w.project_id != fact.scope]
+        if said is not None:
+            rows.append(said)
+        # A row that moves between projects of one contract may arrive before it is taken back under its old project:
+        # the newest version is the one in force.
+        rows.sort(key=lambda w: w.version, reverse=True)
+        return (rows[0] if rows else None), tuple(rows[1:])
 
     def _index(self, item_key: ItemKey, before: Work | None, after: Work | None, cause: Cause) -> None:
         key, kind, item_id = item_key

@@ -45,8 +45,8 @@ class Claims:
             told = rules.reconciliation_gap(period, sums, shared, book.terms(key), party, self._policy, cause)
             self._tell(key, told)
         contracts, book.dirty_contracts = book.dirty_contracts, {}
-        drawn, book.dirty_drawn = {**book.dirty_drawn, **contracts}, {}
-        earned, book.dirty_earned = {**book.dirty_earned, **contracts}, {}
+        drawn, book.dirty_drawn = book.dirty_drawn | contracts, {}
+        earned, book.dirty_earned = book.dirty_earned | contracts, {}
         for key, cause in contracts.items():
             self._contract(key, cause)
         for key, cause in drawn.items():

@@ -27,7 +27,7 @@ TABLES: dict[str, Any] = {
     "reference.account": Account,
     "reference.contract_of": bool,
 }
-_CACHED_MAX = 50_000
+_CACHED_MAX = 10_000
 
 
 class Reference:
@@ -43,15 +43,15 @@ class Reference:
         self._client = context.table("reference.client")
         self._account = context.table("reference.account")
         self._contract_of = context.table("reference.contract_of")
-        self._rates: dict[tuple[str, str, date, bool], Decimal | None] = {}
+        self._rates: dict[tuple[str, str], dict[tuple[date, bool], Decimal | None]] = {}
         self._bill_to: dict[tuple[str, str | None], BillTo] = {}
 
     # -- exchange rates
 
     def put_fx(self, row: FxRate | None, identity: str) -> tuple[str, str, date]:
         """Keep, or with None forget, a rate; return its pair and day."""
-        self._rates.clear()
         from_currency, to_currency, day = identity.split(":", 2)
+        self._rates.pop((from_currency, to_currency), None)
         key = SEP.join((from_currency, to_currency, day))
         if row is None:
             self._fx.delete(key)
@@ -77,17 +77,17 @@ class Reference:
         return None if not reverse else divide(amount, reverse)
 
     def _rate(self, source: str, target: str, day: date, aged: bool) -> Decimal | None:
-        wanted = (source, target, day, aged)
+        known, wanted = self._rates.setdefault((source, target), {}), (day, aged)
         try:
-            return self._rates[wanted]
+            return known[wanted]
         except KeyError:
             pass
-        if len(self._rates) > _CACHED_MAX:
-            self._rates.clear()
+        if len(known) > _CACHED_MAX:
+            known.clear()
         oldest = "" if aged else (day - timedelta(days=FX_AGE_DAYS_MAX)).isoformat()
         prefix = f"{source}{SEP}{target}{SEP}"
         newest = next(self._fx.between(prefix + oldest, f"{prefix}{day.isoformat()}{SEP}", reverse=True), None)
-        self._rates[wanted] = rate = None if newest is None else newest[1]
+        known[wanted] = rate = None if newest is None else newest[1]
         return rate
 
     def note_fx_use(self, source: str, target: str, day: date, user: str) -> None:

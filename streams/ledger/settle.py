@@ -263,14 +263,16 @@ class Settlement:
         work = item.work
         assert work is not None  # the caller has looked
         home = terms.contract.currency if terms is not None else currency
-        used = {home, *(rate.currency for rate in rates or ())}
+        used = {home}
+        for rate in rates or ():
+            used.add(rate.currency)
         if item.kind == EXPENSE:
             used.add(work.currency)
             if work.currency != home != currency:
                 self._reference.note_fx_use(work.currency, home, work.day, SEP.join(key))
+        used.discard(currency)
         for other in used:
-            if other != currency:
-                self._reference.note_fx_use(other, currency, work.day, SEP.join(key))
+            self._reference.note_fx_use(other, currency, work.day, SEP.join(key))
 
     def _uncosted(self, key: ItemKey, item: Item, uncosted: bool, cause: Cause) -> Item:
         if uncosted == bool(item.uncosted_since):

@@ -159,6 +159,8 @@ class DriftBehaviour:
 
 def _combined(claims: tuple[Claim, ...]) -> Claim | None:
     """Return what the claims say together: the newest for it, or their sum where ledgers each hold a part."""
+    if len(claims) == 1 and (claims[0].measure or claims[0].alert_kind != _ADDED_UP):
+        return claims[0] if claims[0].stance == FOR else None
     for_it = [c for c in claims if c.stance == FOR]
     if not for_it or any(c.stance == AGAINST for c in claims):
         return None

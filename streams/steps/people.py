@@ -6,7 +6,7 @@ employee's id, on the partition that HR's rows of that worker reach.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -57,6 +57,7 @@ TABLES: dict[str, Any] = {
     "people.plan": Allocation,
     "people.allocation": Allocation,
     "people.over": Decimal,
+    "people.seen": date,
 }
 
 
@@ -73,6 +74,7 @@ class PeopleBehaviour:
         self._plans = context.table("people.plan")
         self._allocations = context.table("people.allocation")
         self._over = context.table("people.over")
+        self._seen = context.table("people.seen")
         self._dirty: dict[str, Cause] = {}
         self._revised = False
         context.goes_by(policy.fingerprint)
@@ -198,11 +200,18 @@ class PeopleBehaviour:
         limit = alert.limit("fraction", None, region)
         ahead = int(alert.limit("weeks_ahead", None, region))
         weeks = {entity_of(employee, monday): monday for monday in weeks_worked(allocations, today, ahead)}
+        # Where only the clock moved, nothing is new of the weeks that were in view before.
+        seen = self._seen.get(employee) if cause.topic is None and not self._revised else None
+        last = monday_of(today) + timedelta(weeks=ahead)
+        if self._seen.get(employee) != last:
+            self._seen.put(employee, last)
         said = {place.split(SEP, 1)[1] for place, _ in self._over.scan(employee + SEP)}
         party = Party(employee, None, None, None, region)
         for entity in sorted(said - weeks.keys()):
             self._tell(employee, nothing(_KIND, entity, party, cause))
         for entity, monday in weeks.items():
+            if seen is not None and monday <= seen:
+                continue
             hours = allocated_hours(allocations, monday) if known is not None else ZERO
             if hours and hours > capacity * limit:
                 measure = divide(hours, capacity) if capacity else hours
