@@ -5,7 +5,7 @@ unflushed writes is all that undoing a crash needs.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -23,23 +23,30 @@ _encode = msgspec.msgpack.Encoder(decimal_format="string").encode
 Value = TypeVar("Value")
 
 
+class _Values(dict[str, Any]):
+    """Decoded values by key, None where there is none; a key that is missing is loaded."""
+
+    def __init__(self, load: Callable[[str], Any]) -> None:
+        self._load = load
+
+    def __missing__(self, key: str) -> Any:
+        return self._load(key)
+
+
 class Table(Generic[Value]):
     """One named, ordered map of a partition's state: string keys, immutable typed values."""
+
+    get: Callable[[str], Value | None]
+    """Returns the value of a key, or None. It is the lookup of a dict itself: nothing is called as often."""
 
     def __init__(self, name: str, value_type: Any, store: Store) -> None:
         self.name = name
         self._store = store
         self._decode = msgspec.msgpack.Decoder(value_type).decode
-        self._values: dict[str, Value | None] = {}  # all that is unflushed, and a cache of what is stored
+        self._values = _Values(self._load)  # all that is unflushed, and a cache of what is stored
+        self.get = self._values.__getitem__
         self._unflushed: set[str] = set()
         self._order: list[str] | None = None  # of the unflushed keys; kept only once somebody scans
-
-    def get(self, key: str) -> Value | None:
-        """Return the value of a key, or None."""
-        try:
-            return self._values[key]
-        except KeyError:
-            return self._load(key)
 
     def _load(self, key: str) -> Value | None:
         stored = self._store.get(self.name, key)
@@ -130,7 +137,8 @@ class Table(Generic[Value]):
         values, encode = self._values, _encode
         written = {key: values[key] for key in self._unflushed}
         if len(values) > CACHED_VALUES_MAX:
-            self._values = written
+            values.clear()
+            values.update(written)
         self._unflushed = set()
         self._order = None
         return {key: None if value is None else encode(value) for key, value in written.items()}
@@ -141,7 +149,9 @@ class Table(Generic[Value]):
 
     def _remember(self, key: str, value: Value | None) -> None:
         if len(self._values) >= CACHED_VALUES_MAX + len(self._unflushed):
-            self._values = {unflushed: self._values[unflushed] for unflushed in self._unflushed}
+            kept = {unflushed: self._values[unflushed] for unflushed in self._unflushed}
+            self._values.clear()
+            self._values.update(kept)
         self._values[key] = value
 
 

@@ -20,16 +20,15 @@ def audit_record(  # noqa: PLR0913 - an audit record has this many independent p
     cause: Cause,
     now: int,
 ) -> dict[str, Any]:
-    """Return an `audit.trail` record; `entity` is (kind, id). Its id is the same however often it is derived.
+    """Return an `audit.trail` record; `entity` is (kind, id).
 
-    A position tells versions of one row apart, not rows of one topic: the cause's place in its topic does.
+    Its id is the same however often it is derived: it names the change and its cause, not the time at which it was
+    derived. A position tells versions of one row apart, not rows of one topic: the cause's place in its topic does.
     """
-    told = (
-        action, *entity, contract_number, *(after or before or {}).values(), cause.topic, cause.partition,
-        cause.offset, cause.position, now,
-    )  # fmt: skip
+    place = f"{cause.topic or 'clock'}:{cause.partition}:{cause.offset}:{cause.position}:{cause.occurred_at}"
+    said = ":".join((after or before or {}).values())
     return {
-        "audit_id": ":".join([str(part) for part in told if part is not None]),
+        "audit_id": f"{action}:{entity[0]}:{entity[1]}:{contract_number or ''}:{said}:{place}",
         "action": action,
         "actor": ACTOR,
         "entity_kind": entity[0],
