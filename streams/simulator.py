@@ -33,7 +33,7 @@ class Seat:
     index: int
     store: Store
     task: Task
-    queue: deque[Record] = field(default_factory=deque)
+    queue: list[Record] = field(default_factory=list)
     taken: list[Record] = field(default_factory=list)
     pending: list[Output] = field(default_factory=list)
 
@@ -103,9 +103,10 @@ class Simulator:
             record = _made(Record, (topic, key, value, timestamp, partition, offset, headers))
             for row in readers:
                 seat = row[partition]
-                if not seat.queue:
+                queue = seat.queue
+                if not queue:
                     ready.append(seat)
-                seat.queue.append(record)
+                queue.append(record)
             if public:
                 self._deliver(record)
 
@@ -121,7 +122,7 @@ class Simulator:
 
     def take(self, seat: Seat, count: int) -> None:
         """Let a task take in up to so many records, without committing."""
-        records = [seat.queue.popleft() for _ in range(min(count, len(seat.queue)))]
+        records, seat.queue = seat.queue[:count], seat.queue[count:]
         if records:
             seat.taken.extend(records)
             seat.task.receive(records, self.now)
@@ -137,7 +138,7 @@ class Simulator:
 
     def crash(self, seat: Seat) -> None:
         """Kill a task and start it again: what it had not committed is undone, its input comes again."""
-        seat.queue.extendleft(reversed(seat.taken))
+        seat.queue[:0] = seat.taken
         seat.taken, seat.pending = [], []
         seat.task = Task(seat.step, seat.partition, self.partitions, State(seat.store))
 
@@ -185,11 +186,10 @@ class Simulator:
         ready, now = self._ready, self.now
         while ready:
             seat = ready.popleft()
-            queue, task = seat.queue, seat.task
-            if not queue:
+            task, records = seat.task, seat.queue
+            if not records:
                 continue
-            records = [queue.popleft()] if len(queue) == 1 else [*queue]
-            queue.clear()
+            seat.queue = []
             if not task.touched:
                 heappush(self._touched, seat.index)
             task.receive(records, now)

@@ -248,7 +248,7 @@ class TriggerPlace(NamedTuple):
 class NamedLine(NamedTuple):
     """What an invoice line says of a trigger: its amount if the invoice counts as posted, and whether as released.
 
-    `id` is unique in a ledger.
+    `id` is unique in its invoice, and with the invoice's place before it in a ledger.
     """
 
     id: str

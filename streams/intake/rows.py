@@ -134,7 +134,20 @@ def _records(spec: FieldSpec, record_type: Any) -> Converter:
     def convert(value: Any) -> Any:
         if not isinstance(value, list):
             raise Fault(f"{value!r} is no list")
-        return tuple(record(place, entry) for place, entry in enumerate(value, 1))
+        try:
+            return tuple(
+                [
+                    record_type._make(
+                        [
+                            convert_field(inner) if (inner := entry.get(name)) is not None or required else None
+                            for name, required, convert_field in fields
+                        ]
+                    )
+                    for entry in value
+                ]
+            )
+        except (Fault, AttributeError):  # something is wrong with an entry: look again, to say where
+            return tuple(record(place, entry) for place, entry in enumerate(value, 1))
 
     def record(place: int, entry: Any) -> Any:
         if not isinstance(entry, dict):

@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from streams.domain.canonical import Assignment, Invoice
+from streams.domain.canonical import Assignment
 from streams.domain.fact import Cause, Claim, Person
 from streams.domain.ledger import (
     EXPENSE,
@@ -34,7 +34,7 @@ TABLES: dict[str, Any] = {
     "ledger.waiting": bool,
     "ledger.person": Person,
     "ledger.assignment": Assignment,
-    "ledger.invoice": Invoice,
+    "ledger.invoice": tuple[tuple[str, NamedLine], ...],
     "ledger.trigger": TriggerPlace,
     "ledger.line": tuple[NamedLine, ...],
     "ledger.reconciled": Reconciled,

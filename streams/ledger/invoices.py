@@ -1,13 +1,14 @@
 """Invoices of a contract: which of their lines name a trigger, and what that bills and releases."""
 
-from typing import Any
-
 from streams.domain.canonical import Invoice
 from streams.domain.fact import Cause, Fact
 from streams.domain.ledger import MILESTONE, NamedLine, Reconciled
 from streams.domain.money import ZERO
 from streams.ledger.book import Book
 from streams.ledger.reference import SEP
+
+Said = tuple[tuple[str, NamedLine], ...]
+"""What an invoice says of triggers, by their ids."""
 
 _POSTED = frozenset({"posted", "released", "paid"})
 _RELEASED = frozenset({"released", "paid"})
@@ -20,21 +21,23 @@ class Invoices:
         self._book = book
 
     def put(self, key: str, fact: Fact) -> None:
-        """Keep an invoice, or with no row forget it; mark what its lines name."""
+        """Keep what an invoice says of triggers, or with no row forget it; mark what that changes."""
         # An invoice that moves between projects may arrive before it is taken back under its old one.
         invoice = f"{fact.scope}{SEP}{fact.id}"
         invoices, place = self._book.invoices, f"{key}{SEP}{invoice}"
-        before: Invoice | None = invoices.get(place)
-        after: Invoice | None = fact.row
-        if after is None:
-            invoices.delete(place)
-        else:
-            invoices.put(place, after)
-        if before is not None and after is not None and _counted_as(before) == _counted_as(after):
+        before: Said = invoices.get(place) or ()
+        after = () if fact.row is None else _said_by(fact.row)
+        if before == after:
             return
-        named, now = _lines_of(before, invoice), _lines_of(after, invoice)
-        for line in {**named, **now}:
-            self._line(key, line, named.get(line), now.get(line), fact.cause)
+        if after:
+            invoices.put(place, after)
+        else:
+            invoices.delete(place)
+        named = {(trigger_id, line.id): line for trigger_id, line in before}
+        now = {(trigger_id, line.id): line for trigger_id, line in after}
+        for trigger_id, line_id in {**named, **now}:
+            line = trigger_id, line_id
+            self._line(key, (trigger_id, f"{invoice}{SEP}{line_id}"), named.get(line), now.get(line), fact.cause)
 
     def _line(
         self, key: str, place: tuple[str, str], before: NamedLine | None, now: NamedLine | None, cause: Cause
@@ -46,7 +49,7 @@ class Invoices:
         at = f"{key}{SEP}{trigger_id}"
         lines = tuple(line for line in book.lines.get(at) or () if line.id != line_id)
         if now is not None:
-            book.lines.put(at, (*lines, now))
+            book.lines.put(at, (*lines, NamedLine(line_id, now.amount, now.released)))
         elif lines:
             book.lines.put(at, lines)
         else:
@@ -64,18 +67,13 @@ class Invoices:
             book.dirty_claims[key, MILESTONE, trigger.item_id] = cause
 
 
-def _counted_as(invoice: Invoice) -> tuple[Any, ...]:
-    return invoice.lines, invoice.status in _POSTED, invoice.status in _RELEASED
-
-
-def _lines_of(invoice: Invoice | None, place: str) -> dict[tuple[str, str], NamedLine]:
-    """Return the lines that name a trigger, by trigger and line; `place` is where the invoice stands."""
-    if invoice is None:
-        return {}
+def _said_by(invoice: Invoice) -> Said:
+    """Return the lines that name a trigger."""
     posted, released = invoice.status in _POSTED, invoice.status in _RELEASED
-    found = {}
-    for line in invoice.lines:
-        if line.trigger_id:
-            line_id = f"{place}{SEP}{line.line_id}"
-            found[line.trigger_id, line_id] = NamedLine(line_id, line.amount if posted else ZERO, released)
-    return found
+    return tuple(
+        [
+            (line.trigger_id, NamedLine(line.line_id, line.amount if posted else ZERO, released))
+            for line in invoice.lines
+            if line.trigger_id
+        ]
+    )
