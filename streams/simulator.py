@@ -96,7 +96,7 @@ class Simulator:
         """Make outputs visible to their readers."""
         routes, partitions, ready = self._routes, self.partitions, self._ready
         for topic, key, value, timestamp, chosen, headers in outputs:
-            partition = partition_of(key, partitions) if chosen is None else chosen
+            partition = 0 if partitions == 1 else partition_of(key, partitions) if chosen is None else chosen
             public, readers, offsets = routes[topic]
             offset = offsets[partition]
             offsets[partition] = offset + 1

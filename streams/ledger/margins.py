@@ -27,9 +27,11 @@ class Margins:
         self._book = book
         self._reference = reference
         self._publish = publisher
+        self._earned: dict[str, Decimal] = {}  # of contracts with a schedule, as this commit has found
 
     def run(self) -> None:
         """Tell the margins of all marked projects."""
+        self._earned.clear()
         marked, self._book.dirty_projects = self._book.dirty_projects, {}
         by_ledger: dict[str, dict[str, Cause]] = {}
         for (key, project_id), cause in marked.items():
@@ -53,6 +55,8 @@ class Margins:
                 self._tell(key, sibling, terms, pool, project_cause)
         if terms is not None and self._book.contract(key).schedules:
             self._book.dirty_earned[key] = cause
+            if together:
+                self._earned[key] = self._earned_home(terms, siblings, pool)
 
     def siblings(self, key: str, only: Container[str] | None = None) -> list[Sibling]:
         """Return the projects of a ledger, or some of them, with outlooks computed anew where they were forgotten."""
@@ -148,8 +152,13 @@ class Margins:
 
     def earned_home(self, key: str, terms: Terms) -> Decimal:
         """Return the revenue its projects have earned, in contract currency."""
-        siblings = self.siblings(key)
-        pool = self.pool(key, terms, siblings)
+        earned_now = self._earned.get(key)
+        if earned_now is None:
+            siblings = self.siblings(key)
+            earned_now = self._earned_home(terms, siblings, self.pool(key, terms, siblings))
+        return earned_now
+
+    def _earned_home(self, terms: Terms, siblings: list[Sibling], pool: Pool) -> Decimal:
         home = terms.contract.currency
         if terms.contract.billing_type in (FIXED_FEE, RETAINER):
             return sum((earned(s, terms, pool, home) for s in siblings), ZERO)

@@ -3,6 +3,7 @@
 They are small and reach every partition, so that each joins them from its own state, in the order of its own log.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
@@ -14,7 +15,7 @@ from streams.rules.gates import BillTo
 from streams.step import Context
 
 SEP = "\x1f"
-FX_AGE_DAYS_MAX = 7
+_FX_AGE_MAX = timedelta(days=7)
 
 TABLES: dict[str, Any] = {
     "reference.fx": Decimal,
@@ -27,7 +28,7 @@ TABLES: dict[str, Any] = {
     "reference.account": Account,
     "reference.contract_of": bool,
 }
-_CACHED_MAX = 10_000
+_CACHED_MAX = 50_000
 
 
 class Reference:
@@ -43,21 +44,28 @@ class Reference:
         self._client = context.table("reference.client")
         self._account = context.table("reference.account")
         self._contract_of = context.table("reference.contract_of")
-        self._rates: dict[tuple[str, str], dict[tuple[date, bool], Decimal | None]] = {}
+        # Of each pair of currencies the days and their rates, in order of days: read once, then kept up to date.
+        self._series: dict[tuple[str, str], tuple[list[date], list[Decimal]]] = {}
         self._bill_to: dict[tuple[str, str | None], BillTo] = {}
 
     # -- exchange rates
 
     def put_fx(self, row: FxRate | None, identity: str) -> tuple[str, str, date]:
         """Keep, or with None forget, a rate; return its pair and day."""
-        from_currency, to_currency, day = identity.split(":", 2)
-        self._rates.pop((from_currency, to_currency), None)
-        key = SEP.join((from_currency, to_currency, day))
+        source, target, written = identity.split(":", 2)
+        day = date.fromisoformat(written)
+        days, rates = self._series.get((source, target)) or self._load_series(source, target)
+        place = bisect_left(days, day)
+        if place < len(days) and days[place] == day:
+            del days[place], rates[place]
+        key = SEP.join((source, target, written))
         if row is None:
             self._fx.delete(key)
         else:
             self._fx.put(key, row.rate)
-        return from_currency, to_currency, date.fromisoformat(day)
+            days.insert(place, day)
+            rates.insert(place, row.rate)
+        return source, target, day
 
     def convert(self, amount: Decimal, source: str, target: str, day: date) -> Decimal | None:
         """Return an amount in another currency at the newest rate by that day, not over 7 days old, unrounded."""
@@ -77,18 +85,17 @@ class Reference:
         return None if not reverse else divide(amount, reverse)
 
     def _rate(self, source: str, target: str, day: date, aged: bool) -> Decimal | None:
-        known, wanted = self._rates.setdefault((source, target), {}), (day, aged)
-        try:
-            return known[wanted]
-        except KeyError:
-            pass
-        if len(known) > _CACHED_MAX:
-            known.clear()
-        oldest = "" if aged else (day - timedelta(days=FX_AGE_DAYS_MAX)).isoformat()
-        prefix = f"{source}{SEP}{target}{SEP}"
-        newest = next(self._fx.between(prefix + oldest, f"{prefix}{day.isoformat()}{SEP}", reverse=True), None)
-        known[wanted] = rate = None if newest is None else newest[1]
-        return rate
+        days, rates = self._series.get((source, target)) or self._load_series(source, target)
+        newer = bisect_right(days, day)
+        if not newer or not (aged or day - days[newer - 1] <= _FX_AGE_MAX):
+            return None
+        return rates[newer - 1]
+
+    def _load_series(self, source: str, target: str) -> tuple[list[date], list[Decimal]]:
+        found = self._fx.scan(f"{source}{SEP}{target}{SEP}")
+        days = [date.fromisoformat(key.rsplit(SEP, 1)[1]) for key, _ in found]
+        series = self._series[source, target] = (days, [rate for _, rate in found])
+        return series
 
     def note_fx_use(self, source: str, target: str, day: date, user: str) -> None:
         """Remember that an item or a project's outlook reckons with a pair of currencies on a day."""
