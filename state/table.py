@@ -15,7 +15,7 @@ from state.store import Store
 END = "\U0010ffff"
 """Sorts after every key that begins with the same prefix."""
 
-CACHED_VALUES_MAX = 4_000
+CACHED_VALUES_MAX = 2_000
 """Decoded values a table keeps for reading: bounds memory, never changes a result."""
 
 _encode = msgspec.msgpack.Encoder(decimal_format="string").encode
@@ -65,13 +65,13 @@ class Table(Generic[Value]):
     def delete(self, key: str) -> None:
         """Forget a key; deleting what is not there is no error."""
         stored = self._store.get(self.name, key) is not None
+        self._remember(key, None)  # before it is marked: what is unflushed has a value
         if key in self._unflushed:
             # Nothing stored to delete: without a mark, scans need not step over what came and went between flushes.
             if not stored:
                 self._unmark(key)
         elif stored:
             self._mark(key)
-        self._remember(key, None)
 
     def _mark(self, key: str) -> None:
         self._unflushed.add(key)

@@ -134,7 +134,11 @@ def test_a_prefix_scan_takes_all_that_begins_with_it() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_a_table_is_a_sorted_dict(seed: int, on_disk: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cached", [1, CACHED_VALUES_MAX])
+def test_a_table_is_a_sorted_dict(
+    seed: int, on_disk: bool, cached: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("state.table.CACHED_VALUES_MAX", cached)
     random = Random(seed)
     state, table = _table(RocksStore(tmp_path / "0") if on_disk else None)
     model: dict[str, int] = {}
