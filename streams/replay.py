@@ -52,8 +52,11 @@ class Lines:
         self._progress = progress
 
     def __iter__(self) -> Iterator[Record]:
-        timestamp = 0
-        for number, line in self._numbered():
+        number, timestamp = 0, 0
+        while line := self._line():
+            number += 1
+            if len(line) == LINE_BYTES_MAX:
+                raise self._unusable(number, f"the line is longer than {LINE_BYTES_MAX:,} bytes")
             if line.isspace():
                 continue
             record = self._record(number, line, timestamp)
@@ -61,14 +64,9 @@ class Lines:
             self._progress.done(len(line))
             yield record
 
-    def _numbered(self) -> Iterator[tuple[int, bytes]]:
-        number, readline = 0, self._stream.readline
+    def _line(self) -> bytes:
         try:
-            while line := readline(LINE_BYTES_MAX):
-                number += 1
-                if len(line) == LINE_BYTES_MAX:
-                    raise UnusableInput(f"{self._path}:{number}: the line is longer than {LINE_BYTES_MAX:,} bytes")
-                yield number, line
+            return self._stream.readline(LINE_BYTES_MAX)
         except (EOFError, zlib.error, OSError) as error:
             raise UnusableInput(f"{self._path}: cannot be read to the end: {error}") from error
 

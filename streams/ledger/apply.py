@@ -27,7 +27,7 @@ class Application:
         self._reference = reference
         self._days = WorkDays(book)
         self._invoices = Invoices(book)
-        self._of_kind: dict[str, Callable[[str, Fact], None]] = {
+        self.of_kind: dict[str, Callable[[str, Fact], None]] = {  # what applies a fact to the ledger of a key
             TIME_ENTRY: self._work,
             EXPENSE: self._work,
             MILESTONE: self._work,
@@ -45,10 +45,6 @@ class Application:
             "account": self._account,
             "opportunity": self._opportunity,
         }
-
-    def fact(self, key: str, fact: Fact) -> None:
-        """Apply one fact for the ledger of that key."""
-        self._of_kind[fact.kind](key, fact)
 
     # -- work: time entries, expenses, milestones
 

@@ -54,7 +54,7 @@ class LedgerBehaviour:
             if isinstance(fact, Person):
                 self._application.person(key, fact)
             else:
-                self._application.fact(key, fact)
+                self._application.of_kind[fact.kind](key, fact)
 
     def on_timer(self, key: str) -> None:
         """A retainer's fee falls due with its month, a step of an activation is late, or the policy was revised."""

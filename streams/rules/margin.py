@@ -146,26 +146,15 @@ def figures_of(
     cost = totals.labor_cost + totals.expense_cost
     forecast_cost = cost + outlook.extra_cost
     margin = revenue - cost
-    return Figures(
-        contract_number=contract_number,
-        client_id=client_id,
-        region=project.region,
-        currency=currency,
-        approved_hours=totals.approved_hours,
-        billable_hours=totals.billable_hours,
-        labor_cost=totals.labor_cost,
-        expense_cost=totals.expense_cost,
-        revenue=revenue,
-        billed=totals.billed,
-        held=totals.held,
-        margin=margin,
-        margin_pct=divide(margin, revenue) if revenue else None,
-        percent_complete=_complete(sibling),
-        remaining_hours=remaining_hours(project, outlook, totals) or ZERO,
-        forecast_cost=forecast_cost,
-        forecast_revenue=forecast_revenue,
-        forecast_margin_pct=divide(forecast_revenue - forecast_cost, forecast_revenue) if forecast_revenue else None,
-        baseline_margin_pct=project.baseline_margin_pct,
-        uncosted_hours=totals.uncosted_hours,
-        uncosted_amount=totals.uncosted_amount,
-    )
+    percent, forecast_percent = _of(margin, revenue), _of(forecast_revenue - forecast_cost, forecast_revenue)
+    remaining = remaining_hours(project, outlook, totals) or ZERO
+    return Figures(  # in the order of its fields: naming all of them takes twice as long, every time
+        contract_number, client_id, project.region, currency, totals.approved_hours, totals.billable_hours,
+        totals.labor_cost, totals.expense_cost, revenue, totals.billed, totals.held, margin, percent,
+        _complete(sibling), remaining, forecast_cost, forecast_revenue, forecast_percent, project.baseline_margin_pct,
+        totals.uncosted_hours, totals.uncosted_amount,
+    )  # fmt: skip
+
+
+def _of(part: Decimal, whole: Decimal) -> Decimal | None:
+    return divide(part, whole) if whole else None
