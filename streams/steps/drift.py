@@ -92,7 +92,7 @@ class DriftBehaviour:
             self._judge(key, cause)
 
     def _judge(self, key: str, cause: Cause) -> None:
-        alert: Alert = self._alerts.get(key) or Alert()
+        alert = stored = self._alerts.get(key) or Alert()
         held = _combined(alert.claims)
         now = self._context.now
         if held is not None and held.due_at > now:
@@ -107,7 +107,7 @@ class DriftBehaviour:
         elif alert.said is not None:
             self._publish(key, alert, alert.said, ("resolved", alert.opened_at, now), cause)
             self._keep(key, alert._replace(opened_at=0, said=None))
-        else:
+        elif alert is not stored or not alert.claims:
             self._keep(key, alert)
 
     def _open(self, key: str, alert: Alert, held: Claim, cause: Cause) -> None:

@@ -40,7 +40,7 @@ class MarginBehaviour:
         self._context = context
         self._policy = policy
         self._published = context.table("margins.published")
-        self._dirty: dict[str, Cause] = {}
+        self._parts: dict[str, MarginPart] = {}
         self._revised = False
         context.goes_by(policy.fingerprint)
 
@@ -48,39 +48,41 @@ class MarginBehaviour:
         """Take in what ledgers say."""
         for record in records:
             part: MarginPart = record.value
-            known = self._published.get(part.project_id) or _UNKNOWN
-            if part.generation < known.generation:
-                continue
-            kept = Published(part.generation, part.figures, known.said, known.sequence, known.eroding)
-            self._published.put(part.project_id, kept)
-            self._dirty[part.project_id] = part.cause
+            before = self._parts.get(part.project_id)
+            if before is None or before.generation <= part.generation:
+                self._parts[part.project_id] = part
 
     def on_timer(self, key: str) -> None:
         """The policy was revised: every margin is held against it again."""
         assert key == REVISED  # no other timer is set
         self._revised = True
-        for project_id, _ in self._published.scan(""):
-            self._dirty.setdefault(project_id, by_the_clock(self._context.now))
+        cause = by_the_clock(self._context.now)
+        for project_id, known in self._published.scan(""):
+            self._parts.setdefault(project_id, MarginPart(project_id, known.generation, known.figures, cause))
 
     def before_commit(self) -> None:
         """Publish the margins that changed: at most one a project."""
-        dirty, self._dirty = self._dirty, {}
-        for project_id, cause in dirty.items():
+        parts, self._parts = self._parts, {}
+        for project_id, part in parts.items():
             known = self._published.get(project_id) or _UNKNOWN
-            figures = known.figures
-            if figures is None or (figures == known.said and not self._revised):
-                continue
-            eroding = self._erosion(project_id, figures, known.eroding, cause)
-            # A region sets thresholds but is not told: a project that only changes it has the margin it had.
-            said = known.said
-            news = said is None or (
-                said != figures and (said.region == figures.region or said._replace(region=figures.region) != figures)
-            )
-            known = Published(known.generation, figures, figures, known.sequence + news, eroding)
-            self._published.put(project_id, known)
-            if news:
-                self._context.emit(MARGINS, project_id, self._record(project_id, known))
+            if part.generation >= known.generation:
+                self._tell(project_id, part, known)
         self._revised = False
+
+    def _tell(self, project_id: str, part: MarginPart, known: Published) -> None:
+        figures, said = part.figures, known.said
+        if figures is None or (figures == said and not self._revised):
+            self._published.put(project_id, Published(part.generation, figures, said, known.sequence, known.eroding))
+            return
+        eroding = self._erosion(project_id, figures, known.eroding, part.cause)
+        # A region sets thresholds but is not told: a project that only changes it has the margin it had.
+        news = said is None or (
+            said != figures and (said.region == figures.region or said._replace(region=figures.region) != figures)
+        )
+        known = Published(part.generation, figures, figures, known.sequence + news, eroding)
+        self._published.put(project_id, known)
+        if news:
+            self._context.emit(MARGINS, project_id, self._record(project_id, known))
 
     def _record(self, project_id: str, known: Published) -> dict[str, Any]:
         assert known.figures is not None  # looked at before
