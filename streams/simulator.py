@@ -13,13 +13,12 @@ from random import Random
 from typing import NamedTuple
 
 from state import MemoryStore, State, Store
+from streams.domain.made import made
 from streams.partitioning import partition_of
 from streams.step import Output, Record, Step, Task
 from streams.topics import TOPICS, Role
 
 NEVER = 1 << 62
-
-_made = tuple.__new__  # a record of all its fields, at half the cost of calling its class
 
 Deliver = Callable[[Record], None]
 
@@ -100,7 +99,7 @@ class Simulator:
             public, readers, offsets = routes[topic]
             offset = offsets[partition]
             offsets[partition] = offset + 1
-            record = _made(Record, (topic, key, value, timestamp, partition, offset, headers))
+            record = made(Record, (topic, key, value, timestamp, partition, offset, headers))
             for row in readers:
                 seat = row[partition]
                 queue = seat.queue

@@ -11,11 +11,9 @@ from typing import Any, NamedTuple, Protocol
 
 from state import State, Table
 from state.timers import Timers
+from streams.domain.made import made
 
 Headers = tuple[tuple[str, bytes], ...]
-
-_made = tuple.__new__
-"""Makes a named tuple of all its fields at half the cost of calling its class: every output is made so."""
 
 REVISED = "\x1frevised"
 """The timer that fires once after a start with another policy than the state was made under."""
@@ -92,7 +90,7 @@ class Context:
 
     def emit(self, topic: str, key: str | None, value: Any, headers: Headers = ()) -> None:
         """Write a record to a topic, on the partition its key hashes to."""
-        self.outputs.append(_made(Output, (topic, key, value, self.now, None, headers)))
+        self.outputs.append(made(Output, (topic, key, value, self.now, None, headers)))
 
     def emit_to_all(self, topic: str, key: str, value: Any) -> None:
         """Write a record to every partition of a topic: for small reference rows that each partition joins."""

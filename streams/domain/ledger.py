@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from streams.domain.canonical import Amendment, Contract, RevenueSchedule
 from streams.domain.fact import Cause, Figures, ProjectView
+from streams.domain.made import made
 from streams.domain.money import ZERO
 
 TIME_ENTRY = "time_entry"
@@ -124,8 +125,8 @@ def added_up(totals: Totals, share: Totals, sign: int) -> Totals:
     """Return totals with a share added (sign 1) or taken out (sign -1)."""
     pairs: Iterable[tuple[Any, Any]] = zip(totals, share, strict=True)
     if sign < 0:
-        return Totals._make([whole - part if part else whole for whole, part in pairs])
-    return Totals._make([whole + part if part else whole for whole, part in pairs])
+        return made(Totals, [whole - part if part else whole for whole, part in pairs])
+    return made(Totals, [whole + part if part else whole for whole, part in pairs])
 
 
 class Item(NamedTuple):
@@ -155,15 +156,15 @@ class Item(NamedTuple):
 
     def with_work(self, work: Work | None, rivals: tuple[Work, ...]) -> "Item":
         """Return the item with other rows in force."""
-        return Item(self.kind, self.id, work, rivals, *self[4:])
+        return made(Item, (self.kind, self.id, work, rivals, *self[4:]))
 
     def with_worth(self, worth: Worth, next_revision: int, outstanding: tuple[Outstanding, ...]) -> "Item":
         """Return the item with its worth of now, and what was emitted for it."""
-        return Item(self.kind, self.id, self.work, self.rivals, worth, next_revision, outstanding, *self[7:])
+        return made(Item, (*self[:4], worth, next_revision, outstanding, *self[7:]))
 
     def with_share(self, share: Totals, share_of: str) -> "Item":
         """Return the item with what it adds to a project's totals."""
-        return Item(*self[:11], share, share_of, self.queued_at)
+        return made(Item, (*self[:11], share, share_of, self.queued_at))
 
 
 class Outlook(NamedTuple):
@@ -197,19 +198,19 @@ class ProjectState(NamedTuple):
 
     def with_totals(self, totals: Totals) -> "ProjectState":
         """Return the state with other totals."""
-        return ProjectState(self.view, totals, *self[2:])
+        return made(ProjectState, (self.view, totals, *self[2:]))
 
     def with_last_worked_on(self, day: date | None) -> "ProjectState":
         """Return the state with another last day of work, on which its outlook depends."""
-        return ProjectState(self.view, self.totals, day, None, *self[4:])
+        return made(ProjectState, (self.view, self.totals, day, None, *self[4:]))
 
     def with_outlook(self, outlook: Outlook | None) -> "ProjectState":
         """Return the state with another outlook; None: to be computed anew."""
-        return ProjectState(*self[:3], outlook, *self[4:])
+        return made(ProjectState, (*self[:3], outlook, *self[4:]))
 
     def with_figures(self, figures: Figures, generation: int) -> "ProjectState":
         """Return the state with what was last said of its margin."""
-        return ProjectState(*self[:4], figures, generation, self.mismatch_since)
+        return made(ProjectState, (*self[:4], figures, generation, self.mismatch_since))
 
 
 class ContractState(NamedTuple):

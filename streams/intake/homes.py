@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from streams.domain.canonical import ErpProject, Invoice, Project
 from streams.domain.fact import Allocation, Cause, Fact, ProjectView
 from streams.domain.ledger import NO_CONTRACT_PREFIX
+from streams.domain.made import made
 from streams.intake.memory import Memory
 from streams.step import Context
 from streams.topics import CONTRACT_FACTS, PERSON_FACTS
@@ -91,7 +92,8 @@ class Homes:
         if kind == "Assignment":
             self._plan(scope, before if was else None, after if now else None, cause)
         if was or now:
-            self._emit(home.ledger, Fact(_ITEMS[kind], scope, identity, after if now else None, cause, _seen(cause)))
+            fact = made(Fact, (_ITEMS[kind], scope, identity, after if now else None, cause, _seen(cause)))
+            self._emit(home.ledger, fact)
 
     def _plan(self, scope: str, before: Any, after: Any, cause: Cause) -> None:
         if before is not None and (after is None or after.resource_id != before.resource_id):

@@ -8,6 +8,7 @@ from schemas.codec import Undecodable
 from schemas.mapping import Mappings
 from streams.domain.calendar import start_of
 from streams.domain.fact import Cause
+from streams.domain.made import made
 from streams.intake.change import NO_MAPPING, Change, Heartbeat, Refusal, Unreadable
 from streams.intake.fields import TEXT_MAX, shown
 from streams.intake.rows import Refused, RowReader
@@ -116,9 +117,10 @@ class Reader:
         if not scope:
             raise EnvelopeFault("the record has no key")
         kept = row if refusal is not None and op != "d" else None
-        return Change(
-            reader.kind, record.topic, scope, identity, None if refusal else canonical, op == "d", refusal, kept, cause
-        )
+        canonical = None if refusal else canonical
+        return made(
+            Change, (reader.kind, record.topic, scope, identity, canonical, op == "d", refusal, kept, cause)
+        )  # fmt: skip
 
     def _without_mapping(self, record: Record, deleted: bool, row: Any, cause: Cause) -> Change:
         if not record.key:
@@ -142,7 +144,7 @@ class Reader:
         position = _counted("position", source["position"] if "position" in source else source.get("lsn"), _INT64)
         happened = _counted("ts_ms", source.get("ts_ms"), _LATEST_MS)
         epoch = self._epochs.get(str(source.get("name")), 0) if self._epochs else 0
-        return op, row, Cause(record.topic, record.partition, record.offset, position, epoch, happened)
+        return op, row, made(Cause, (record.topic, record.partition, record.offset, position, epoch, happened))
 
     def again(self, topic: str, scope: str, identity: str, raw: Any, cause: Cause) -> Change:
         """Return a refused version read once more, under the mappings of today."""

@@ -11,6 +11,7 @@ from schemas.kinds import DIGITS, Kind
 from schemas.lined_yaml import UnusableFile
 from schemas.mapping import FieldSpec, TopicMapping
 from streams.domain import canonical
+from streams.domain.made import made
 from streams.intake.change import Refusal
 from streams.intake.fields import Converter, Fault, UnmappedValue, converter
 
@@ -56,11 +57,12 @@ class RowReader:
         """Return the canonical row. Raises Refused."""
         get = raw.get
         try:
-            return self.type._make(
+            return made(
+                self.type,
                 [  # a converter takes no None, so that a missing required field is a fault
                     convert(value) if (value := get(name)) is not None or required else None
                     for name, required, convert in self._fields
-                ]
+                ],
             )
         except Fault:
             raise Refused(self._faults(raw)) from None
@@ -137,11 +139,12 @@ def _records(spec: FieldSpec, record_type: Any) -> Converter:
         try:
             return tuple(
                 [
-                    record_type._make(
+                    made(
+                        record_type,
                         [
                             convert_field(inner) if (inner := entry.get(name)) is not None or required else None
                             for name, required, convert_field in fields
-                        ]
+                        ],
                     )
                     for entry in value
                 ]

@@ -8,6 +8,7 @@ import orjson
 from schemas.mapping import Mappings, Ownership
 from streams.domain.fact import Cause, Claim, Fact
 from streams.domain.ledger import NO_CONTRACT_PREFIX
+from streams.domain.made import made
 from streams.domain.money import ZERO
 from streams.intake.change import NO_MAPPING, Change, Heartbeat, Refusal, Unreadable
 from streams.intake.deadletter import dead_letter
@@ -95,7 +96,7 @@ class IntakeBehaviour:
         good = before if refusal is not None else change.row
         live = not change.deleted
         refused = refusal is not None
-        self._memory.keep(change, Kept(change.cause.epoch, change.cause.position or 0, live, good, refused))
+        self._memory.keep(change, made(Kept, (change.cause.epoch, change.cause.position or 0, live, good, refused)))
         if refusal is not None:
             self._refuse(change, refusal)
             return
