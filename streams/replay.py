@@ -18,6 +18,7 @@ import orjson
 
 from schemas.codec import RECORD_BYTES_MAX
 from streams.domain.calendar import instant
+from streams.domain.made import made
 from streams.intake.change import Change, Unreadable
 from streams.intake.fields import shown
 from streams.intake.reading import Reader
@@ -78,7 +79,8 @@ class Lines:
             value = content["value_base64"] if in_bytes else content["value"]
         except (KeyError, TypeError):
             raise self._unusable(number, "not a JSON object with topic, key and value") from None
-        if not _is_text(topic) or not (key is None or _is_text(key)):
+        named = (type(topic) is str and topic.isascii()) or _is_text(topic)
+        if not named or not ((type(key) is str and key.isascii()) or key is None or _is_text(key)):
             raise self._unusable(number, "topic must be a text, key a text or null")
         timestamp, partition = content.get("timestamp", previous), content.get("partition", 0)
         offset, headers = content.get("offset", number - 1), content.get("headers") or ()
@@ -92,7 +94,7 @@ class Lines:
                 and 0 <= offset < _INT64
             ):
                 raise ValueError(_misplaced(timestamp, partition, offset))
-            return Record(topic, key, value, timestamp, partition, offset, headers and _headers(headers))
+            return made(Record, (topic, key, value, timestamp, partition, offset, headers and _headers(headers)))
         except ValueError as error:
             # What is wrong with a record does not stop the others: it comes out in the place of its line.
             original = value.original if isinstance(value, Unreadable) else value
@@ -149,7 +151,7 @@ def _is_text(value: Any) -> bool:
     if not isinstance(value, str):
         return False
     try:
-        return value.isascii() or bool(value.encode())
+        return bool(value.encode()) or not value
     except UnicodeEncodeError:  # half a character
         return False
 
@@ -199,7 +201,7 @@ def _take(record: Record, simulator: Simulator, reader: Reader) -> None:
     if isinstance(read, Change) and read.refusal is None and read.cause.occurred_at > simulator.now:
         simulator.advance(read.cause.occurred_at)
     topic, key, _, timestamp, partition, offset, headers = record
-    simulator.feed_to("intake", Record(topic, key, read, timestamp, partition, offset, headers))
+    simulator.feed_to("intake", made(Record, (topic, key, read, timestamp, partition, offset, headers)))
 
 
 def merged(inputs: list[Lines]) -> Iterable[Record]:
