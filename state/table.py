@@ -15,6 +15,9 @@ from state.store import Store
 END = "\U0010ffff"
 """Sorts after every key that begins with the same prefix."""
 
+FIRST = "\x00"
+"""Put to a key, makes the one that sorts right after it."""
+
 CACHED_VALUES_MAX = 2_000
 """Decoded values a table keeps for reading: bounds memory, never changes a result."""
 

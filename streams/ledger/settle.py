@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from state.table import END, FIRST
 from streams.domain.calendar import last_day, period_of
 from streams.domain.fact import Cause, Person
 from streams.domain.ledger import (
@@ -95,12 +96,16 @@ class Settlement:
         terms = self._book.terms(key)
         if terms is None or terms.cap is None:
             return
-        prefix, unit = key + SEP, minor_unit(terms.contract.currency)
-        for place, _ in self._book.over_cap.scan(prefix):
-            if terms.cap - self._book.contract(key).drawn < unit:
+        prefix, unit, queue = key + SEP, minor_unit(terms.contract.currency), self._book.over_cap
+        place = prefix
+        while terms.cap - self._book.contract(key).drawn >= unit:
+            # One at a time: a spent cap may have years of work waiting for it.
+            found = next(queue.between(place, prefix + END), None)
+            if found is None:
                 return
-            _, item_id, kind = place[len(prefix) :].split(SEP, 2)
+            _, item_id, kind = found[0][len(prefix) :].split(SEP, 2)
             self._settle((key, kind, item_id), cause)
+            place = found[0] + FIRST
 
     def _settle(self, key: ItemKey, cause: Cause) -> None:
         book = self._book
@@ -146,13 +151,17 @@ class Settlement:
         before = ZERO
         for _, hours in book.billable_days.between(f"{key[0]}{SEP}{month}-", f"{key[0]}{SEP}{work.day.isoformat()}"):
             before += hours
+        included, quantity = terms.contract.included_hours or ZERO, work.quantity or ZERO
+        whole_day = book.billable_days.get(f"{key[0]}{SEP}{work.day.isoformat()}") or ZERO
+        if before + whole_day <= included:
+            return ZERO
+        if before >= included:
+            return quantity
         for other, _, _ in book.worked_since(key[0], work.day, work.day):
             if other[1] == TIME_ENTRY and other[2] < key[2]:
                 row = book.item(other).work
                 if row is not None and row.billable:
                     before += row.quantity or ZERO
-        included = terms.contract.included_hours or ZERO
-        quantity = work.quantity or ZERO
         return min(quantity, max(before + quantity - included, ZERO))
 
     def _bill_to(self, terms: Terms | None, project: ProjectState, kind: str) -> BillTo:
