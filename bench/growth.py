@@ -12,6 +12,12 @@ from streams.sources import recorded_reader
 from streams.step import Record
 from streams.topology import load_rulebook, topology
 
+# The billing types whose items depend on one another: through nothing, a cap that is spent, and a month's hours.
+KINDS = {
+    "time and materials": {"BillingType": "T&M"},
+    "capped, the cap spent": {"BillingType": "T&M NTE", "Cap": "10000"},
+    "retainer, beyond its hours": {"BillingType": "Retainer", "IncludedHours": "100", "OverageRate": "100"},
+}
 HISTORY = 1_000
 FACTORS = (1, 10, 100)
 MEASURED = 2_000
@@ -20,8 +26,9 @@ _START_MS = 1_767_600_000_000
 
 
 class Growth(NamedTuple):
-    """Microseconds of CPU a record, on a contract with so many entries before."""
+    """Microseconds of CPU a record, on a contract of a kind with so many entries before."""
 
+    kind: str
     entries: int
     us_per_record: float
 
@@ -29,7 +36,8 @@ class Growth(NamedTuple):
 class History:
     """One contract and its time entries: draft, submitted, approved, one after the other over the working days."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self._terms = KINDS[kind]
         self._position = 0
 
     def master_records(self) -> Iterator[Record]:
@@ -45,7 +53,7 @@ class History:
                            "CostRates": [{"Rate": "60", "Currency": "EUR", "EffectiveFrom": "2020-01-01"}],
                            })  # fmt: skip
         yield self._record("crm.Contract", "C", {"ContractNumber": "C", "AccountId": "A", "Status": "Activated",
-                           "BillingType": "T&M", "CurrencyIsoCode": "EUR", "ExpensePolicy": "PassThrough",
+                           **self._terms, "CurrencyIsoCode": "EUR", "ExpensePolicy": "PassThrough",
                            "RequiresAcceptance": False, "PoRequired": False, "LegalEntity": "LE",
                            "StartDate": "2020-01-01", "LastModifiedDate": "2026-01-01T00:00:00Z",
                            "Rates": [{"Role": "*", "Rate": "100", "EffectiveFrom": "2020-01-01"}]})  # fmt: skip
@@ -72,12 +80,12 @@ class History:
         return Record(topic, key, {"before": None, "after": row, "op": "c", "ts_ms": now, "source": source}, now)
 
 
-def measure(entries_before: int) -> Growth:
+def measure(kind: str, entries_before: int) -> Growth:
     """Return the CPU time of one more record on a contract with so many entries."""
     rulebook = load_rulebook()
     reader = recorded_reader(rulebook)
     simulator = Simulator(topology(rulebook, reader), lambda _: None)
-    history = History()
+    history = History(kind)
     for count, record in enumerate((*history.master_records(), *history.entries(0, entries_before))):
         _take(simulator, reader, record)
         if not count & 0xFF:
@@ -86,7 +94,7 @@ def measure(entries_before: int) -> Growth:
     began = time.process_time()
     for record in more:
         _take(simulator, reader, record)
-    return Growth(entries_before, (time.process_time() - began) / len(more) * 1e6)
+    return Growth(kind, entries_before, (time.process_time() - began) / len(more) * 1e6)
 
 
 def _take(simulator: Simulator, reader: Reader, record: Record) -> None:
@@ -97,9 +105,9 @@ def _take(simulator: Simulator, reader: Reader, record: Record) -> None:
 
 
 def run(rounds: int = 3) -> list[Growth]:
-    """Return medians for each size, measured in turn so that a drifting machine hits all alike."""
-    samples: dict[int, list[float]] = {HISTORY * factor: [] for factor in FACTORS}
+    """Return medians for each kind and size, measured in turn so that a drifting machine hits all alike."""
+    samples: dict[tuple[str, int], list[float]] = {(kind, HISTORY * factor): [] for kind in KINDS for factor in FACTORS}
     for _ in range(rounds):
-        for entries, measured in samples.items():
-            measured.append(measure(entries).us_per_record)
-    return [Growth(entries, statistics.median(values)) for entries, values in samples.items()]
+        for place, measured in samples.items():
+            measured.append(measure(*place).us_per_record)
+    return [Growth(*place, statistics.median(values)) for place, values in samples.items()]

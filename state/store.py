@@ -25,10 +25,15 @@ class Store(Protocol):
         """Release what the store holds; it is not used afterwards."""
 
 
+_ENTRY_BYTES = 150
+"""What an entry takes beside the characters of its key and the bytes of its value: objects, a dict's slot, an order."""
+
+
 class MemoryStore:
-    """A store that lives as long as the object: for file runs and tests."""
+    """A store that lives as long as the object: for file runs and tests. `bytes_held` is about what it takes."""
 
     def __init__(self) -> None:
+        self.bytes_held = 0
         self._tables: dict[str, dict[str, bytes]] = {}
         self._orders: dict[str, SortedList[str]] = {}  # the keys of tables that somebody scans
 
@@ -54,10 +59,21 @@ class MemoryStore:
             if table in self._orders:
                 self._reorder(table, rows, changes)
             for key, value in changes.items():
+                before = rows.get(key)
+                if before is not None:
+                    self.bytes_held -= len(before) + len(key) + _ENTRY_BYTES
                 if value is None:
                     rows.pop(key, None)
                 else:
                     rows[key] = value
+                    self.bytes_held += len(value) + len(key) + _ENTRY_BYTES
+
+    def take_tables(self) -> Iterator[tuple[str, Mapping[str, bytes]]]:
+        """Yield the tables, and forget each after it was taken."""
+        self._orders.clear()
+        while self._tables:
+            yield self._tables.popitem()
+        self.bytes_held = 0
 
     def _reorder(self, table: str, rows: Mapping[str, bytes], changes: Mapping[str, bytes | None]) -> None:
         order = self._orders[table]

@@ -55,6 +55,7 @@ def replay(
     quiet: Annotated[bool, typer.Option(help="No progress on standard error.")] = False,
 ) -> None:
     """Run the whole topology over files, without a broker, and write what is derived."""
+    from state.rocks import StoreUnavailable
     from streams.progress import Progress
     from streams.replay import UnusableInput, replay as run_replay
     from streams.sources import recorded_reader
@@ -69,7 +70,7 @@ def replay(
         gc.set_threshold(200_000, 10, 100)
         with ExitStack() as stack:
             run_replay(inputs, _output(out, inputs, stack), rulebook, reader, end, Progress("replay", quiet))
-    except (UnusableFile, UnusableInput) as error:
+    except (UnusableFile, UnusableInput, StoreUnavailable) as error:
         raise fail(str(error)) from None
     except BrokenPipeError:  # whoever read standard output has seen enough
         raise

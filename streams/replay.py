@@ -10,13 +10,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from io import BufferedReader
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import msgspec
 import orjson
 
 from schemas.codec import RECORD_BYTES_MAX
+from state.spill import SpillingStore
 from streams.domain.calendar import instant
 from streams.domain.made import made
 from streams.intake.change import Change, Unreadable
@@ -29,6 +32,9 @@ from streams.topics import DEAD_LETTERS
 from streams.topology import Rulebook, topology
 
 _UNFLUSHED_MAX = 12_000
+_STATE_BYTES_MAX = 320 * 1024 * 1024
+"""State of one step kept in memory; beyond that it moves to a temporary folder."""
+
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _FLUSH_CHECK = 0xFF
 _LATEST_MS = instant(datetime.max.replace(tzinfo=UTC, microsecond=0))
@@ -184,11 +190,11 @@ def open_input(path: str, stack: ExitStack, progress: Progress) -> Lines:
 
 def run(records: Iterable[Record], simulator: Simulator, reader: Reader, until: int | None) -> None:
     """Take each record to quiescence, then commit; at the end move the clock on."""
-    for count, record in enumerate(records):
+    for number, record in enumerate(records):
         for part in reader.split(record):
             _take(part, simulator, reader)
         simulator.settle()  # once: a changed key is two parts, and one commit
-        if not count & _FLUSH_CHECK:
+        if not number & _FLUSH_CHECK:
             simulator.flush(_UNFLUSHED_MAX)
     if until is not None:
         simulator.advance(until)
@@ -238,13 +244,21 @@ def _as_it_came(line: dict[str, Any]) -> bytes:
 def replay(
     paths: list[str], out: IO[bytes], rulebook: Rulebook, reader: Reader, until: datetime | None, progress: Progress
 ) -> int:
-    """Run files through the topology and write what is derived; return how many records came in."""
+    """Run files through the topology and write what is derived; return how many records came in.
+
+    Raises `UnusableInput`, `state.rocks.StoreUnavailable` and, if what is derived cannot be written, OSError.
+    """
 
     def deliver(record: Record) -> None:
         out.write(as_line(record))
 
-    simulator = Simulator(topology(rulebook, reader), deliver)
     with ExitStack() as stack:
+        spilled = Path(stack.enter_context(TemporaryDirectory(prefix="throughline-replay-")))
+        folders = (spilled / str(number) for number in count())
+        simulator = Simulator(
+            topology(rulebook, reader), deliver, store=lambda: SpillingStore(next(folders), _STATE_BYTES_MAX)
+        )
+        stack.callback(simulator.close)
         inputs = [open_input(path, stack, progress) for path in paths]
         run(merged(inputs), simulator, reader, None if until is None else instant(until))
     progress.finish()

@@ -201,6 +201,11 @@ class Simulator:
             if seat.task.state.unflushed() > unflushed_max:
                 seat.task.commit()
 
+    def close(self) -> None:
+        """Release the stores."""
+        for seat in self.seats:
+            seat.store.close()
+
     def advance(self, until: int) -> None:
         """Move the clock, never back; what falls due by then fires in its order, each at its own time."""
         while (due := min(self._due)) <= until:

@@ -1,4 +1,4 @@
-"""What every store promises: the same suite over memory and RocksDB."""
+"""What every store promises: the same suite over memory, RocksDB, and memory that moves to RocksDB at some point."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,13 +7,23 @@ import pytest
 
 from state import MemoryStore, Store
 from state.rocks import RocksStore, StoreUnavailable
+from state.spill import SpillingStore
 
 Opener = Callable[[], Store]
 
 
-@pytest.fixture(params=["memory", "rocks"])
+STORES: dict[str, Callable[[Path], Store]] = {
+    "memory": lambda _: MemoryStore(),
+    "rocks": RocksStore,
+    "spilling": lambda folder: SpillingStore(folder, 10_000),
+    "spilt at once": lambda folder: SpillingStore(folder, 0),
+    "spilt after some keys": lambda folder: SpillingStore(folder, 500),
+}
+
+
+@pytest.fixture(params=[*STORES])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else RocksStore(tmp_path / "state" / "0")
+    opened = STORES[request.param](tmp_path / "state" / "0")
     yield opened
     opened.close()
 

@@ -336,3 +336,17 @@ def test_a_broken_line_on_standard_input_is_named_without_a_traceback() -> None:
     result = replay_piped(b"{}\n", "--quiet", "-")
     assert result.returncode == 2
     assert result.stderr == b"throughline: -:1: not a JSON object with topic, key and value\n"
+
+
+def test_state_that_moves_to_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [record for _ in range(2) for record in _lines()]
+    in_memory = replay(tmp_path, records)
+    monkeypatch.setattr("streams.replay._STATE_BYTES_MAX", 0)
+    monkeypatch.setattr("streams.replay._UNFLUSHED_MAX", 0)
+    monkeypatch.setattr("streams.replay._FLUSH_CHECK", 0)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    on_disk = replay(tmp_path, records)
+    assert on_disk == in_memory
+    assert in_memory.billed() == {"T1": ["800.00"]}
+    assert not list(tmp_path.glob("throughline-replay-*"))  # what was put there is gone
