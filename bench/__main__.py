@@ -7,9 +7,21 @@ import tempfile
 from pathlib import Path
 
 from bench.growth import FLAT_WITHIN, run
-from bench.replaying import generate, replay
+from bench.replaying import Replayed, generate, replay
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def say(text: str) -> None:
+    """Print at once: a run takes a minute and more."""
+    print(text, flush=True)
+
+
+def measured(path: Path, records: int, out: Path) -> Replayed:
+    """Run a replay and say how it went."""
+    r = replay(path, records, out)
+    say(f"  {r.records_per_s:>8,.0f} records/s  {r.wall_s:6.1f} s wall  {r.cpu_s:6.1f} s CPU  {r.rss_mb:5.0f} MB")
+    return r
 
 
 def main() -> None:
@@ -21,14 +33,12 @@ def main() -> None:
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path, records = generate(Path(folder), options.time_entries, options.seed)
-        runs = [replay(path, records, Path(folder, "derived.jsonl")) for _ in range(options.rounds)]
+        say(f"replay of {records:,} records ({options.time_entries:,} entries), {options.rounds} runs on one processor")
+        runs = [measured(path, records, Path(folder, "derived.jsonl")) for _ in range(options.rounds)]
     rate = statistics.median(r.records_per_s for r in runs)
     memory = max(r.rss_mb for r in runs)
-    print(f"replay of {records:,} records ({options.time_entries:,} entries), {options.rounds} runs on one processor")
-    for r in runs:
-        print(f"  {r.records_per_s:>8,.0f} records/s  {r.wall_s:6.1f} s wall  {r.cpu_s:6.1f} s CPU  {r.rss_mb:5.0f} MB")
-    print(f"  median {rate:,.0f} records/s, peak {memory:.0f} MB")
-    growth = run(options.rounds)
+    say(f"  median {rate:,.0f} records/s, peak {memory:.0f} MB")
+    growth = run(options.rounds, say)
     print("one more record on a contract with so many time entries")
     base = {g.kind: g.us_per_record for g in reversed(growth)}  # that of the smallest
     for g in growth:

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
@@ -104,10 +104,11 @@ def _take(simulator: Simulator, reader: Reader, record: Record) -> None:
     simulator.settle()
 
 
-def run(rounds: int = 3) -> list[Growth]:
+def run(rounds: int, say: Callable[[str], None]) -> list[Growth]:
     """Return medians for each kind and size, measured in turn so that a drifting machine hits all alike."""
     samples: dict[tuple[str, int], list[float]] = {(kind, HISTORY * factor): [] for kind in KINDS for factor in FACTORS}
-    for _ in range(rounds):
+    for number in range(1, rounds + 1):
+        say(f"growth of cost with history: round {number} of {rounds}")
         for place, measured in samples.items():
             measured.append(measure(*place).us_per_record)
     return [Growth(*place, statistics.median(values)) for place, values in samples.items()]
