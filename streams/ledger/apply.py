@@ -90,7 +90,7 @@ class Application:
         ):
             book.by_day.put(SEP.join((key, after.day.isoformat(), kind, item_id)), (after.role, after.resource_id))
         if kind == TIME_ENTRY:
-            self._days.count(key, before, after, cause)
+            self._days.count(item_key, before, after, cause)
 
     # -- people
 

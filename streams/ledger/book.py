@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from streams.domain.calendar import period_of
 from streams.domain.canonical import Assignment
 from streams.domain.fact import Cause, Claim, Person
 from streams.domain.ledger import (
@@ -79,7 +80,7 @@ class Book:
         self.dirty_earned: dict[str, Cause] = {}
         self.dirty_reconciled: dict[tuple[str, str, str], Cause] = {}
         self.dirty_claims: dict[ItemKey, Cause] = {}
-        self.dirty_months: dict[tuple[str, str], Cause] = {}
+        self.dirty_months: dict[tuple[str, str], tuple[Cause, str]] = {}
         self._terms: dict[str, Terms | None] = {}
         self._projects_of: dict[str, list[str]] = {}
 
@@ -171,6 +172,12 @@ class Book:
     def mark(self, key: ItemKey, cause: Cause) -> None:
         """Settle an item before the next commit."""
         self.dirty_items[key] = cause
+
+    def mark_month(self, key: str, day: date, item_id: str, cause: Cause) -> None:
+        """Look at what a month's included hours cover, from this entry's place on: by day, then id."""
+        month, place = (key, period_of(day)), f"{day.isoformat()}{SEP}{item_id}"
+        known = self.dirty_months.get(month)
+        self.dirty_months[month] = (cause, place if known is None else min(known[1], place))
 
     def mark_project(self, key: str, project_id: str, cause: Cause) -> None:
         """Say a project's margin anew before the next commit."""

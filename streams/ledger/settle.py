@@ -63,7 +63,7 @@ class Settlement:
         """Mark the entries of a retainer's month whose place around the included hours has changed."""
         book = self._book
         months, book.dirty_months = book.dirty_months, {}
-        for (key, month), cause in months.items():
+        for (key, month), (cause, changed) in months.items():
             terms = book.terms(key)
             if terms is None or terms.contract.billing_type != RETAINER:
                 continue
@@ -78,8 +78,13 @@ class Settlement:
                 continue
             first, end = date.fromisoformat(min(edges)), last_day(month)
             last = end if max(edges) == _PAST else date.fromisoformat(max(edges))
+            # Where the hours pass on the day they did, only what comes after the change on that day may lie otherwise.
+            after = changed if edge == before else ""
+            if after > f"{last.isoformat()}{SEP}{END}":
+                continue
             for item_key, _, _ in book.worked_since(key, first, last):
-                if item_key[1] == TIME_ENTRY and item_key not in book.dirty_items:
+                place = f"{last.isoformat()}{SEP}{item_key[2]}" if after else ""
+                if item_key[1] == TIME_ENTRY and place >= after and item_key not in book.dirty_items:
                     book.mark(item_key, cause)
 
     def _edge(self, key: str, month: str, included: Decimal) -> str:

@@ -3,11 +3,10 @@
 from datetime import date
 from decimal import Decimal
 
-from streams.domain.calendar import period_of
 from streams.domain.fact import Cause
 from streams.domain.ledger import Work
 from streams.domain.money import ZERO
-from streams.ledger.book import Book
+from streams.ledger.book import Book, ItemKey
 from streams.ledger.reference import SEP
 
 
@@ -17,17 +16,20 @@ class WorkDays:
     def __init__(self, book: Book) -> None:
         self._book = book
 
-    def count(self, key: str, before: Work | None, after: Work | None, cause: Cause) -> None:
+    def count(self, item_key: ItemKey, before: Work | None, after: Work | None, cause: Cause) -> None:
         """Take a time entry out of the day it was on, and into the one it is on now."""
+        key, _, item_id = item_key
         if (before and (before.project_id, before.day)) != (after and (after.project_id, after.day)):
             if before is not None:
                 self._count_work_day(key, before, -1, cause)
             if after is not None:
                 self._count_work_day(key, after, 1, cause)
         if before is not None and before.billable:
-            self._count_billable(key, before, -(before.quantity or ZERO), cause)
+            self._count_billable(key, before, -(before.quantity or ZERO))
+            self._book.mark_month(key, before.day, item_id, cause)
         if after is not None and after.billable:
-            self._count_billable(key, after, after.quantity or ZERO, cause)
+            self._count_billable(key, after, after.quantity or ZERO)
+            self._book.mark_month(key, after.day, item_id, cause)
 
     def _count_work_day(self, key: str, work: Work, change: int, cause: Cause) -> None:
         book, day = self._book, work.day
@@ -50,9 +52,8 @@ class WorkDays:
             book.put_project(key, work.project_id, project.with_last_worked_on(newest))
             book.mark_project(key, work.project_id, cause)
 
-    def _count_billable(self, key: str, work: Work, change: Decimal, cause: Cause) -> None:
+    def _count_billable(self, key: str, work: Work, change: Decimal) -> None:
         days = self._book.billable_days
-        self._book.dirty_months[key, period_of(work.day)] = cause
         place = f"{key}{SEP}{work.day.isoformat()}"
         hours = (days.get(place) or ZERO) + change
         if hours:
