@@ -7,10 +7,20 @@ from state.rocks import RocksStore
 from state.store import MemoryStore, Store, Writes
 
 _KEYS_AT_ONCE = 10_000
+_SMALL = 8
+"""A store with less than this part of the budget stays: moving it would free little."""
+
+
+class Budget:
+    """Bytes that several stores may hold in memory together."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self.bytes_max = bytes_max
+        self.bytes_held = 0
 
 
 class SpillingStore:
-    """Holds up to `bytes_max` bytes in memory; what grows beyond that moves to RocksDB in `folder`, for good.
+    """Holds its entries in memory while the budget lasts; beyond that it moves to RocksDB in `folder`, for good.
 
     It lives as long as the object: the folder is the caller's to remove. Raises `state.rocks.StoreUnavailable` if the
     move fails.
@@ -19,9 +29,9 @@ class SpillingStore:
     get: Callable[[str, str], bytes | None]
     """Returns the value of a key, or None."""
 
-    def __init__(self, folder: Path, bytes_max: int) -> None:
+    def __init__(self, folder: Path, budget: Budget) -> None:
         self._folder = folder
-        self._bytes_max = bytes_max
+        self._budget = budget
         self._memory: MemoryStore | None = MemoryStore()
         self._use(self._memory)
 
@@ -35,9 +45,16 @@ class SpillingStore:
 
     def apply(self, writes: Writes) -> None:
         """Make all writes visible at once."""
-        self._store.apply(writes)
-        if self._memory is not None and self._memory.bytes_held > self._bytes_max:
-            self._spill(self._memory)
+        memory, budget = self._memory, self._budget
+        if memory is None:
+            self._store.apply(writes)
+            return
+        budget.bytes_held -= memory.bytes_held
+        memory.apply(writes)
+        if budget.bytes_held + memory.bytes_held > budget.bytes_max <= memory.bytes_held * _SMALL:
+            self._spill(memory)
+        else:
+            budget.bytes_held += memory.bytes_held
 
     def _spill(self, memory: MemoryStore) -> None:
         disk = RocksStore(self._folder)

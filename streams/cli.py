@@ -110,14 +110,13 @@ def topology(
     mermaid: Annotated[bool, typer.Option(help="Print the graph in Mermaid's language.")] = False,
 ) -> None:
     """Print the graph of steps and topics."""
+    from streams.config import SettingsError, load
+    from streams.engine.worker import steps_of
     from streams.graph import as_mermaid, as_text
-    from streams.sources import recorded_reader
-    from streams.topology import load_rulebook, topology as steps_of
 
     try:
-        rulebook = load_rulebook()
-        steps = steps_of(rulebook, recorded_reader(rulebook, None))
-    except UnusableFile as error:
+        steps, _ = steps_of(load())
+    except (SettingsError, UnusableFile) as error:
         raise fail(str(error)) from None
     typer.echo(as_mermaid(steps) if mermaid else as_text(steps), nl=False)
 

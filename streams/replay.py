@@ -19,7 +19,7 @@ import msgspec
 import orjson
 
 from schemas.codec import RECORD_BYTES_MAX
-from state.spill import SpillingStore
+from state.spill import Budget, SpillingStore
 from streams.domain.calendar import instant
 from streams.domain.made import made
 from streams.intake.change import Change, Unreadable
@@ -33,7 +33,7 @@ from streams.topology import Rulebook, topology
 
 _UNFLUSHED_MAX = 12_000
 _STATE_BYTES_MAX = 320 * 1024 * 1024
-"""State of one step kept in memory; beyond that it moves to a temporary folder."""
+"""State kept in memory; beyond that, the steps with most of it move theirs to a temporary folder."""
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _FLUSH_CHECK = 0xFF
@@ -255,9 +255,8 @@ def replay(
     with ExitStack() as stack:
         spilled = Path(stack.enter_context(TemporaryDirectory(prefix="throughline-replay-")))
         folders = (spilled / str(number) for number in count())
-        simulator = Simulator(
-            topology(rulebook, reader), deliver, store=lambda: SpillingStore(next(folders), _STATE_BYTES_MAX)
-        )
+        budget = Budget(_STATE_BYTES_MAX)
+        simulator = Simulator(topology(rulebook, reader), deliver, store=lambda: SpillingStore(next(folders), budget))
         stack.callback(simulator.close)
         inputs = [open_input(path, stack, progress) for path in paths]
         run(merged(inputs), simulator, reader, None if until is None else instant(until))

@@ -60,7 +60,7 @@ class Simulator:
             for partition in range(partitions)
         ]
         self._seats_of = {step.name: [s for s in self.seats if s.step is step] for step in steps}
-        self._due = [seat.task.next_due() or NEVER for seat in self.seats]
+        self._due = [_due_of(seat.task) for seat in self.seats]
         self._ready: deque[Seat] = deque()
         self._touched: list[int] = []  # indexes of seats to commit, most upstream first
         self._routes: dict[str, Route] = {}
@@ -116,7 +116,7 @@ class Simulator:
         return [
             seat
             for seat in self.seats
-            if seat.queue or seat.taken or seat.task.touched or (seat.task.next_due() or NEVER) <= self.now
+            if seat.queue or seat.taken or seat.task.touched or _due_of(seat.task) <= self.now
         ]
 
     def take(self, seat: Seat, count: int) -> None:
@@ -179,7 +179,7 @@ class Simulator:
                 if task.context.outputs:
                     self._publish(task.take_outputs())
                     self._drain()
-                self._due[seat.index] = task.next_due() or NEVER
+                self._due[seat.index] = _due_of(task)
 
     def _drain(self) -> None:
         ready, now = self._ready, self.now
@@ -215,7 +215,12 @@ class Simulator:
                 if next_due is not None and next_due <= self.now:
                     heappush(self._touched, seat.index)
                     seat.task.fire(self.now)
-                    self._due[seat.index] = seat.task.next_due() or NEVER
+                    self._due[seat.index] = _due_of(seat.task)
                     self._publish(seat.task.take_outputs())
             self.settle()
         self.now = max(self.now, until)
+
+
+def _due_of(task: Task) -> int:
+    due = task.next_due()
+    return NEVER if due is None else due

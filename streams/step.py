@@ -153,9 +153,7 @@ class Task:
 
     def take_outputs(self) -> list[Output]:
         """Return what was emitted since the last call, in order."""
-        outputs = self.context.outputs
-        if outputs:
-            self.context.outputs = []
+        outputs, self.context.outputs = self.context.outputs, []
         return outputs
 
     def commit(self) -> None:

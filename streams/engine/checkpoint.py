@@ -11,7 +11,9 @@ What this guarantees, and what not. Nothing is lost: a record is acknowledged on
 written. State applies each record once: the offsets are part of the state, so a record that comes again after a crash
 between 3 and 4 is skipped. A crash between 2 and 3 writes outputs twice: they are at the broker, the state is not on
 disk, and the records are taken in again. The second writing has the same identities (a trigger's id is a function of
-contract, item and revision), so readers that go by identity are not misled, but the record is there twice. A crash of
+contract, item and revision), so readers that go by identity drop it; but the round that is taken in again may hold more
+records than the first, such as a correction, and then say another amount under the same id. Only outputs and state in
+one transaction rule that out. A crash of
 the machine, as against the process, may also lose the last writes of the database, which are not forced to disk at
 every round; their records then come again too, since positions follow the state. There is no changelog: state lives on
 this disk alone.

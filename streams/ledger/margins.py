@@ -117,9 +117,9 @@ class Margins:
         contract = None if key.startswith(NO_CONTRACT_PREFIX) else key
         mismatch = self._currency_differs(key, state, terms, cause)
         figures = figures_of(sibling, None if mismatch else terms, pool, client, contract)
-        if figures == state.figures:
-            return
         generation = state.view.generation
+        if (figures, generation) == (state.figures, state.generation):
+            return
         latest = self._book.project(key, sibling.project_id) if mismatch != bool(state.mismatch_since) else state
         self._book.put_project(key, sibling.project_id, latest.with_figures(figures, generation))
         part = MarginPart(sibling.project_id, generation, figures, cause)

@@ -108,10 +108,6 @@ class Reference:
             used_on, user = key[len(prefix) :].split(SEP, 1)
             yield date.fromisoformat(used_on), user
 
-    def forget_fx_use(self, source: str, target: str, day: date, user: str) -> None:
-        """Forget a use noted before."""
-        self._fx_use.delete(SEP.join((_pair(source, target), day.isoformat(), user)))
-
     # -- who invoices whom
 
     def put_customer(self, row: Customer | None, identity: str) -> set[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from state import MemoryStore, Store
 from state.rocks import RocksStore, StoreUnavailable
-from state.spill import SpillingStore
+from state.spill import Budget, SpillingStore
 
 Opener = Callable[[], Store]
 
@@ -15,9 +15,9 @@ Opener = Callable[[], Store]
 STORES: dict[str, Callable[[Path], Store]] = {
     "memory": lambda _: MemoryStore(),
     "rocks": RocksStore,
-    "spilling": lambda folder: SpillingStore(folder, 10_000),
-    "spilt at once": lambda folder: SpillingStore(folder, 0),
-    "spilt after some keys": lambda folder: SpillingStore(folder, 500),
+    "spilling": lambda folder: SpillingStore(folder, Budget(10_000)),
+    "spilt at once": lambda folder: SpillingStore(folder, Budget(0)),
+    "spilt after some keys": lambda folder: SpillingStore(folder, Budget(500)),
 }
 
 
@@ -131,3 +131,16 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises((StoreUnavailable, OSError), match="file"):
         RocksStore(tmp_path / "file" / "0")
+
+
+def test_stores_share_a_budget(tmp_path: Path) -> None:
+    budget = Budget(4_000)
+    small, large = (SpillingStore(tmp_path / name, budget) for name in ("small", "large"))
+    _put(small, "a")
+    for number in range(40):
+        _put(large, f"{number:02d}")
+    assert [path.name for path in tmp_path.iterdir()] == ["large"]
+    assert (_scan(small, "", "z"), len(_scan(large, "", "z"))) == (["a"], 40)
+    assert 0 < budget.bytes_held < 200  # the small one's
+    small.close()
+    large.close()

@@ -14,9 +14,9 @@ from streams.partitioning import partition_of
 from streams.simulator import Simulator
 from streams.step import Context, Record, Step
 from streams.topics import CONTRACT_FACTS, EXCEPTIONS, TRIGGERS
-from streams.topology import Rulebook
+from streams.topology import Rulebook, topology
 from tests.support.feed import firm
-from tests.support.streams import Stores, file_run, reader, record_of, restarted, rulebook, service_run
+from tests.support.streams import Collected, Stores, file_run, reader, record_of, restarted, rulebook, service_run
 
 SOURCE = "hr.Worker"
 
@@ -271,3 +271,23 @@ def _run(simulator: Simulator, contents: list[dict[str, Any]]) -> None:
         simulator.feed_to("intake", record._replace(value=reader().read(record)))
         simulator.settle()
     simulator.flush()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_project_that_comes_back_has_the_margin_of_its_contract(seed: int) -> None:
+    feed = firm()
+    other = next(c for c in ("C2", "C3", "C4", "C5") if partition_of(c, 4) != partition_of("C1", 4))
+    feed.contract(ContractNumber=other, Rates=[{"Role": "Engineer", "Rate": "200", "EffectiveFrom": "2020-01-01"}])
+    feed.entry("T1")
+    before = len(feed.records)
+    for number in (other, "C1"):
+        feed.project(contract_number=number)
+    told = Collected()
+    simulator = Simulator(topology(rulebook(), reader()), told, 4)
+    for records in (feed.records[:before], feed.records[before:]):
+        for offset, content in enumerate(records):
+            record = record_of(content, offset)
+            simulator.feed_to("intake", record._replace(value=reader().read(record)))
+        simulator.churn(Random(seed), batch_max=8)
+    last = told.of("margin.updates")[-1]
+    assert (last["contract_number"], Decimal(last["revenue"])) == ("C1", Decimal(800))
