@@ -35,7 +35,7 @@ from streams.step import Step
 from streams.topics import PUBLIC, RECEIPTS, TRIGGERS
 
 HISTORY_MONTHS = 8
-OPEN_RECORDS_MAX = 6_000
+OPEN_RECORDS_MAX = 800  # the fewer are open, the less does one topic run ahead of another
 WAIT_SECONDS_MAX = 300.0
 _PAUSE_SECONDS = 0.2
 _TOLD_SECONDS = 2.0

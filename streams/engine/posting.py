@@ -100,10 +100,15 @@ class PostingBehaviour:
         """Return the system a posting belongs to: a reversal goes where its original went."""
         if posting.reverses is not None:
             for system in self._systems_known():
-                if self._memory.get(f"{system}/receipt/{posting_id_of(system, posting.reverses)}") is not None:
+                receipt = f"{system}/receipt/{posting_id_of(system, posting.reverses)}"
+                if self._memory.get(receipt) is not None or self._waits_for(system, posting.reverses):
                     return system
         known: str | None = self._systems.get(posting.legal_entity)
         return known
+
+    def _waits_for(self, system: str, trigger_id: str) -> bool:
+        """Tell whether a trigger waits for a system's sink to be had again."""
+        return any(posting.trigger_id == trigger_id for _, posting in self._waiting.scan(f"\x1f{system}\x1f"))
 
     def _systems_known(self) -> list[str]:
         return list(dict.fromkeys(system for _, system in self._systems.scan("")))

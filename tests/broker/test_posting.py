@@ -137,6 +137,26 @@ def test_a_sink_that_gives_up_is_an_exception_and_posts_once_it_is_back(tmp_path
     assert batches(tmp_path, "legacy") == [["t1"]]
 
 
+def test_a_reversal_goes_where_its_original_waits_though_the_books_moved(tmp_path: Path) -> None:
+    broken = {"legacy"}
+
+    def connect(system: str) -> Sink[Posting]:
+        if system in broken:
+            raise Fatal("no folder")
+        return FileExchange(tmp_path, system)
+
+    bench = Bench(connect)
+    bench.take("facts.contract", "LE1", entity("legacy"), NOON)
+    bench.take("billing.triggers", "C1", trigger(1), NOON)
+    bench.take("facts.contract", "LE1", entity("new-erp"), NOON + 4_000)
+    bench.take("billing.triggers", "C1", trigger(2, "-100.00", "t1"), NOON + 4_000)
+    broken.clear()
+    for seconds in range(60, 90):
+        bench.tick(NOON + seconds * 1_000)
+    assert batches(tmp_path, "new-erp") == []
+    assert batches(tmp_path, "legacy") == [["t1"]]  # unanswered, so its reversal waits for the answer
+
+
 def test_a_system_that_cannot_be_named_is_unroutable_until_it_can(tmp_path: Path) -> None:
     bench = Bench(lambda system: FileExchange(tmp_path, system))
     opened = bench.take("facts.contract", "LE1", entity("No Such!"), NOON)
