@@ -137,7 +137,7 @@ def test_a_sink_that_gives_up_is_an_exception_and_posts_once_it_is_back(tmp_path
     assert batches(tmp_path, "legacy") == [["t1"]]
 
 
-def test_a_reversal_goes_where_its_original_waits_though_the_books_moved(tmp_path: Path) -> None:
+def test_a_reversal_cancels_its_original_where_that_waits_though_the_books_moved(tmp_path: Path) -> None:
     broken = {"legacy"}
 
     def connect(system: str) -> Sink[Posting]:
@@ -151,10 +151,14 @@ def test_a_reversal_goes_where_its_original_waits_though_the_books_moved(tmp_pat
     bench.take("facts.contract", "LE1", entity("new-erp"), NOON + 4_000)
     bench.take("billing.triggers", "C1", trigger(2, "-100.00", "t1"), NOON + 4_000)
     broken.clear()
-    for seconds in range(60, 90):
-        bench.tick(NOON + seconds * 1_000)
-    assert batches(tmp_path, "new-erp") == []
-    assert batches(tmp_path, "legacy") == [["t1"]]  # unanswered, so its reversal waits for the answer
+    outputs = [output for seconds in range(60, 90) for output in bench.tick(NOON + seconds * 1_000)]
+    # Neither was sent, so they cancel each other.
+    receipts = [output.value for output in outputs if output.topic == "erp.receipts"]
+    assert [(r["trigger_id"], r["system"], r["status"]) for r in receipts] == [
+        ("t2", "legacy", "superseded"),
+        ("t1", "legacy", "superseded"),
+    ]
+    assert (batches(tmp_path, "legacy"), batches(tmp_path, "new-erp")) == ([], [])
 
 
 def test_a_system_that_cannot_be_named_is_unroutable_until_it_can(tmp_path: Path) -> None:
