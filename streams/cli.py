@@ -67,7 +67,7 @@ def replay(
         reader = recorded_reader(rulebook, schemas)
         # What is loaded by now stays: looking through it again at every collection costs a tenth of the time.
         gc.freeze()
-        gc.set_threshold(200_000, 10, 100)
+        gc.set_threshold(2_000_000, 10, 100)
         with ExitStack() as stack:
             run_replay(inputs, _output(out, inputs, stack), rulebook, reader, end, Progress("replay", quiet))
     except (UnusableFile, UnusableInput, StoreUnavailable) as error:

@@ -179,7 +179,8 @@ class Simulator:
                 if task.context.outputs:
                     self._publish(task.take_outputs())
                     self._drain()
-                self._due[seat.index] = _due_of(task)
+                due = task.next_due()
+                self._due[seat.index] = NEVER if due is None else due
 
     def _drain(self) -> None:
         ready, now = self._ready, self.now

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typer.testing import CliRunner
 
 from streams.cli import app
+from streams.config import Settings
+from streams.engine.worker import steps_of
 from streams.graph import as_mermaid, as_text
 from streams.step import Context, Record, Step, fan_in
 from streams.topics import INTERNAL, PUBLIC, SOURCES, TOPICS, Role
@@ -106,8 +108,10 @@ def test_the_graph_as_mermaid() -> None:
     ]
 
 
-def test_the_command_prints_both() -> None:
+def test_the_command_prints_both_with_the_step_that_posts() -> None:
     plain = CliRunner().invoke(app, ["topology"])
     picture = CliRunner().invoke(app, ["topology", "--mermaid"])
-    assert (plain.exit_code, plain.stdout) == (0, as_text(STEPS))
-    assert (picture.exit_code, picture.stdout) == (0, as_mermaid(STEPS))
+    steps, _ = steps_of(Settings())
+    assert [step.name for step in steps] == [*(step.name for step in STEPS), "posting"]
+    assert (plain.exit_code, plain.stdout) == (0, as_text(steps))
+    assert (picture.exit_code, picture.stdout) == (0, as_mermaid(steps))
