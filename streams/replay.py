@@ -32,7 +32,7 @@ from streams.topics import DEAD_LETTERS
 from streams.topology import Rulebook, topology
 
 _UNFLUSHED_MAX = 12_000
-_STATE_BYTES_MAX = 320 * 1024 * 1024
+_STATE_BYTES_MAX = 384 * 1024 * 1024
 """State kept in memory; beyond that, the steps with most of it move theirs to a temporary folder."""
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
