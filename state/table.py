@@ -61,9 +61,7 @@ class Table(Generic[Value]):
         """Set the value of a key."""
         self._values[key] = value
         if key not in self._unflushed:
-            self._unflushed.add(key)
-            if self._order is not None:
-                insort(self._order, key)
+            self._mark(key)
 
     def delete(self, key: str) -> None:
         """Forget a key; deleting what is not there is no error."""

@@ -35,8 +35,8 @@ class Invoices:
             invoices.delete(place)
         named = {(trigger_id, line.id): line for trigger_id, line in before}
         now = {(trigger_id, line.id): line for trigger_id, line in after}
-        for trigger_id, line_id in {**named, **now}:
-            line = trigger_id, line_id
+        for line in {**named, **now}:
+            trigger_id, line_id = line
             self._line(key, (trigger_id, f"{invoice}{SEP}{line_id}"), named.get(line), now.get(line), fact.cause)
 
     def _line(

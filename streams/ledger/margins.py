@@ -7,7 +7,6 @@ from decimal import Decimal
 from streams.domain.calendar import date_of, last_day, months_between, period_of
 from streams.domain.fact import Cause, MarginPart
 from streams.domain.ledger import NO_CONTRACT_PREFIX, ProjectState
-from streams.domain.made import made
 from streams.domain.money import ZERO, round_money
 from streams.domain.terms import FIXED_FEE, RETAINER, Terms
 from streams.ledger.book import Book
@@ -66,7 +65,7 @@ class Margins:
             if only is None or project_id in only:
                 seen = state if state.outlook is not None else self._looked_ahead(key, project_id, state)
                 assert seen.outlook is not None  # that is what looking ahead finds
-                found.append(made(Sibling, (project_id, seen, seen.outlook)))
+                found.append(Sibling(project_id, seen, seen.outlook))
         return found
 
     def pool(self, key: str, terms: Terms | None, siblings: list[Sibling]) -> Pool:
@@ -123,7 +122,7 @@ class Margins:
             return
         latest = self._book.project(key, sibling.project_id) if mismatch != bool(state.mismatch_since) else state
         self._book.put_project(key, sibling.project_id, latest.with_figures(figures, generation))
-        part = made(MarginPart, (sibling.project_id, generation, figures, cause))
+        part = MarginPart(sibling.project_id, generation, figures, cause)
         self._context.emit(MARGIN_PARTS, sibling.project_id, part)
 
     def _currency_differs(self, key: str, state: ProjectState, terms: Terms | None, cause: Cause) -> bool:

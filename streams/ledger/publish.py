@@ -14,7 +14,6 @@ from streams.domain.ledger import (
     TriggerPlace,
     shown_key,
 )
-from streams.domain.made import made
 from streams.domain.money import ZERO
 from streams.ledger.book import Book, ItemKey
 from streams.ledger.reference import SEP, Reference
@@ -98,7 +97,7 @@ class Publisher:
     ) -> None:
         book = self._book
         project_id, posting = spot
-        book.triggers.put(f"{key[0]}{SEP}{trigger}", made(TriggerPlace, (key[1], key[2], project_id, posting)))
+        book.triggers.put(f"{key[0]}{SEP}{trigger}", TriggerPlace(key[1], key[2], project_id, posting))
         if project_id is None:
             return
         invoiced = ZERO
@@ -110,7 +109,7 @@ class Publisher:
         place = SEP.join((key[0], project_id, posting))
         sums = book.reconciled.get(place) or Reconciled()
         newest = max(sums.newest_at, cause.occurred_at)
-        book.reconciled.put(place, made(Reconciled, (sums.triggered + amount, sums.invoiced + invoiced, newest)))
+        book.reconciled.put(place, Reconciled(sums.triggered + amount, sums.invoiced + invoiced, newest))
         book.dirty_reconciled[key[0], project_id, posting] = cause
 
     def hold(self, key: ItemKey, item: Item, before: tuple[str, ...], since: int, cause: Cause) -> None:

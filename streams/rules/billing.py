@@ -8,7 +8,6 @@ from uuid import NAMESPACE_URL
 
 from streams.domain.calendar import next_period
 from streams.domain.ledger import Item, Outstanding, Worth
-from streams.domain.made import made
 from streams.domain.money import ZERO, whole_units
 from streams.rules.gates import OVER_CAP
 
@@ -33,9 +32,6 @@ class Settled(NamedTuple):
     reasons: tuple[str, ...]
 
 
-_NOTHING = Settled((), (), ZERO, ZERO, ())
-
-
 def trigger_id(contract_number: str, source_kind: str, source_id: str, revision: int) -> str:
     """Return the id of a trigger: the same for the same revision of an item, on any machine, at any time."""
     name = f"throughline:{contract_number}:{source_kind}:{source_id}:{revision}"
@@ -52,7 +48,7 @@ def settle(item: Item, worth: Worth, currency: str, gates: tuple[str, ...], room
     this item makes room for it again.
     """
     if worth.kind is None:
-        return _NOTHING if not item.outstanding else Settled(item.outstanding, (), ZERO, ZERO, ())
+        return Settled(item.outstanding, (), ZERO, ZERO, ())
     if worth.amount is None:
         return Settled(item.outstanding, (), ZERO, ZERO, (*worth.reasons, *gates))
     work = item.work
@@ -72,7 +68,7 @@ def settle(item: Item, worth: Worth, currency: str, gates: tuple[str, ...], room
     if gates:
         return Settled(taken_back, kept, ZERO, rest, gates)
     if room is None or worth.kind not in UNDER_CAP:
-        return made(Settled, (taken_back, kept, rest, ZERO, ()))
+        return Settled(taken_back, kept, rest, ZERO, ())
     free = room + sum((o.amount for o in taken_back if o.kind in UNDER_CAP), ZERO)
     fits = min(rest, max(whole_units(free, currency), ZERO))
     over = rest - fits

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from streams.domain.canonical import Amendment
 from streams.domain.fact import Cause, Claim, ProjectView
 from streams.domain.ledger import Item, Reconciled
-from streams.domain.made import made
 from streams.domain.money import ONE, ZERO, divide, multiply
 from streams.domain.policy import Policy
 from streams.domain.terms import Terms
@@ -37,10 +36,10 @@ def claim(  # noqa: PLR0913 - the parts of a claim are independent
     evidence: Iterable[tuple[str, str]] = (),
 ) -> Claim:
     """Return a claim; `measure` is (measured, threshold)."""
-    return made(Claim, (
+    return Claim(
         kind, entity_id, party.claimant, stance, due_at, measure[0], measure[1], severity, party.project_id,
         party.contract_number, party.client_id, tuple(evidence), cause,
-    ))  # fmt: skip
+    )  # fmt: skip
 
 
 def nothing(kind: str, entity_id: str, party: Party, cause: Cause) -> Claim:

@@ -5,7 +5,6 @@ from datetime import date
 from decimal import Decimal
 
 from streams.domain.ledger import EXPENSE, MILESTONE, TIME_ENTRY, Work, Worth
-from streams.domain.made import made
 from streams.domain.money import ONE, ZERO, multiply, round_money
 from streams.domain.terms import CAPPED, RETAINER, TIME_AND_MATERIALS, Terms
 
@@ -44,7 +43,7 @@ def _dated(
 ) -> Worth:
     amount = round_money(amount, terms.contract.currency)
     if terms.covers(work.day):
-        return made(Worth, (kind, amount, (), quantity, rate)) if amount > 0 else _NOT_BILLABLE
+        return Worth(kind, amount, (), quantity, rate) if amount > 0 else _NOT_BILLABLE
     return Worth(kind, None, ("outside_term",)) if amount > 0 else _NOT_BILLABLE
 
 

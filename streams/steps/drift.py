@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from streams.domain.calendar import moment
 from streams.domain.fact import Cause, Claim, by_the_clock
-from streams.domain.made import made
 from streams.domain.money import ZERO, round_quotient
 from streams.domain.policy import Policy
 from streams.rules.audit import audit_record
@@ -72,7 +71,7 @@ class DriftBehaviour:
             alert: Alert = self._alerts.get(key) or Alert()
             others = tuple(c for c in alert.claims if c.claimant != told.claimant)
             claims = others if told.stance == NONE else (*others, told)
-            self._alerts.put(key, made(Alert, (claims, *alert[1:])))
+            self._alerts.put(key, Alert(claims, *alert[1:]))
             self._dirty[key] = told.cause
 
     def on_timer(self, key: str) -> None:

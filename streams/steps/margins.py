@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from streams.domain.calendar import moment
 from streams.domain.fact import Cause, Figures, MarginPart, by_the_clock
-from streams.domain.made import made
 from streams.domain.money import EXACT, round_quotient
 from streams.domain.policy import Policy
 from streams.rules.claims import FOR, Party, claim, nothing
@@ -80,7 +79,7 @@ class MarginBehaviour:
         news = said is None or (
             said != figures and (said.region == figures.region or said._replace(region=figures.region) != figures)
         )
-        known = made(Published, (part.generation, figures, figures, known.sequence + news, eroding))
+        known = Published(part.generation, figures, figures, known.sequence + news, eroding)
         self._published.put(project_id, known)
         if news:
             self._context.emit(MARGINS, project_id, self._record(project_id, known))

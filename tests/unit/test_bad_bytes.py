@@ -15,22 +15,11 @@ from fastavro import parse_schema, schemaless_writer
 from schemas.contracts import load_contracts
 from schemas.json_view import JsonView
 from schemas.registry import Manifest
+from tests.support import spoil
 from tests.support.command import Json, Ran, replay
 from tests.support.feed import firm
 
 ENTRIES = "psa.public.time_entries"
-
-
-def _row(**fields: Any) -> Callable[[Json], None]:
-    return lambda record: record["value"]["after"].update(fields)
-
-
-def _envelope(**fields: Any) -> Callable[[Json], None]:
-    return lambda record: record["value"].update(fields)
-
-
-def _source(**fields: Any) -> Callable[[Json], None]:
-    return lambda record: record["value"]["source"].update(fields)
 
 
 def _run(tmp_path: Path, change: Callable[[Json], Any], schema: Json, schema_id: int, *options: str) -> Ran:
@@ -49,18 +38,26 @@ def _run(tmp_path: Path, change: Callable[[Json], Any], schema: Json, schema_id:
 
 
 IN_BYTES: dict[str, tuple[Callable[[Json], Any], str, str]] = {
-    "negative hours": (_row(hours="-1"), "validation_failed", "hours: -1.0000 is negative"),
-    "null where required": (_row(hours=None), "validation_failed", "hours: a required field is missing"),
+    "negative hours": (spoil.row(hours="-1"), "validation_failed", "hours: -1.0000 is negative"),
+    "null where required": (spoil.row(hours=None), "validation_failed", "hours: a required field is missing"),
     "a date out of range": (
-        _row(work_date="0001-01-01"),
+        spoil.row(work_date="0001-01-01"),
         "validation_failed",
         "work_date: 0001-01-01 is out of range: 1900-01-01 to 9999-12-31",
     ),
-    "an unmapped value": (_row(status="Maybe"), "unmapped_value", "status: 'Maybe' is no entry that its mapping knows"),
-    "after null on an update": (_envelope(op="u", after=None), "undecodable", "after is missing, which op u needs"),
-    "an unknown op": (_envelope(op="x"), "undecodable", "op 'x' is none of c, u, d, r"),
+    "an unmapped value": (
+        spoil.row(status="Maybe"),
+        "unmapped_value",
+        "status: 'Maybe' is no entry that its mapping knows",
+    ),
+    "after null on an update": (
+        spoil.envelope(op="u", after=None),
+        "undecodable",
+        "after is missing, which op u needs",
+    ),
+    "an unknown op": (spoil.envelope(op="x"), "undecodable", "op 'x' is none of c, u, d, r"),
     "a position below 0": (
-        _source(position=-1),
+        spoil.source(position=-1),
         "undecodable",
         "source.position -1 is no whole number from 0 to 9223372036854775807",
     ),
@@ -83,7 +80,7 @@ def test_more_digits_than_fit_are_refused_whatever_the_writer_has_room_for(tmp_p
     hours["type"][1].update(precision=20, scale=6)
     schemas = tmp_path / "schemas.json"
     schemas.write_text(json.dumps({"7": schema}))
-    ran = _run(tmp_path, _row(hours="8.000001"), schema, 7, "--schemas", str(schemas))
+    ran = _run(tmp_path, spoil.row(hours="8.000001"), schema, 7, "--schemas", str(schemas))
     assert [told["reasons"] for told in ran.exceptions()] == [
         ["hours: 8.000001 has more than 4 digits after the point"]
     ]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.codec import RECORD_BYTES_MAX
+from tests.support import spoil
 from tests.support.command import Json, Ran, as_lines, replay
 from tests.support.feed import Feed, firm
 
@@ -32,18 +33,6 @@ def _with_bad(change: Callable[[Json], Any]) -> list[Json]:
 
 def _run(tmp_path: Path, change: Callable[[Json], Any]) -> Ran:
     return replay(tmp_path, _with_bad(change))
-
-
-def _row(**fields: Any) -> Callable[[Json], None]:
-    return lambda record: record["value"]["after"].update(fields)
-
-
-def _envelope(**fields: Any) -> Callable[[Json], None]:
-    return lambda record: record["value"].update(fields)
-
-
-def _source(**fields: Any) -> Callable[[Json], None]:
-    return lambda record: record["value"]["source"].update(fields)
 
 
 def _only_the_good_entry_bills(ran: Ran) -> None:
@@ -93,7 +82,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("fields", "reason"), REFUSED.values(), ids=REFUSED)
 def test_a_row_that_is_no_row_fails_validation(tmp_path: Path, fields: Json, reason: str) -> None:
-    ran = _run(tmp_path, _row(**fields))
+    ran = _run(tmp_path, spoil.row(**fields))
     _only_the_good_entry_bills(ran)
     [told] = ran.exceptions()
     assert (told["kind"], told["state"], told["reasons"]) == ("validation_failed", "open", [reason])
@@ -118,7 +107,7 @@ def test_a_missing_required_field_is_named(tmp_path: Path) -> None:
 
 
 def test_all_faults_of_a_row_are_told_at_once(tmp_path: Path) -> None:
-    ran = _run(tmp_path, _row(hours="-1", status="Maybe", billable=0))
+    ran = _run(tmp_path, spoil.row(hours="-1", status="Maybe", billable=0))
     [told] = ran.exceptions()
     assert told["kind"] == "validation_failed"
     assert told["reasons"] == [
@@ -129,7 +118,7 @@ def test_all_faults_of_a_row_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_an_unmapped_value_is_parked(tmp_path: Path) -> None:
-    ran = _run(tmp_path, _row(status="Maybe"))
+    ran = _run(tmp_path, spoil.row(status="Maybe"))
     _only_the_good_entry_bills(ran)
     [told] = ran.exceptions()
     assert (told["kind"], told["state"], told["owner"]) == ("unmapped_value", "open", "data_steward")
@@ -174,38 +163,38 @@ def test_a_record_key_that_is_not_its_rows_is_refused(tmp_path: Path, key: str |
 
 UNREADABLE: dict[str, tuple[Callable[[Json], Any], str]] = {
     "no source": (lambda record: record["value"].pop("source"), "the envelope has no source"),
-    "source null": (_envelope(source=None), "the envelope has no source"),
-    "after null on an update": (_envelope(op="u", after=None), "after is missing, which op u needs"),
-    "after null on a create": (_envelope(after=None), "after is missing, which op c needs"),
-    "before null on a delete": (_envelope(op="d", after=None), "before is missing, which op d needs"),
+    "source null": (spoil.envelope(source=None), "the envelope has no source"),
+    "after null on an update": (spoil.envelope(op="u", after=None), "after is missing, which op u needs"),
+    "after null on a create": (spoil.envelope(after=None), "after is missing, which op c needs"),
+    "before null on a delete": (spoil.envelope(op="d", after=None), "before is missing, which op d needs"),
     "before without identity": (
-        _envelope(op="d", before={"hours": "8"}, after=None),
+        spoil.envelope(op="d", before={"hours": "8"}, after=None),
         "the row has no id, which identifies it",
     ),
     "no op": (lambda record: record["value"].pop("op"), "op None is none of c, u, d, r"),
-    "an unknown op": (_envelope(op="t"), "op 't' is none of c, u, d, r"),
-    "an op that is a list": (_envelope(op=["c"]), "op ['c'] is none of c, u, d, r"),
+    "an unknown op": (spoil.envelope(op="t"), "op 't' is none of c, u, d, r"),
+    "an op that is a list": (spoil.envelope(op=["c"]), "op ['c'] is none of c, u, d, r"),
     "no identity": (lambda record: record["value"]["after"].pop("id"), "the row has no id, which identifies it"),
-    "a number for identity": (_row(id=7), "7 in id identifies no row"),
-    "an empty identity": (_row(id=""), "'' in id identifies no row"),
-    "control characters in the identity": (_row(id="T\x1f1"), "'T\\x1f1' in id identifies no row"),
+    "a number for identity": (spoil.row(id=7), "7 in id identifies no row"),
+    "an empty identity": (spoil.row(id=""), "'' in id identifies no row"),
+    "control characters in the identity": (spoil.row(id="T\x1f1"), "'T\\x1f1' in id identifies no row"),
     "no position": (
         lambda record: record["value"]["source"].pop("position"),
         "source.position None is no whole number from 0 to 9223372036854775807",
     ),
     "a position of 64 bits and more": (
-        _source(position=2**63),
+        spoil.source(position=2**63),
         "source.position 9223372036854775808 is no whole number from 0 to 9223372036854775807",
     ),
     "a text for position": (
-        _source(position="10"),
+        spoil.source(position="10"),
         "source.position '10' is no whole number from 0 to 9223372036854775807",
     ),
     "a time after all dates": (
-        _source(ts_ms=2**62),
+        spoil.source(ts_ms=2**62),
         "source.ts_ms 4611686018427387904 is no whole number from 0 to 7258118399999",
     ),
-    "a time before 1970": (_source(ts_ms=-1), "source.ts_ms -1 is no whole number from 0 to 7258118399999"),
+    "a time before 1970": (spoil.source(ts_ms=-1), "source.ts_ms -1 is no whole number from 0 to 7258118399999"),
     "a text for value": (lambda record: record.update(value="x"), "the value is no change envelope"),
     "a list for value": (lambda record: record.update(value=[1]), "the value is no change envelope"),
 }
@@ -255,7 +244,7 @@ def _late(ran: Ran) -> list[str]:
 
 
 def test_a_record_of_10_megabytes_is_a_dead_letter(tmp_path: Path) -> None:
-    records = _with_bad(_row(role="x" * 10_000_000))
+    records = _with_bad(spoil.row(role="x" * 10_000_000))
     ran = replay(tmp_path, records)
     _only_the_good_entry_bills(ran)
     [letter] = ran.dead_letters()
@@ -346,7 +335,7 @@ def test_a_heartbeat_is_a_sign_of_life_and_nothing_more(tmp_path: Path) -> None:
 
 
 def test_fields_that_nobody_asked_for_are_ignored(tmp_path: Path) -> None:
-    ran = _run(tmp_path, _row(tags=["a"], note=None))
+    ran = _run(tmp_path, spoil.row(tags=["a"], note=None))
     assert ran.billed() == {"T1": ["800.00"], "T9": ["800.00"]}
     assert ran.exceptions() == []
 
