@@ -41,6 +41,9 @@ class Registry(Protocol):
     def id_of(self, subject: str, schema: Schema) -> int:
         """Return the id of a contract's schema; raises UnknownSchema, or RegistryUnavailable."""
 
+    def unavailable(self) -> str | None:
+        """Return why it cannot be asked now, or None."""
+
 
 class Manifest:
     """The ids shipped with the contracts: `manifest.json` lists every released schema, and is only ever added to.
@@ -66,6 +69,10 @@ class Manifest:
         if found is None:
             raise UnknownSchema(f"contract {subject!r} was changed since its last release: run `schemas release`")
         return found
+
+    def unavailable(self) -> str | None:
+        """Return None: it is at hand."""
+        return None
 
 
 def released_file(folder: Path, subject: str, version: int) -> Path:
@@ -128,6 +135,10 @@ class Recorded:
             raise UnknownSchema(f"contract {subject!r} is not in the recorded schemas")
         return found
 
+    def unavailable(self) -> str | None:
+        """Return None: it is at hand."""
+        return None
+
 
 class Layered:
     """Several registries as one: the first that knows an answer gives it."""
@@ -153,6 +164,10 @@ class Layered:
                 continue
         return self._layers[-1].id_of(subject, schema)
 
+    def unavailable(self) -> str | None:
+        """Return why one of the layers cannot be asked now, or None."""
+        return next((reason for layer in self._layers if (reason := layer.unavailable()) is not None), None)
+
 
 class Confluent:
     """A registry with Confluent's API, asked through confluent-kafka's client, which caches both directions.
@@ -177,6 +192,16 @@ class Confluent:
         refused = f"the registry refuses contract {subject!r}"
         registered = Registered(json.dumps(schema), "AVRO")
         return int(self._ask(refused, "register_schema", registry_subject(subject, schema), registered))
+
+    def unavailable(self) -> str | None:
+        """Return why the registry does not answer now, or None."""
+        try:
+            self._ask("the registry tells nothing of itself", "get_config")
+        except UnknownSchema:
+            return None  # it has answered
+        except RegistryUnavailable as error:
+            return str(error)
+        return None
 
     def _ask(self, refused: str, call: str, *arguments: Any) -> Any:
         from confluent_kafka.schema_registry.error import SchemaRegistryError  # noqa: PLC0415

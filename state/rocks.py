@@ -1,39 +1,124 @@
-"""A store in RocksDB: one database a partition, tables as key prefixes."""
+"""A store in RocksDB: one database a partition, tables as key prefixes, and the changelog position it corresponds to.
 
-from collections.abc import Iterator
+The database and the partition's changelog hold the same entries: an entry's key is `table NUL key`, its value the bytes
+of the table, and None deletes. What the database knows about itself lies under keys that begin with NUL, which no table
+does, and is not part of the changelog.
+"""
+
+import errno
+import struct
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rocksdict import Options, Rdict, ReadOptions, WriteBatch
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+    WriteBufferManager,
+    WriteOptions,
+)
 
 from state.store import Writes
 
+Entry = tuple[bytes, bytes | None]
+"""A key and its new value; None deletes."""
+
+FORMAT = b"1"
+"""How keys and values are laid out. Another format is rebuilt from the changelog, not read."""
+
+MEGABYTE = 1024 * 1024
+
+_FORMAT_KEY = b"\x00format"
+_POSITION_KEY = b"\x00position"
+_CORRUPT_MARK = "CORRUPT"
+_POSITION = struct.Struct(">qq")
+_BUFFER_BYTES_MAX = 32 * MEGABYTE
+
 
 class StoreUnavailable(Exception):
-    """The database cannot be opened: in use by another process, damaged, or the disk refuses it."""
+    """The database cannot be opened or written: in use by another process, or the disk refuses it."""
+
+
+class StoreCorrupt(StoreUnavailable):
+    """The database is damaged or of another format: it has to be set aside and rebuilt from the changelog."""
+
+
+class RocksMemory:
+    """What several databases may hold in memory together, in bytes: blocks read, and writes not yet in files."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self.bytes_max = bytes_max
+        self._cache = Cache(bytes_max)
+        self._buffers = WriteBufferManager.new_write_buffer_manager_with_cache(bytes_max // 2, False, self._cache)
+
+    def limit(self, options: Options, blocks: BlockBasedOptions) -> None:
+        """Put a database under the common limit."""
+        blocks.set_block_cache(self._cache)
+        blocks.set_cache_index_and_filter_blocks(True)
+        options.set_write_buffer_manager(self._buffers)
+        options.set_write_buffer_size(min(_BUFFER_BYTES_MAX, max(self.bytes_max // 4, MEGABYTE)))
+
+    def bytes_held(self) -> int:
+        """Return how many bytes of the limit are taken."""
+        return int(self._cache.get_usage())
 
 
 class RocksStore:
-    """A store that outlives its process. Keys are `table NUL key` in UTF-8."""
+    """A store that outlives its process. Keys are `table NUL key` in UTF-8.
 
-    def __init__(self, folder: Path) -> None:
-        options = Options(raw_mode=True)
-        options.create_if_missing(True)
-        options.set_write_buffer_size(16 * 1024 * 1024)
-        options.set_max_open_files(256)
-        folder.parent.mkdir(parents=True, exist_ok=True)
+    Every method but `close` raises `StoreUnavailable` or `StoreCorrupt`; a database found to be damaged is marked, so
+    that it is not opened again.
+    """
+
+    position: int | None
+    """The offset in the changelog up to which the database holds it, exclusive; None before anything was applied."""
+
+    written_at: int
+    """When entries were last applied, in milliseconds since 1970, UTC; 0 before."""
+
+    def __init__(self, folder: Path, memory: RocksMemory | None = None) -> None:
+        self.folder = folder
+        self._closed = False
+        options = _options(memory)
         try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if (folder / _CORRUPT_MARK).exists():
+                raise StoreCorrupt(f"state at {folder} was found damaged before; set it aside and rebuild it")
             self._db = Rdict(str(folder), options)
+        except StoreCorrupt:
+            raise
         except Exception as error:  # rocksdict raises bare Exception for every cause
-            raise StoreUnavailable(f"state at {folder} cannot be opened: {error}") from error
+            raise self._explained(error, "opened") from error
+        self._check_format()
+        self.position, self.written_at = self._read_position()
+
+    def _check_format(self) -> None:
+        found: bytes | None = self._db.get(_FORMAT_KEY)
+        if found is None and not self._db.latest_sequence_number():
+            self._db.put(_FORMAT_KEY, FORMAT)
+        elif found != FORMAT:
+            self.close()
+            told = "none" if found is None else found.decode(errors="replace")
+            raise StoreCorrupt(f"state at {self.folder} has format {told}, and this version reads {FORMAT.decode()}")
+
+    def _read_position(self) -> tuple[int | None, int]:
+        found: bytes | None = self._db.get(_POSITION_KEY)
+        return (None, 0) if found is None else _POSITION.unpack(found)
 
     def get(self, table: str, key: str) -> bytes | None:
         """Return the value of a key, or None."""
-        value: bytes | None = self._db.get(_join(table, key))
+        try:
+            value: bytes | None = self._db.get(entry_key(table, key))
+        except Exception as error:
+            raise self._explained(error, "read") from error
         return value
 
     def scan(self, table: str, start: str, end: str, reverse: bool = False) -> Iterator[tuple[str, bytes]]:
         """Yield pairs with start <= key < end in key order, or backwards."""
-        low, high, cut = _join(table, start), _join(table, end), len(table.encode()) + 1
+        low, high, cut = entry_key(table, start), entry_key(table, end), len(table.encode()) + 1
         iterator = self._db.iter(ReadOptions())
         if reverse:
             iterator.seek_for_prev(high)
@@ -50,22 +135,111 @@ class RocksStore:
                 iterator.prev()
             else:
                 iterator.next()
+        try:
+            iterator.status()  # an iterator also ends where it meets a damaged block
+        except Exception as error:
+            raise self._explained(error, "read") from error
 
     def apply(self, writes: Writes) -> None:
         """Make all writes visible at once."""
         batch = WriteBatch(raw_mode=True)
         for table, changes in writes.items():
             for key, value in changes.items():
-                if value is None:
-                    batch.delete(_join(table, key))
-                else:
-                    batch.put(_join(table, key), value)
-        self._db.write(batch)
+                _add(batch, entry_key(table, key), value)
+        self._write(batch)
+
+    def apply_entries(self, entries: Iterable[Entry], position: int | None, now: int) -> None:
+        """Make entries of the changelog visible at once, with the position they lead to; None leaves it as it is."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in entries:
+            _add(batch, key, value)
+        if position is not None:
+            batch.put(_POSITION_KEY, _POSITION.pack(position, now))
+        self._write(batch)
+        if position is not None:
+            self.position, self.written_at = position, now
+
+    def begin_restore(self) -> None:
+        """Write without the database's own log from now on: what a crash undoes, the changelog has."""
+        unlogged = WriteOptions()
+        unlogged.disable_wal = True  # type: ignore[method-assign, assignment]
+        self._db.set_write_options(unlogged)
+
+    def end_restore(self) -> None:
+        """Bring what was restored into files, and log what is written from now on.
+
+        In this order: logged writes over lost unlogged ones would leave a position without its entries.
+        """
+        try:
+            self._db.flush()
+        except Exception as error:
+            raise self._explained(error, "written") from error
+        self._db.set_write_options(WriteOptions())
+
+    def size_bytes(self) -> int:
+        """Return how many bytes the database takes in files and in memory, about."""
+        files = self._db.property_int_value("rocksdb.total-sst-files-size") or 0
+        return int(files + (self._db.property_int_value("rocksdb.cur-size-all-mem-tables") or 0))
 
     def close(self) -> None:
         """Close the database, so that another process may open it."""
-        self._db.close()
+        if not self._closed:
+            self._closed = True
+            self._db.close()
+
+    def _write(self, batch: WriteBatch) -> None:
+        try:
+            self._db.write(batch)
+        except Exception as error:
+            raise self._explained(error, "written") from error
+
+    def _explained(self, error: Exception, done: str) -> StoreUnavailable:
+        reason = str(error)
+        if "lock" in reason.lower() and ("hold by current process" in reason or "unavailable" in reason):
+            return StoreUnavailable(
+                f"state at {self.folder} cannot be {done}: another process has it open, or this one has already; "
+                f"stop that one, or give this worker a state_folder of its own ({reason})"
+            )
+        if "No space left" in reason or f"errno {errno.ENOSPC}" in reason:
+            return StoreUnavailable(f"state at {self.folder} cannot be {done}: the disk is full; make room ({reason})")
+        if "orruption" in reason or "bad block" in reason:
+            self._mark_corrupt()
+            return StoreCorrupt(f"state at {self.folder} is damaged ({reason}); set it aside and rebuild it")
+        return StoreUnavailable(f"state at {self.folder} cannot be {done}: {reason}")
+
+    def _mark_corrupt(self) -> None:
+        if self.folder.is_dir():
+            (self.folder / _CORRUPT_MARK).touch()
 
 
-def _join(table: str, key: str) -> bytes:
+def set_aside(folder: Path, now: int) -> Path:
+    """Move a database out of the way, under a name that says when, and return where it is now."""
+    aside = folder.with_name(f"{folder.name}.set-aside-{now}")
+    folder.rename(aside)
+    return aside
+
+
+def entry_key(table: str, key: str) -> bytes:
+    """Return the key of a table's key in database and changelog."""
     return f"{table}\x00{key}".encode()
+
+
+def _add(batch: WriteBatch, key: bytes, value: bytes | None) -> None:
+    if value is None:
+        batch.delete(key)
+    else:
+        batch.put(key, value)
+
+
+def _options(memory: RocksMemory | None) -> Options:
+    options, blocks = Options(raw_mode=True), BlockBasedOptions()
+    options.create_if_missing(True)
+    options.set_max_open_files(256)
+    options.set_keep_log_file_num(2)
+    blocks.set_bloom_filter(10, False)
+    if memory is None:
+        options.set_write_buffer_size(16 * MEGABYTE)
+    else:
+        memory.limit(options, blocks)
+    options.set_block_based_table_factory(blocks)
+    return options

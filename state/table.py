@@ -157,26 +157,34 @@ class Table(Generic[Value]):
 
 
 class State:
-    """The memory of one step on one partition: its tables, flushed to the store together."""
+    """The memory of one step on one partition: its tables, flushed to the store together.
 
-    def __init__(self, store: Store) -> None:
+    `name` sets its tables apart from those of other steps in the same store.
+    """
+
+    def __init__(self, store: Store, name: str = "") -> None:
         self.store = store
+        self._prefix = f"{name}/" if name else ""
         self._tables: dict[str, Table[Any]] = {}
 
     def table(self, name: str, value_type: Any) -> Table[Any]:
         """Return the table of that name; the first call says what type its values have."""
         table = self._tables.get(name)
         if table is None:
-            table = self._tables[name] = Table(name, value_type, self.store)
+            table = self._tables[name] = Table(self._prefix + name, value_type, self.store)
         return table
 
     def unflushed(self) -> int:
         """Return how many keys have been written since the last flush."""
         return sum(table.unflushed() for table in self._tables.values())
 
+    def take_writes(self) -> dict[str, dict[str, bytes | None]]:
+        """Return everything since the last flush by table, for the caller to bring to the store before anything is read."""
+        return {table.name: changes for table in self._tables.values() if (changes := table.take_writes())}
+
     def flush(self) -> None:
         """Write everything since the last flush to the store, at once."""
-        writes = {name: changes for name, table in self._tables.items() if (changes := table.take_writes())}
+        writes = self.take_writes()
         if writes:
             self.store.apply(writes)
 

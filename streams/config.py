@@ -6,6 +6,7 @@ Every key has a default that works with the embedded broker, and says in its des
 import os
 import tomllib
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ PREFIX = "THROUGHLINE_"
 
 class SettingsError(Exception):
     """A settings file or variable cannot be used; the message names where, which key, what it is and what to do."""
+
+
+class Guarantee(StrEnum):
+    """What a crash may do to what is written."""
+
+    EXACTLY_ONCE = "exactly_once"
+    AT_LEAST_ONCE = "at_least_once"
 
 
 class Contracts(BaseModel):
@@ -88,9 +96,21 @@ class Settings(BaseSettings):
         le=10_000,
         description="Partitions of every topic. Fixed when topics are made: keys and state follow it.",
     )
+    guarantee: Guarantee = Field(
+        default=Guarantee.EXACTLY_ONCE,
+        description="`exactly_once`: outputs, state and offsets in one transaction. `at_least_once`: without transactions; "
+        "a crash may write outputs twice.",
+    )
     state_folder: Path = Field(
         default=Path("throughline-state"),
-        description="Folder of the RocksDB databases, one for each step and partition; shared by a machine's workers.",
+        description="Folder of this worker's databases, one for each partition, and of the identity it goes by. One worker "
+        "a folder.",
+    )
+    state_memory_mb: int = Field(
+        default=128,
+        ge=8,
+        le=1_000_000,
+        description="Megabytes that all databases of the worker hold in memory together, at most.",
     )
     checkpoint_interval_ms: int = Field(
         default=100,
@@ -99,16 +119,43 @@ class Settings(BaseSettings):
         description="Milliseconds between two checkpoints, at most, while records arrive.",
     )
     checkpoint_records_max: int = Field(
-        default=2_000,
+        default=20_000,
         ge=1,
         le=1_000_000,
-        description="Records a step takes into a checkpoint on one partition, at most.",
+        description="Records taken into a checkpoint, about: it begins early when so many have been.",
+    )
+    transaction_timeout_ms: int = Field(
+        default=15_000,
+        ge=1_000,
+        le=900_000,
+        description="Milliseconds after which brokers abort a transaction of a worker that is gone. Others wait so long "
+        "for its partitions at most.",
+    )
+    patience_s: float = Field(
+        default=120.0,
+        ge=1,
+        le=3_600,
+        description="Seconds that a checkpoint is tried while brokers do not answer; then the worker ends.",
+    )
+    static_membership: bool = Field(
+        default=True,
+        description="Whether a worker that comes back within `session_timeout_s` finds its partitions as it left them. Its "
+        "partitions also wait so long when it is stopped for good.",
     )
     session_timeout_s: float = Field(
         default=8.0, ge=1, le=300, description="Seconds after which a silent worker's partitions go to another."
     )
+    stall_s: float = Field(
+        default=60.0,
+        ge=1,
+        le=3_600,
+        description="Seconds without progress on a partition that has records waiting, after which the worker ends.",
+    )
     metrics_port: int = Field(
-        default=0, ge=0, le=65_535, description="Port of /metrics on loopback, for Prometheus; 0: off."
+        default=0,
+        ge=0,
+        le=65_535,
+        description="Port of /metrics, /health and /ready on loopback; 0: off.",
     )
     policy_file: Path | None = Field(
         default=None, description="Thresholds and deadlines of the rules; absent: the policy shipped."

@@ -4,23 +4,25 @@ from typing import Any
 
 import faust
 
-from streams.engine.floor import Floor
+from streams.engine.checkpoint import Checkpoints
+from streams.engine.transport.batch import BatchSchema
 from streams.step import Step
 
 
-def enlist(app: faust.App, floor: Floor, step: Step) -> None:
-    """Give a step its agent: it reads all topics of the step as bytes and lets their events wait on the floor.
+def enlist(app: faust.App, checkpoints: Checkpoints, step: Step) -> None:
+    """Give a step its agent: it reads all topics of the step in batches, and lets the step take them in.
 
-    The stream acknowledges nothing by itself: the checkpoint does, once outputs and state are written.
+    The stream acknowledges nothing: the checkpoint does, with outputs and state.
     """
-    topic = app.topic(*step.reads, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    topic = app.topic(*step.reads, schema=BatchSchema())
 
     async def agent(stream: Any) -> None:
         try:
             async for event in stream.noack().events():
-                await floor.offer(step, event)
+                await checkpoints.take(step, event.value)
         except Exception as error:
             # Faust would restart the agent behind the event that failed, and so lose it.
-            await floor.fail(error)
+            checkpoints.stop_all()
+            await app.crash(error)
 
     app.agent(topic, name=f"step.{step.name}")(agent)

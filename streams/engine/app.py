@@ -1,118 +1,167 @@
-"""The Faust app of a worker: one agent a step, one floor of seats, rounds of checkpoints."""
+"""The Faust app of a worker: one agent a step, the transport below them, checkpoints beside."""
 
-from collections.abc import Mapping
-from typing import Any
+import asyncio
+import gc
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import faust
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-from faust.types import TP
+from prometheus_client import CollectorRegistry
 
-from streams.config import Settings
-from streams.engine import transport
+from streams.config import Guarantee, Settings
 from streams.engine.agents import enlist
-from streams.engine.checkpoint import Checkpoint
-from streams.engine.floor import Floor
+from streams.engine.assignment import Assignment
+from streams.engine.changelog import Changelog
+from streams.engine.checkpoint import Checkpoints
+from streams.engine.clients import client_config
+from streams.engine.clock import Clock, system_clock
+from streams.engine.cluster import changelog_of, check_topics
+from streams.engine.group import GroupMember
 from streams.engine.metrics import Metrics
-from streams.engine.outbox import RECORD_BYTES_MAX, ProducerOutbox
+from streams.engine.state_folder import StateFolder
+from streams.engine.transport import driver
+from streams.engine.transport.acks import Acks
+from streams.engine.transport.consumer import Consumer
+from streams.engine.transport.producer import Encoded, Producer
+from streams.engine.watch import Watch
 from streams.engine.wire import Wire
+from streams.engine.writer import AtLeastOnce, ExactlyOnce, Writer
 from streams.step import Step
 
-_ANSWER_SECONDS_MAX = 15.0
+_TOMBSTONES_MS = 20 * 60 * 60 * 1000
+"""A store older than this is rebuilt: Kafka keeps deletions in a compacted topic for a day, unless told otherwise."""
 
-
-class TopicsError(Exception):
-    """The brokers do not answer, or their topics do not have the number of partitions that state and keys follow."""
+_STREAM_EVENTS_MAX = 1_000
+"""Single events that wait at an agent, at most."""
 
 
 class EngineApp(faust.App):
-    """Faust's app, with the floor its agents work on."""
+    """Faust's app, with what the engine adds."""
 
-    floor: Floor
+    owner: GroupMember
+    acks: Acks
+    assignment: Assignment
     metrics: Metrics
+    wire: Wire
+    checkpoints: Checkpoints
+    watch: Watch
 
-    def positions(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
-        """Tell the transport from where to read."""
-        return self.floor.positions(committed)
+    async def on_start(self) -> None:
+        """Start the engine's own services before the first record comes."""
+        await self.add_runtime_dependency(self.checkpoints)
+        await self.add_runtime_dependency(self.watch)
+        await super().on_start()
 
-    def end_offset(self, tp: TP) -> int | None:
-        """Return the end of a partition as of the last fetch, or None before it."""
-        return self.consumer.highwater(tp) if self.consumer.assignment() else None
+    async def on_started(self) -> None:
+        """Take what is there for good out of the garbage collector's rounds: they cost a tenth of the time."""
+        await super().on_started()
+        gc.collect()
+        gc.freeze()
+
+    async def on_stop(self) -> None:
+        """Commit what was taken in, and let go of the partitions."""
+        await self._stop_consumer()
+        await self.owner.revoked()
+        await self.on_before_shutdown.send()
+
+    # -- what its watchers ask, from other threads
+
+    def registry(self) -> CollectorRegistry:
+        """Return the metrics."""
+        return self.metrics.registry
+
+    def health(self) -> tuple[bool, dict[str, object]]:
+        """Return whether every partition with records waiting moves, and which do not."""
+        stalled = dict(self.watch.stalled)
+        told = {f"{tp.topic}/{tp.partition}": round(seconds, 1) for tp, seconds in stalled.items()}
+        return all(s < self.watch.stall_s for s in stalled.values()), {"without_progress_s": told}
+
+    def readiness(self) -> tuple[bool, dict[str, object]]:
+        """Return whether all partitions held are restored and the registry answers, and what is missing."""
+        restored, missing = self.assignment.ready(), self.wire.unavailable()
+        return restored and missing is None, {"restored": restored, "registry": missing or "ok"}
+
+    # -- agents of single events, as a checkpoint sees them
+
+    def take_sent(self) -> Sequence[tuple[Encoded, asyncio.Future[Any]]]:
+        """Return what agents have sent since the last call."""
+        return cast(Producer, self.producer).take_sent()
+
+    def advanced(self) -> dict[Any, int]:
+        """Return the offsets up to which agents have acknowledged all, where they have moved."""
+        return self.acks.advanced()
+
+    def committed(self, offsets: dict[Any, int]) -> None:
+        """Note offsets as committed."""
+        self.acks.committed(offsets)
 
 
-def app(settings: Settings, topology: tuple[Step, ...], wire: Wire) -> EngineApp:
-    """Build the Faust app of a worker that runs the steps of a topology.
+def app(
+    settings: Settings,
+    topology: tuple[Step, ...],
+    wire: Wire,
+    folder: StateFolder,
+    step: Callable[[str], None] = lambda _name: None,
+    clock: Clock = system_clock,
+) -> EngineApp:
+    """Build the Faust app of a worker that runs the steps of a topology in a state folder.
 
-    Raises `TopicsError` if brokers are out of reach or partitions differ from the settings.
+    `step` is called with the name of each point a checkpoint passes. Raises `TopicsError` if brokers are out of reach or
+    partitions differ from the settings.
     """
-    topics = sorted({topic for step in topology for topic in (*step.reads, *step.writes)})
-    cluster = check_topics(settings, topics)
-    transport.install()
-    faust_folder = settings.state_folder / ".faust"
-    faust_folder.mkdir(parents=True, exist_ok=True)
+    changelog_topic = changelog_of(settings.group)
+    cluster = check_topics(settings, {changelog_topic, *(t for s in topology for t in (*s.reads, *s.writes))})
     metrics = Metrics()
-    engine = EngineApp(
+    engine = _faust_app(settings, folder)
+    changelog = Changelog(client_config(settings), changelog_topic, cluster, _TOMBSTONES_MS, metrics.restore_left)
+    assignment = Assignment(topology, settings, wire, metrics, changelog, folder, clock)
+    writer = _writer(settings, changelog_topic, folder.identity, engine, metrics, step)
+    checkpoints = Checkpoints(assignment, writer, engine, wire, metrics, clock, settings)
+    engine.metrics, engine.checkpoints, engine.assignment, engine.wire = metrics, checkpoints, assignment, wire
+    engine.owner = GroupMember(settings, folder.identity, assignment, checkpoints, metrics)
+    engine.owner.join(engine)
+    engine.acks = Acks()
+    engine.watch = Watch(engine, assignment, metrics, clock, settings.stall_s)
+    for declared in topology:
+        enlist(engine, checkpoints, declared)
+    return engine
+
+
+def _faust_app(settings: Settings, folder: StateFolder) -> EngineApp:
+    driver.install()
+    faust_folder = folder.path / ".faust"
+    faust_folder.mkdir(parents=True, exist_ok=True)
+    return EngineApp(
         settings.group,
-        broker=[f"{transport.SCHEME}://{address}" for address in settings.brokers.split(",")],
+        broker=[f"{driver.SCHEME}://{address}" for address in settings.brokers.split(",")],
         broker_session_timeout=settings.session_timeout_s,
-        broker_heartbeat_interval=settings.session_timeout_s / 4,
-        broker_max_poll_interval=300.0,
-        broker_commit_interval=0.5,
-        consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=RECORD_BYTES_MAX,
         topic_allow_declare=False,
         topic_disable_leader=True,
         topic_partitions=settings.partitions,
+        stream_buffer_maxsize=_STREAM_EVENTS_MAX,
+        TableManager=driver.NoTables,
         store="memory://",
         datadir=faust_folder,
         web_enabled=False,
         autodiscover=False,
     )
-    outbox = ProducerOutbox(settings.brokers, wire, metrics)
-    floor = Floor(topology, settings, wire, Checkpoint(outbox, metrics), metrics, cluster, engine.end_offset)
-    engine.floor, engine.metrics = floor, metrics
-    _follow_rebalances(engine, floor)
-    for step in topology:
-        enlist(engine, floor, step)
-    return engine
 
 
-def _follow_rebalances(engine: EngineApp, floor: Floor) -> None:
-    async def assigned(_app: Any, partitions: set[TP], **_: Any) -> None:
-        await floor.assigned(partitions)
+def _writer(
+    settings: Settings,
+    changelog: str,
+    identity: str,
+    engine: EngineApp,
+    metrics: Metrics,
+    step: Callable[[str], None],
+) -> Writer:
+    config = client_config(settings)
+    if settings.guarantee is Guarantee.EXACTLY_ONCE:
+        name = f"{settings.group}-{identity}"
+        timeout, patience = settings.transaction_timeout_ms, settings.patience_s
+        return ExactlyOnce(config, changelog, name, timeout, patience, step, metrics.aborted)
 
-    async def revoked(_app: Any, _partitions: set[TP], **_: Any) -> None:
-        await floor.revoked()
+    def acknowledge(offsets: Any) -> None:
+        cast(Consumer, engine.consumer).commit_offsets(offsets)
 
-    async def stopping(_app: Any, **_: Any) -> None:
-        await floor.revoked()
-
-    engine.on_partitions_assigned.connect(assigned, weak=False)  # type: ignore[arg-type]
-    engine.on_partitions_revoked.connect(revoked, weak=False)  # type: ignore[arg-type]
-    engine.on_before_shutdown.connect(stopping, weak=False)  # type: ignore[arg-type]
-
-
-def check_topics(settings: Settings, topics: list[str]) -> str:
-    """Check that every topic has the partitions of the settings; return the cluster's id.
-
-    Asking for a topic makes it where brokers allow that. Raises `TopicsError` naming the topics that differ.
-    """
-    client = AdminClient({"bootstrap.servers": settings.brokers, "log_level": 2})
-    wrong = []
-    try:
-        for topic in topics:
-            found = client.list_topics(topic, timeout=_ANSWER_SECONDS_MAX).topics[topic]
-            if len(found.partitions) != settings.partitions:
-                wrong.append(f"{topic} ({found.error or f'{len(found.partitions)} partitions'})")
-        cluster = client.list_topics(timeout=_ANSWER_SECONDS_MAX).cluster_id
-    except KafkaException as error:
-        raise TopicsError(
-            f"brokers {settings.brokers}: no answer within {_ANSWER_SECONDS_MAX:.0f} s ({error.args[0].str()}); "
-            "check the setting brokers, and that Kafka runs"
-        ) from error
-    if wrong:
-        raise TopicsError(
-            f"brokers {settings.brokers}: every topic must have {settings.partitions} partitions (setting partitions), "
-            f"or keys would not meet; these differ: {', '.join(wrong)}"
-        )
-    return str(cluster)
+    return AtLeastOnce(config, changelog, settings.patience_s, acknowledge, step)

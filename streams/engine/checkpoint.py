@@ -1,61 +1,237 @@
-"""The checkpoint: outputs, then state, then acknowledgement.
+"""The checkpoint: outputs, state and acknowledgement as one.
 
-One round takes in what waits at all seats, in this order:
+A round, in this order:
 
-1. every seat fires its due timers, takes in its records and emits what it emits once per commit;
-2. all outputs are written, and the broker has confirmed every one;
-3. each seat writes its state and the offsets it has taken in to its database, in one batch;
-4. the records are acknowledged, and Faust commits their offsets to the group.
+1. every partition fires its due timers and emits what it emits once per commit;
+2. outputs, the changelog's entries and the offsets taken in are written to Kafka: with `exactly_once` in one
+   transaction, under the generation of the group in which the records were fetched;
+3. each partition writes its state to its database, in one batch with the changelog position it corresponds to.
 
-What this guarantees, and what not. Nothing is lost: a record is acknowledged only after its outputs and its state are
-written. State applies each record once: the offsets are part of the state, so a record that comes again after a crash
-between 3 and 4 is skipped. A crash between 2 and 3 writes outputs twice: they are at the broker, the state is not on
-disk, and the records are taken in again. The second writing has the same identities (a trigger's id is a function of
-contract, item and revision), so readers that go by identity drop it; but the round that is taken in again may hold more
-records than the first, such as a correction, and then say another amount under the same id. Only outputs and state in
-one transaction rule that out. A crash of
-the machine, as against the process, may also lose the last writes of the database, which are not forced to disk at
-every round; their records then come again too, since positions follow the state. There is no changelog: state lives on
-this disk alone.
+With `exactly_once`, a crash before the commit leaves nothing that a reader of committed records sees; a crash after it,
+before 3, is healed by reading the changelog on from the position in the database. The database is never ahead of the
+changelog. A worker that has been given up by its group, such as one that was stopped and wakes, cannot commit.
+
+With `at_least_once` a crash within 2 writes some outputs twice, with the same identities, and the round that is taken
+in again may hold more records than the first, such as a correction, and then say another amount under one identity.
 """
 
+import asyncio
+import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Protocol
 
+from faust.types import TP
+from mode import Service
+
+from schemas.registry import RegistryUnavailable
+from state.rocks import Entry
+from streams.config import Settings
+from streams.engine.assignment import Assignment
+from streams.engine.clock import Clock
 from streams.engine.metrics import Metrics
-from streams.engine.outbox import Outbox
-from streams.engine.seat import Seat
+from streams.engine.transport.batch import Batch
+from streams.engine.transport.producer import ANY_PARTITION, Encoded
+from streams.engine.wire import Wire
+from streams.engine.writer import MembershipOver, Round, Writer
+from streams.step import Output, Step
 
-Clock = Callable[[], int]
-"""The processing clock: milliseconds since 1970, UTC."""
+log = logging.getLogger("throughline.worker")
+
+_IDLE_SECONDS = 1.0
+"""How often offsets are committed that have moved past no record."""
 
 
-def system_clock() -> int:
-    """The machine's clock, in milliseconds since 1970, UTC."""
-    return time.time_ns() // 1_000_000
+class Agents(Protocol):
+    """Agents of single events, as a checkpoint sees them: what they have sent and acknowledged."""
+
+    def take_sent(self) -> Sequence[tuple[Encoded, asyncio.Future[Any]]]:
+        """Return what agents have sent since the last call."""
+
+    def advanced(self) -> dict[TP, int]:
+        """Return the offsets up to which agents have acknowledged all, where they have moved."""
+
+    def committed(self, offsets: dict[TP, int]) -> None:
+        """Note offsets as committed."""
 
 
-class Checkpoint:
-    """Runs rounds over seats. Raises what a step or the outbox raises, with nothing of the round acknowledged."""
+class Checkpoints(Service):
+    """Lets steps take in batches, and runs the rounds. Never both at once: a batch is atomic against a round."""
 
-    def __init__(self, outbox: Outbox, metrics: Metrics, clock: Clock = system_clock) -> None:
-        self._outbox = outbox
+    def __init__(
+        self,
+        assignment: Assignment,
+        writer: Writer,
+        agents: Agents,
+        wire: Wire,
+        metrics: Metrics,
+        clock: Clock,
+        settings: Settings,
+        **service: Any,
+    ) -> None:
+        super().__init__(**service)
+        self.apart = asyncio.Lock()
+        """Held by a round, by the taking in of a batch, and by whoever changes the assignment."""
+        self._assignment = assignment
+        self._writer = writer
+        self._agents = agents
+        self._wire = wire
         self._metrics = metrics
         self._clock = clock
+        self._interval_s = settings.checkpoint_interval_ms / 1000
+        self._records_max = settings.checkpoint_records_max
+        self._thread = ThreadPoolExecutor(1, "writer")
+        self._full = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._taken = 0
+        self._ages: list[tuple[int, int]] = []
+        self._committed_at = 0.0
+        self._broken = False
 
-    async def run(self, seats: Iterable[Seat]) -> int:
-        """Run one round; return how many records were acknowledged."""
+    async def on_start(self) -> None:
+        """Get ready to write. Raises `streams.engine.writer.WriteError`."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.open)
+
+    async def on_stop(self) -> None:
+        """Let go of the brokers."""
+        self._thread.submit(self._writer.close)
+        self._thread.shutdown(wait=True)
+
+    async def take(self, step: Step, batch: Batch) -> None:
+        """Let a step take in a batch; returns when there is room for the next.
+
+        A batch of an assignment that is over, or of a partition not held, is left: it comes again.
+        """
+        waits = _backoff()
+        while True:
+            await self._room.wait()
+            async with self.apart:
+                try:
+                    self._take(step, batch)
+                    break
+                except RegistryUnavailable as error:
+                    wait = next(waits)
+                    log.warning("%s; asked again in %.1f s", error, wait)
+            await self.sleep(wait)
+        if self._taken >= self._records_max:
+            self._room.clear()
+            self._full.set()
+
+    def _take(self, step: Step, batch: Batch) -> None:
+        partition = self._assignment.partitions.get(batch.tp.partition)
+        if self._broken or batch.generation != self._assignment.generation or not partition or not partition.ready:
+            return
         began = time.monotonic()
-        seats = tuple(seats)
-        # All seats run before the first output is handed over: an error in any step leaves nothing written.
-        outputs = [output for seat in seats for output in seat.run(self._clock())]
-        self._outbox.add(outputs)
-        await self._outbox.settle()
-        acknowledged = 0
-        for seat in seats:
-            for event in seat.commit():
-                event.ack()
-                acknowledged += 1
-        if acknowledged:
-            self._metrics.checkpoint(time.monotonic() - began)
-        return acknowledged
+        taken = partition.take(step.name, batch, self._clock())
+        self._metrics.taken_in(step.name, batch.tp.topic, taken.records, taken.size, time.monotonic() - began)
+        if taken.records:
+            self._ages.append((taken.timestamp, taken.records))
+        self._taken += taken.records
+
+    async def run(self) -> bool:
+        """Run a round, unless there is nothing to write; return whether it was committed.
+
+        Raises what a step or the writer raises; nothing is written or acknowledged from then on.
+        """
+        async with self.apart:
+            if self._broken:
+                return False
+            try:
+                return await self._round()
+            except MembershipOver as error:
+                log.warning("%s: the partitions are given up, and what was taken in since the last checkpoint", error)
+                await self._assignment.release()
+                return False
+            except BaseException:
+                self._broken = True  # what partitions hold now is half a round: it must never be written
+                raise
+            finally:
+                self._taken, self._ages = 0, []
+                self._full.clear()
+                self._room.set()
+
+    async def _round(self) -> bool:
+        now, began = self._clock(), time.monotonic()
+        sent, acked = self._agents.take_sent(), self._agents.advanced()
+        ready = [partition for partition in self._assignment.partitions.values() if partition.ready]
+        if not sent and not any(partition.busy(now) for partition in ready):
+            moved = bool(acked) or any(partition.moved() for partition in ready)
+            if not moved or began - self._committed_at < _IDLE_SECONDS:
+                return False
+        outputs: list[Output] = []
+        changes: dict[int, Sequence[Entry]] = {}
+        offsets: dict[TP, int] = dict(acked)
+        for partition in ready:
+            settled = partition.settle(now)
+            outputs += settled.outputs
+            if settled.changes:
+                changes[partition.number] = settled.changes
+            offsets.update(settled.offsets)
+        encoded = [*await self._encoded(outputs), *(record for record, _ in sent)]
+        written = Round(encoded, changes, offsets, self._assignment.member)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.write, written)
+        for number, entries in changes.items():
+            self._assignment.partitions[number].store.apply_entries(entries, written.ends[number], now)
+        self._agents.committed(acked)
+        for _, future in sent:
+            if not future.done():
+                future.set_result(None)
+        self._told(written, began)
+        return True
+
+    async def _encoded(self, outputs: Sequence[Output]) -> list[Encoded]:
+        """Return outputs as bytes; waits for a registry that does not answer, as the round cannot be taken back."""
+        waits = _backoff()
+        while True:
+            try:
+                return self._bytes_of(outputs)
+            except RegistryUnavailable as error:
+                wait = next(waits)
+                log.warning("%s; asked again in %.1f s", error, wait)
+            await asyncio.sleep(wait)
+
+    def _bytes_of(self, outputs: Sequence[Output]) -> list[Encoded]:
+        write = self._wire.write
+        return [
+            Encoded(
+                output.topic,
+                None if output.key is None else output.key.encode(errors="surrogateescape"),
+                write(output.topic, output.value),
+                output.timestamp,
+                ANY_PARTITION if output.partition is None else output.partition,
+                output.headers or None,
+            )
+            for output in outputs
+        ]
+
+    def _told(self, written: Round, began: float) -> None:
+        self._committed_at = time.monotonic()
+        now = self._clock()
+        size = sum(len(record.value or b"") for record in written.outputs)
+        size += sum(len(value or b"") for entries in written.changes.values() for _, value in entries)
+        self._metrics.checkpoint(self._committed_at - began, size)
+        self._metrics.written(written.outputs)
+        for timestamp, records in self._ages:
+            self._metrics.latency(max(0, now - timestamp) / 1000, records)
+
+    def stop_all(self) -> None:
+        """Write and acknowledge nothing from now on."""
+        self._broken = True
+
+    @Service.task
+    async def _rounds(self) -> None:
+        while not self.should_stop:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._full.wait(), self._interval_s)
+            await self.run()
+
+
+def _backoff() -> Iterator[float]:
+    """Yield seconds to wait between attempts: longer every time, up to five."""
+    wait = 0.25
+    while True:
+        yield wait
+        wait = min(wait * 2, 5.0)

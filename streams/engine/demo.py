@@ -22,8 +22,8 @@ from confluent_kafka import KafkaException
 from firm.erp_simulator import FileErp
 from firm.history import History
 from firm.size import FirmSize
-from streams.config import Settings, load
-from streams.engine.checkpoint import system_clock
+from streams.config import Guarantee, Settings, load
+from streams.engine.clock import system_clock
 from streams.engine.collect import Collector
 from streams.engine.demo_folder import DemoError, demo_folder
 from streams.engine.embedded import PARTITIONS, BrokerError, EmbeddedBroker
@@ -76,6 +76,8 @@ def _run(brokers: str, out: Path, size: FirmSize, report: Report, keep: bool) ->
         brokers=brokers,
         partitions=PARTITIONS,
         state_folder=out / "state",
+        guarantee=Guarantee.AT_LEAST_ONCE,  # the embedded broker isolates no transactions
+        static_membership=False,  # nor does it know members that come back
         sinks={"folder": out / "exchange", "batch_seconds_max": 2.0, "poll_seconds": 0.25},
     )
     demo = Demo(settings, out)

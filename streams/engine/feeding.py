@@ -14,7 +14,7 @@ from schemas.debezium_writing import DebeziumShape, debezium_subject
 from schemas.json_view import JsonView
 from schemas.registry import Manifest, Registry
 from streams.engine.drained import GroupLag, Lag
-from streams.engine.outbox import RECORD_BYTES_MAX
+from streams.engine.writer import RECORD_BYTES_MAX
 
 _ANSWER_SECONDS_MAX = 10.0
 _FLUSH_SECONDS_MAX = 60.0

@@ -1,96 +1,150 @@
-"""What a worker tells Prometheus: records in and out by topic, lag, checkpoints, and what steps count."""
+"""What a worker tells Prometheus, in base units: what goes in and out, how far behind it is, what a checkpoint costs."""
 
-from collections.abc import Mapping
+from collections import Counter as Tally
+from collections.abc import Mapping, Sequence
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    start_http_server,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-_CHECKPOINT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+from streams.engine.histogram import CountedHistogram
+from streams.engine.transport.producer import Encoded
 
-
-class PortError(Exception):
-    """The port for /metrics cannot be had."""
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+_LATENCY_SECONDS = (*_SECONDS, 120.0, 300.0, 600.0, 1_800.0)
+_BYTES = tuple(float(4**power) for power in range(5, 15))
+_PARTITION = ["topic", "partition"]
 
 
 class Metrics:
-    """The figures of one worker, in base units."""
+    """The figures of one worker."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._records_in = Counter(
-            "throughline_records_in_total", "Records taken in.", ["step", "topic"], registry=self.registry
-        )
-        self._redelivered = Counter(
-            "throughline_records_redelivered_total",
-            "Records delivered again after they were applied, and skipped.",
-            ["step", "topic"],
-            registry=self.registry,
-        )
-        self._records_out = Counter(
-            "throughline_records_out_total", "Records written.", ["topic"], registry=self.registry
-        )
-        self._bytes_out = Counter(
-            "throughline_bytes_out_total", "Bytes of values written.", ["topic"], registry=self.registry
-        )
-        self._lag = Gauge(
-            "throughline_lag_records",
-            "Records not yet acknowledged.",
-            ["topic", "partition"],
-            registry=self.registry,
-        )
-        self._checkpoint = Histogram(
-            "throughline_checkpoint_seconds",
-            "Time from the first record of a round to its acknowledgement.",
-            registry=self.registry,
-            buckets=_CHECKPOINT_BUCKETS,
-        )
-        self._counted = Counter(
-            "throughline_counted_total", "What steps count, by name.", ["step", "name"], registry=self.registry
-        )
+        self._flow()
+        self._lags()
+        self._checkpoints()
+        self._states()
+        self._counted = self._counter("counted", "What steps count, by name.", ["step", "name"])
 
-    def taken_in(self, step: str, topic: str, records: int) -> None:
-        """Count records a step took in."""
+    def _counter(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(f"throughline_{name}_total", documentation, labels, registry=self.registry)
+
+    def _gauge(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(f"throughline_{name}", documentation, labels, registry=self.registry)
+
+    def _histogram(self, name: str, documentation: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(f"throughline_{name}", documentation, registry=self.registry, buckets=buckets)
+
+    # -- what goes in and out
+
+    def _flow(self) -> None:
+        self._records_in = self._counter("records_in", "Records taken in.", ["step", "topic"])
+        self._bytes_in = self._counter("bytes_in", "Bytes of values taken in.", ["step", "topic"])
+        self._redelivered = self._counter(
+            "records_redelivered", "Records delivered again after they were applied, and skipped.", ["step", "topic"]
+        )
+        self._busy = self._counter("step_busy_seconds", "Time spent in steps.", ["step"])
+        self._records_out = self._counter("records_out", "Records written and committed.", ["topic"])
+        self._bytes_out = self._counter("bytes_out", "Bytes of values written and committed.", ["topic"])
+        self._latency = CountedHistogram(
+            "throughline_output_latency_seconds",
+            "From a record's timestamp to the commit of what came of it; every record counts.",
+            _LATENCY_SECONDS,
+        )
+        self.registry.register(self._latency)
+
+    def taken_in(self, step: str, topic: str, records: int, size: int, seconds: float) -> None:
+        """Count records a step took in, the bytes of their values, and the time it took."""
         self._records_in.labels(step, topic).inc(records)
+        self._bytes_in.labels(step, topic).inc(size)
+        self._busy.labels(step).inc(seconds)
 
-    def redelivered(self, step: str, topic: str) -> None:
-        """Count a record that came again and was skipped."""
-        self._redelivered.labels(step, topic).inc()
+    def redelivered(self, step: str, topic: str, records: int) -> None:
+        """Count records that came again and were skipped."""
+        self._redelivered.labels(step, topic).inc(records)
 
-    def written(self, topic: str, size: int) -> None:
-        """Count an output of `size` bytes."""
-        self._records_out.labels(topic).inc()
-        self._bytes_out.labels(topic).inc(size)
+    def written(self, outputs: Sequence[Encoded]) -> None:
+        """Count outputs that are committed."""
+        sizes: Tally[str] = Tally()
+        for topic, count in Tally(output.topic for output in outputs).items():
+            self._records_out.labels(topic).inc(count)
+        for output in outputs:
+            sizes[output.topic] += len(output.value or b"")
+        for topic, size in sizes.items():
+            self._bytes_out.labels(topic).inc(size)
 
-    def lag(self, topic: str, partition: int, records: int) -> None:
-        """Set how many records of a partition are not yet acknowledged."""
-        self._lag.labels(topic, str(partition)).set(records)
-
-    def checkpoint(self, seconds: float) -> None:
-        """Observe how long a checkpoint took."""
-        self._checkpoint.observe(seconds)
+    def latency(self, seconds: float, records: int) -> None:
+        """Observe how old records were when what came of them was committed."""
+        self._latency.observe(seconds, records)
 
     def counted(self, step: str, counts: Mapping[str, int]) -> None:
         """Add what a step counted since the last checkpoint."""
         for name, amount in counts.items():
             self._counted.labels(step, name).inc(amount)
 
-    def serve(self, port: int) -> None:
-        """Answer `/metrics` on loopback at the given port, in a thread of its own; 0 serves nothing.
+    # -- how far behind
 
-        Raises `PortError` for a port that cannot be had.
-        """
-        if not port:
-            return
-        try:
-            start_http_server(port, addr="127.0.0.1", registry=self.registry)
-        except OSError as error:
-            raise PortError(
-                f"metrics_port = {port}: {error.strerror}; give a port of 127.0.0.1 that is free, or 0"
-            ) from error
+    def _lags(self) -> None:
+        self._lag = self._gauge("lag_records", "Records not yet taken in.", _PARTITION)
+        self._lag_seconds = self._gauge(
+            "lag_seconds", "Age of the last record taken in, while others wait; 0 when none does.", _PARTITION
+        )
+        self._rebalances = self._counter("rebalances", "Assignments that began or ended.", ["event"])
+        self._assigned = self._gauge("assigned_partitions", "Partitions this worker holds.")
+        self._ready = self._gauge("ready", "1 while all partitions held are restored, else 0.")
+
+    def lag(self, topic: str, partition: int, records: int, seconds: float) -> None:
+        """Set how many records of a partition wait, and how old is what was taken in last."""
+        self._lag.labels(topic, str(partition)).set(records)
+        self._lag_seconds.labels(topic, str(partition)).set(seconds)
+
+    def rebalanced(self, event: str, partitions: int) -> None:
+        """Count an assignment that began (`assigned`) or ended (`revoked`, `lost`)."""
+        self._rebalances.labels(event).inc()
+        self._assigned.set(partitions)
+        self._lag.clear()
+        self._lag_seconds.clear()
+
+    def ready(self, ready: bool) -> None:
+        """Set whether all partitions held are restored."""
+        self._ready.set(ready)
+
+    # -- checkpoints
+
+    def _checkpoints(self) -> None:
+        self._checkpoint = self._histogram(
+            "checkpoint_seconds", "From the beginning of a round to its end, state included.", _SECONDS
+        )
+        self._checkpoint_bytes = self._histogram(
+            "checkpoint_bytes", "Values written by a round: outputs and changelog.", _BYTES
+        )
+        self._aborted = self._counter("transactions_aborted", "Transactions that were aborted and written again.")
+
+    def checkpoint(self, seconds: float, size: int) -> None:
+        """Observe how long a checkpoint took, and how many bytes it wrote."""
+        self._checkpoint.observe(seconds)
+        self._checkpoint_bytes.observe(size)
+
+    def aborted(self) -> None:
+        """Count a transaction that was aborted."""
+        self._aborted.inc()
+
+    # -- state
+
+    def _states(self) -> None:
+        self._state_bytes = self._gauge("state_bytes", "Bytes of a partition's database.", ["partition"])
+        self._memory_bytes = self._gauge("state_memory_bytes", "Bytes the databases hold in memory.")
+        self._restore_left = self._gauge(
+            "restore_left_records",
+            "Records of the changelog still to be read before the partition works.",
+            ["partition"],
+        )
+
+    def state(self, partition: int, size: int, memory: int) -> None:
+        """Set the size of a partition's database, and of what all hold in memory."""
+        self._state_bytes.labels(str(partition)).set(size)
+        self._memory_bytes.set(memory)
+
+    def restore_left(self, partition: int, records: int) -> None:
+        """Set how much of a partition is still to be restored."""
+        self._restore_left.labels(str(partition)).set(records)

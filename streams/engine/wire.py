@@ -5,13 +5,16 @@ original's bytes. Internal topics carry messages (`streams.engine.facts`), publi
 """
 
 import struct
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import orjson
+from confluent_kafka import Message
 
 from schemas.codec import Codec
 from schemas.registry import Confluent, Layered, Manifest, Recorded, Registry
 from streams.config import Contracts
+from streams.domain.made import made
 from streams.engine.facts import FactShapes
 from streams.intake.reading import Reader
 from streams.step import Record
@@ -24,11 +27,17 @@ _CANONICAL = "canonical."
 class Wire(Protocol):
     """How the values of each topic become bytes and come back."""
 
+    def records(self, topic: str, partition: int, messages: Sequence[Message], /) -> list[Record]:
+        """Return what a step sees of the records of one partition."""
+
     def read(self, record: Record, /) -> Any:
         """Return what a step sees of a record whose value is still bytes, or None for a tombstone."""
 
     def write(self, topic: str, value: Any, /) -> bytes | None:
         """Return the bytes of an output's value; None is a tombstone."""
+
+    def unavailable(self) -> str | None:
+        """Return why schemas cannot be asked for now, or None. May be called by any thread."""
 
 
 def registry_of(contracts: Contracts) -> Registry:
@@ -46,6 +55,27 @@ def registry_of(contracts: Contracts) -> Registry:
     return registry
 
 
+def records_of(topic: str, partition: int, messages: Sequence[Message], read: Callable[[Record], Any]) -> list[Record]:
+    """Return records whose values are what `read` makes of each record with its bytes."""
+    records = []
+    for message in messages:
+        key, headers = message.key(), message.headers()
+        raw = made(
+            Record,
+            (
+                topic,
+                None if key is None else key.decode(errors="surrogateescape"),
+                message.value(),
+                max(message.timestamp()[1], 0),
+                partition,
+                message.offset(),
+                tuple(headers) if headers else (),
+            ),
+        )
+        records.append(raw._replace(value=read(raw)))
+    return records
+
+
 class ContractWire:
     """The wire of the product's topics. One object may be used by one thread at a time."""
 
@@ -55,6 +85,10 @@ class ContractWire:
         self._codec = Codec(registry)
         self._shapes = FactShapes()
         self._names: dict[int, str] = {}
+
+    def records(self, topic: str, partition: int, messages: Sequence[Message], /) -> list[Record]:
+        """Return records that carry changes, messages or derived records, as `read` does."""
+        return records_of(topic, partition, messages, self.read)
 
     def read(self, record: Record, /) -> Any:
         """Return a change, a message or a derived record.
@@ -88,3 +122,7 @@ class ContractWire:
         if TOPICS[topic].role is Role.INTERNAL:
             return self._codec.encode(_CANONICAL + type(value).__name__, self._shapes.fields_of(value))
         return self._codec.encode(topic, value)
+
+    def unavailable(self) -> str | None:
+        """Return why the registry does not answer, or None."""
+        return self._registry.unavailable()

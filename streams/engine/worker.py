@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from faust.worker import Worker
 
@@ -15,13 +16,18 @@ from schemas.mapping import MAPPINGS_FOLDER, OWNERSHIP_FILE, load_mappings, load
 from schemas.registry import RegistryUnavailable
 from state.rocks import StoreUnavailable
 from streams.config import Settings
-from streams.engine.app import TopicsError, app
-from streams.engine.floor import AssignmentError, MissingStateError
-from streams.engine.metrics import PortError
-from streams.engine.outbox import OutputsError
+from streams.engine.app import EngineApp, app
+from streams.engine.assignment import AssignmentError, MissingStateError
+from streams.engine.changelog import LostChangelogError
+from streams.engine.cluster import TopicsError
+from streams.engine.monitor import PortError, serve
+from streams.engine.partition import ForeignStateError
 from streams.engine.posting import posting_step
-from streams.engine.seat import ForeignStateError
+from streams.engine.state_folder import held
+from streams.engine.transport.fetching import FetchError
+from streams.engine.watch import StalledError
 from streams.engine.wire import ContractWire, Wire, registry_of
+from streams.engine.writer import WriteError
 from streams.intake.reading import Reader
 from streams.policy import load_policy
 from streams.sinks.delivery import Limits
@@ -31,14 +37,17 @@ from streams.topology import Rulebook, topology
 
 EXPLAINED = (
     AssignmentError,
+    FetchError,
     ForeignStateError,
+    LostChangelogError,
     MissingStateError,
-    OutputsError,
     PortError,
     RegistryUnavailable,
+    StalledError,
     StoreUnavailable,
     TopicsError,
     UnusableFile,
+    WriteError,
 )
 """Failures whose message says what to do; everything else is a defect and is shown with its traceback."""
 
@@ -82,19 +91,30 @@ def rulebook_of(settings: Settings) -> Rulebook:
     return Rulebook(mappings, ownership, load_policy(settings.policy_file))
 
 
-def run_steps(settings: Settings, steps: tuple[Step, ...], wire: Wire, ends_with_input: bool = False) -> int:
-    """Run a worker of some steps, as `run` does.
+def run_steps(
+    settings: Settings,
+    steps: tuple[Step, ...],
+    wire: Wire,
+    ends_with_input: bool = False,
+    step: Callable[[str], None] = lambda _name: None,
+) -> int:
+    """Run a worker of some steps, as `run` does; `step` is called at each point a checkpoint passes.
 
     After a failure nothing more is written or acknowledged: the next start takes in again what was under way.
     """
     _log_to_stderr()
     try:
-        engine = app(settings, steps, wire)
-        engine.metrics.serve(settings.metrics_port)
+        with held(settings.state_folder) as folder:
+            engine = app(settings, steps, wire, folder, step)
+            with serve(settings.metrics_port, engine):
+                return _execute(engine, ends_with_input)
     except EXPLAINED as error:
         log.error("%s", error)
         return 1
-    worker = Worker(engine, engine.floor, override_logging=False, redirect_stdouts=False, quiet=True)
+
+
+def _execute(engine: EngineApp, ends_with_input: bool) -> int:
+    worker = Worker(engine, override_logging=False, redirect_stdouts=False, quiet=True)
     worker.spinner = None
     if ends_with_input:
         threading.Thread(target=_end_with_input, name="input", daemon=True).start()

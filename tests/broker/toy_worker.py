@@ -9,5 +9,5 @@ from tests.broker import toys
 
 if __name__ == "__main__":
     brokers, folder, *faulty = sys.argv[1:]
-    settings = load(None, brokers=brokers, state_folder=Path(folder), checkpoint_interval_ms=20)
+    settings = load(None, brokers=brokers, state_folder=Path(folder), checkpoint_interval_ms=20, guarantee="at_least_once", static_membership=False)
     sys.exit(run_steps(settings, (toys.ACCOUNT, toys.FAULTY if faulty else toys.JOURNAL), toys.JsonWire()))

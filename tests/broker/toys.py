@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from streams.engine.wire import records_of
 from streams.step import Behaviour, Context, Record, Step
 
 REMINDER_MS = 60_000
@@ -26,6 +27,14 @@ class JsonWire:
             return None if record.value is None else orjson.loads(record.value)
         except orjson.JSONDecodeError:
             return record.value
+
+    def records(self, topic: str, partition: int, messages: Any) -> list[Record]:
+        """Return records with their JSON values."""
+        return records_of(topic, partition, messages, self.read)
+
+    def unavailable(self) -> str | None:
+        """There is no registry."""
+        return None
 
     def write(self, _topic: str, value: Any) -> bytes | None:
         """Return the bytes of a JSON value."""

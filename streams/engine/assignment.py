@@ -1,0 +1,174 @@
+"""The assignment: the partitions this worker has been given, from their opening to their release."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from faust.types import TP
+
+from state.rocks import RocksMemory, RocksStore, StoreCorrupt, set_aside
+from streams.config import Settings
+from streams.engine.changelog import Changelog, Interrupted, Restore
+from streams.engine.clock import Clock
+from streams.engine.metrics import Metrics
+from streams.engine.partition import Partition
+from streams.engine.state_folder import StateFolder
+from streams.engine.wire import Wire
+from streams.step import Step
+
+log = logging.getLogger("throughline.worker")
+
+_MEGABYTE = 1024 * 1024
+
+
+class AssignmentError(Exception):
+    """A step was assigned a partition of some of its topics, not of all: its joins would miss records."""
+
+
+class MissingStateError(Exception):
+    """The group has read on from records of whose state neither the folder nor the changelog knows anything."""
+
+
+class Assignment:
+    """Opens, restores and closes partitions. Used on the event loop; waits for disk and brokers in threads.
+
+    A partition whose database is damaged, of another format, or of no use against the changelog is set aside and rebuilt
+    from it. Nothing of a partition is read before it is restored.
+    """
+
+    def __init__(
+        self,
+        steps: tuple[Step, ...],
+        settings: Settings,
+        wire: Wire,
+        metrics: Metrics,
+        changelog: Changelog,
+        folder: StateFolder,
+        clock: Clock,
+    ) -> None:
+        self.steps = steps
+        self.partitions: dict[int, Partition] = {}
+        self.generation = -1
+        self.member: Any = None
+        self._settings = settings
+        self._wire = wire
+        self._metrics = metrics
+        self._changelog = changelog
+        self._folder = folder
+        self._clock = clock
+        self._memory = RocksMemory(settings.state_memory_mb * _MEGABYTE)
+        self._restore: Restore | None = None
+
+    def ready(self) -> bool:
+        """Return whether an assignment is held and restored; it may be empty."""
+        return self.generation >= 0 and all(partition.ready for partition in self.partitions.values())
+
+    async def take_over(self, committed: Mapping[TP, int | None], generation: int, member: object) -> None:
+        """Open the partitions of a new assignment.
+
+        Raises `AssignmentError`, `StoreUnavailable`.
+        """
+        numbers = self._complete_numbers(committed)
+        self.generation, self.member = generation, member
+        stores = await asyncio.to_thread(self._open_all, numbers)
+        settings, wire = self._settings, self._wire
+        self.partitions = {
+            number: Partition(number, settings.partitions, self.steps, store, wire, self._metrics)
+            for number, store in stores.items()
+        }
+        log.info("assigned: partitions %s", ", ".join(map(str, numbers)) or "none")
+
+    def _complete_numbers(self, committed: Mapping[TP, int | None]) -> list[int]:
+        read = {topic for step in self.steps for topic in step.reads}
+        numbers = sorted({tp.partition for tp in committed if tp.topic in read})
+        for number in numbers:
+            missing = sorted(topic for topic in read if TP(topic, number) not in committed)
+            if missing:
+                raise AssignmentError(
+                    f"assigned was partition {number} of some topics, but not of {', '.join(missing)}; all topics need "
+                    "the same number of partitions, and all workers of the group the same topics"
+                )
+        return numbers
+
+    def _open_all(self, numbers: Iterable[int]) -> dict[int, RocksStore]:
+        return {number: self._open(number) for number in numbers}
+
+    def _open(self, number: int) -> RocksStore:
+        path = self._folder.database(number)
+        try:
+            return RocksStore(path, self._memory)
+        except StoreCorrupt as error:
+            log.warning(
+                "%s: set aside as %s, and rebuilt from the changelog", error, set_aside(path, self._clock()).name
+            )
+            return RocksStore(path, self._memory)
+
+    async def restore(self, committed: Mapping[TP, int | None], resume: Callable[[Iterable[TP], int], None]) -> None:
+        """Bring all partitions up to the changelog, and let their records come.
+
+        Returns early if the assignment ends meanwhile. Raises `LostChangelogError`, `MissingStateError`,
+        `ForeignStateError`, `StoreUnavailable`.
+        """
+        generation, partitions = self.generation, dict(self.partitions)
+        if partitions and not await self._restore_all(partitions):
+            return
+        for partition in partitions.values():
+            partition.begin(self._changelog.cluster)
+            self._check_known(partition, committed)
+        resume(committed, generation)
+
+    async def _restore_all(self, partitions: Mapping[int, Partition]) -> bool:
+        restore = self._restore = self._changelog.restore()
+        generation = self.generation
+        extents = await asyncio.to_thread(self._changelog.extents, sorted(partitions))
+        starts = {}
+        for number, partition in partitions.items():
+            if generation != self.generation:
+                return False
+            start = self._changelog.start_of(partition.store, extents[number], self._clock())
+            if start is None:
+                partition.store.close()
+                aside = set_aside(self._folder.database(number), self._clock())
+                log.warning(
+                    "partition %d: its state is of no use against the changelog; set aside as %s", number, aside
+                )
+                partition.store = RocksStore(self._folder.database(number), self._memory)
+                start = self._changelog.start_of(partition.store, extents[number], self._clock())
+            assert start is not None  # an empty store starts somewhere, or an error says why not
+            if start < extents[number].end:
+                starts[number] = start
+        if starts:
+            ends = {number: extents[number].end for number in starts}
+            stores = {number: partitions[number].store for number in starts}
+            try:
+                await asyncio.to_thread(restore.run, starts, ends, stores)
+            except Interrupted:
+                return False
+        return generation == self.generation
+
+    def _check_known(self, partition: Partition, committed: Mapping[TP, int | None]) -> None:
+        for tp, offset in committed.items():
+            readers = [step for step in self.steps if tp.topic in step.reads]
+            if tp.partition != partition.number or not readers or not offset:
+                continue
+            if all(partition.position(step.name, tp.topic) is None for step in readers):
+                raise MissingStateError(
+                    f"group {self._settings.group} has read {tp.topic}, partition {tp.partition} up to {offset}, but "
+                    f"neither {self._folder.path} nor topic {self._changelog.topic} holds any state of it; bring back "
+                    "the one or the other, or use another group to begin from the start"
+                )
+
+    async def release(self) -> None:
+        """Close all partitions, so that others may have them. What was not committed is dropped."""
+        self.generation, self.member = -1, None
+        partitions, self.partitions = self.partitions, {}
+        restore, self._restore = self._restore, None
+        if restore is not None:
+            await asyncio.to_thread(restore.stop)
+        for partition in partitions.values():
+            await asyncio.to_thread(partition.close)
+
+    def memory_bytes(self) -> int:
+        """Return how many bytes the databases hold in memory, of `state_memory_mb`."""
+        return self._memory.bytes_held()

@@ -1,0 +1,43 @@
+"""How Kafka clients are configured: one place for brokers and for what the measurements say pays."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from streams.config import Guarantee, Settings
+
+FETCH_BYTES_MAX = 32 * 1024 * 1024
+_MAX_POLL_INTERVAL_MS = 300_000
+
+
+def client_config(settings: Settings) -> dict[str, Any]:
+    """Return what every client needs."""
+    return {"bootstrap.servers": settings.brokers, "log_level": 4}
+
+
+def consumer_config(settings: Settings, identity: str) -> Mapping[str, Any]:
+    """Return the settings of the worker's consumer."""
+    session_ms = round(settings.session_timeout_s * 1000)
+    config = (
+        client_config(settings)
+        | {
+            "group.id": settings.group,
+            "session.timeout.ms": session_ms,
+            "heartbeat.interval.ms": session_ms // 4,
+            "max.poll.interval.ms": _MAX_POLL_INTERVAL_MS,
+            "partition.assignment.strategy": "range",  # the same partitions of every topic to the same worker
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",  # records that are gone must not be passed over in silence
+            "fetch.wait.max.ms": 10,
+            "fetch.queue.backoff.ms": 5,  # the client's default of a second stalls it for as long, whenever its queue is full
+            "queued.min.messages": 50_000,
+            "queued.max.messages.kbytes": 64 * 1024,
+            "fetch.max.bytes": FETCH_BYTES_MAX,
+            "reconnect.backoff.max.ms": 2_000,
+        }
+    )
+    if settings.guarantee is Guarantee.EXACTLY_ONCE:
+        config["isolation.level"] = "read_committed"
+    if settings.static_membership:
+        config["group.instance.id"] = f"{settings.group}-{identity}"
+    return config

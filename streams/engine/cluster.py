@@ -1,0 +1,46 @@
+"""What the brokers have: their cluster, their topics, and whether the worker can work on them."""
+
+from collections.abc import Iterable
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from streams.config import Settings
+from streams.engine.clients import client_config
+
+_ANSWER_SECONDS_MAX = 15.0
+
+
+class TopicsError(Exception):
+    """The brokers do not answer, or their topics do not have the number of partitions that state and keys follow."""
+
+
+def changelog_of(group: str) -> str:
+    """Return the name of the topic that holds the state of a group's workers."""
+    return f"{group}.changelog"
+
+
+def check_topics(settings: Settings, topics: Iterable[str]) -> str:
+    """Check that every topic has the partitions of the settings; return the cluster's id.
+
+    Asking for a topic makes it where brokers allow that. Raises `TopicsError` naming the topics that differ.
+    """
+    client = AdminClient(client_config(settings))
+    wrong = []
+    try:
+        for topic in sorted(topics):
+            found = client.list_topics(topic, timeout=_ANSWER_SECONDS_MAX).topics[topic]
+            if len(found.partitions) != settings.partitions:
+                wrong.append(f"{topic} ({found.error or f'{len(found.partitions)} partitions'})")
+        cluster = client.list_topics(timeout=_ANSWER_SECONDS_MAX).cluster_id
+    except KafkaException as error:
+        raise TopicsError(
+            f"brokers {settings.brokers}: no answer within {_ANSWER_SECONDS_MAX:.0f} s ({error.args[0].str()}); "
+            "check the setting brokers, and that Kafka runs"
+        ) from error
+    if wrong:
+        raise TopicsError(
+            f"brokers {settings.brokers}: every topic must have {settings.partitions} partitions (setting partitions), "
+            f"or keys would not meet; these differ: {', '.join(wrong)}; `throughline topics apply` makes what is missing"
+        )
+    return str(cluster)

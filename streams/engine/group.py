@@ -1,0 +1,77 @@
+"""The group as the worker follows it: what happens when partitions come and go."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from faust.types import TP
+
+from streams.config import Settings
+from streams.engine.assignment import Assignment
+from streams.engine.checkpoint import Checkpoints
+from streams.engine.clients import consumer_config
+from streams.engine.metrics import Metrics
+from streams.engine.transport.consumer import Consumer
+
+log = logging.getLogger("throughline.worker")
+
+
+class GroupMember:
+    """The owner of the partitions that the group gives this worker."""
+
+    def __init__(
+        self, settings: Settings, identity: str, assignment: Assignment, checkpoints: Checkpoints, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._assignment = assignment
+        self._checkpoints = checkpoints
+        self._metrics = metrics
+        self._restoring: asyncio.Task[None] | None = None
+        self._app: Any = None
+
+    def join(self, app: Any) -> None:
+        """Belong to an app: its consumer brings the records, and it ends if partitions cannot be taken over."""
+        self._app = app
+
+    def client_config(self) -> Mapping[str, Any]:
+        """Return the settings of the Kafka consumer."""
+        return consumer_config(self._settings, self._identity)
+
+    async def assigned(self, committed: Mapping[TP, int | None], generation: int, member: object) -> None:
+        """Open partitions, and restore them while the group goes on."""
+        async with self._checkpoints.apart:
+            await self._assignment.take_over(committed, generation, member)
+        self._metrics.rebalanced("assigned", len(self._assignment.partitions))
+        self._restoring = asyncio.create_task(self._restore(committed))
+
+    async def _restore(self, committed: Mapping[TP, int | None]) -> None:
+        consumer: Consumer = self._app.consumer
+        try:
+            await self._assignment.restore(committed, consumer.resume)
+        except Exception as error:
+            self._checkpoints.stop_all()
+            await self._app.crash(error)
+
+    async def revoked(self) -> None:
+        """Commit what was taken in, then let go."""
+        try:
+            await self._checkpoints.run()
+        finally:
+            await self._let_go("revoked")
+
+    async def lost(self) -> None:
+        """Let go; what was taken in since the last checkpoint comes again, here or elsewhere."""
+        log.warning("the group has given this worker's partitions to others")
+        await self._let_go("lost")
+
+    async def _let_go(self, event: str) -> None:
+        if self._assignment.generation < 0:
+            return
+        async with self._checkpoints.apart:
+            await self._assignment.release()
+        if self._restoring is not None:
+            await self._restoring
+            self._restoring = None
+        self._metrics.rebalanced(event, 0)

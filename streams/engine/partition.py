@@ -1,0 +1,156 @@
+"""A partition at work: the tasks of all steps on one partition number, their state, and how far they have come.
+
+All topics have the same number of partitions, so the group gives a worker the same numbers of each: what is keyed alike
+meets here. The state of all steps lies in one database, under one position of the changelog, and with it the offsets
+that each step has taken in. A record that comes again is known by them and skipped.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from faust.types import TP
+
+from state import State
+from state.rocks import Entry, RocksStore, entry_key
+from streams.engine.metrics import Metrics
+from streams.engine.transport.batch import Batch
+from streams.engine.wire import Wire
+from streams.step import Output, Step, Task
+
+ENGINE = "engine"
+"""The name under which the engine keeps its own tables beside those of the steps."""
+
+_PLACE_SEPARATOR = "\x1f"
+
+
+class ForeignStateError(Exception):
+    """The state belongs to another Kafka cluster or was made by a format unknown here; its offsets mean nothing."""
+
+
+class Settled(NamedTuple):
+    """What a partition brings to a checkpoint."""
+
+    outputs: Sequence[Output]
+    changes: Sequence[Entry]
+    offsets: Mapping[TP, int]
+
+
+class Taken(NamedTuple):
+    """What a step took in of a batch: how many records were new to it, their bytes, and when the first was written."""
+
+    records: int
+    size: int
+    timestamp: int
+
+
+class Partition:
+    """All steps on one partition number, over one database. Not usable before what it lacks is restored."""
+
+    def __init__(
+        self, number: int, partitions: int, steps: Iterable[Step], store: RocksStore, wire: Wire, metrics: Metrics
+    ) -> None:
+        self.number = number
+        self.store = store
+        self.ready = False
+        self._wire = wire
+        self._metrics = metrics
+        self._partitions = partitions
+        self._steps = tuple(steps)
+        self._states: list[State] = []
+        self._tasks: dict[str, Task] = {}
+        self._moved: set[TP] = set()
+        self._last_timestamps: dict[TP, int] = {}
+
+    def begin(self, cluster: str) -> None:
+        """Start the tasks over the state as it is now. Raises `ForeignStateError` for the state of another cluster."""
+        own = State(self.store, ENGINE)
+        self._states = [own]
+        self._consumed = own.table("consumed", int)
+        _bind(own, cluster, self.store)
+        for step in self._steps:
+            state = State(self.store, step.name)
+            self._states.append(state)
+            self._tasks[step.name] = Task(step, self.number, self._partitions, state)
+        self.ready = True
+
+    def position(self, step: str, topic: str) -> int | None:
+        """Return the offset from which a step is to read on, or None where it has read nothing."""
+        return self._consumed.get(f"{step}{_PLACE_SEPARATOR}{topic}")
+
+    def take(self, step: str, batch: Batch, now: int) -> Taken:
+        """Let a step take in a batch; what it has taken in before is skipped.
+
+        Raises `schemas.registry.RegistryUnavailable` before anything is taken in, and what a step raises.
+        """
+        topic = batch.tp.topic
+        position = self.position(step, topic) or 0
+        messages = batch.messages
+        if messages and (messages[0].offset() or 0) < position:
+            fresh = [message for message in messages if (message.offset() or 0) >= position]
+            self._metrics.redelivered(step, topic, len(messages) - len(fresh))
+            messages = fresh
+        taken = Taken(0, 0, 0)
+        if messages:
+            records = self._wire.records(topic, self.number, messages)
+            self._tasks[step].receive(records, now)
+            self._last_timestamps[batch.tp] = records[-1].timestamp
+            taken = Taken(len(messages), sum(map(len, messages)), records[0].timestamp)
+        if batch.end > position:
+            self._consumed.put(f"{step}{_PLACE_SEPARATOR}{topic}", batch.end)
+            self._moved.add(batch.tp)
+        return taken
+
+    def last_timestamp(self, tp: TP) -> int:
+        """Return the timestamp of the record of a topic that was taken in last, or 0."""
+        return self._last_timestamps.get(tp, 0)
+
+    def busy(self, now: int) -> bool:
+        """Return whether there is something to write: not counting offsets that moved past no record."""
+        return any(
+            task.touched or task.context.outputs or ((due := task.next_due()) is not None and due <= now)
+            for task in self._tasks.values()
+        )
+
+    def moved(self) -> bool:
+        """Return whether some step has come further than was committed."""
+        return bool(self._moved)
+
+    def settle(self, now: int) -> Settled:
+        """Fire what is due, emit what is emitted once a commit, and return all that is to be written."""
+        outputs: list[Output] = []
+        for task in self._tasks.values():
+            task.fire(now)
+            if task.touched:
+                task.before_commit(now)
+            outputs += task.take_outputs()
+            self._metrics.counted(task.step.name, task.context.counts)
+            task.context.counts.clear()
+        changes = [
+            (entry_key(table, key), value)
+            for state in self._states
+            for table, writes in state.take_writes().items()
+            for key, value in writes.items()
+        ]
+        offsets, self._moved = {tp: self._acknowledged(tp) for tp in self._moved}, set()
+        return Settled(outputs, changes, offsets)
+
+    def _acknowledged(self, tp: TP) -> int:
+        """Return up to where all steps that read a topic have taken it in."""
+        return min(self.position(step.name, tp.topic) or 0 for step in self._steps if tp.topic in step.reads)
+
+    def close(self) -> None:
+        """Release the database. What was not committed is dropped, and will be delivered again."""
+        self.ready = False
+        self.store.close()
+
+
+def _bind(own: State, cluster: str, store: RocksStore) -> None:
+    known = own.table("cluster", str)
+    bound = known.get("")
+    if bound is None:
+        known.put("", cluster)
+    elif bound != cluster:
+        raise ForeignStateError(
+            f"state at {store.folder} was made on Kafka cluster {bound}, but the brokers are cluster {cluster}; give "
+            "another state_folder, or remove this one"
+        )

@@ -1,0 +1,51 @@
+"""What Faust loads for broker URLs of `SCHEME`."""
+
+from typing import Any, ClassVar
+
+from faust.tables.manager import TableManager
+from faust.transport.base import Transport as FaustTransport
+from faust.transport.drivers import TRANSPORTS
+
+from streams.engine.transport.conductor import Conductor
+from streams.engine.transport.consumer import Consumer
+from streams.engine.transport.producer import Producer
+
+SCHEME = "throughline"
+"""Scheme of the broker URL that selects this transport."""
+
+
+class Transport(FaustTransport):
+    """The transport of a worker."""
+
+    Consumer: ClassVar[Any] = Consumer
+    Producer: ClassVar[Any] = Producer
+    Conductor: ClassVar[Any] = Conductor
+    driver_version = "throughline"
+
+
+class NoTables(TableManager):
+    """In place of Faust's tables: state is remembered by steps, committed with what they emit."""
+
+    def add(self, table: Any) -> Any:
+        """Refuse a table: its changelog would not be part of the checkpoint."""
+        raise NotImplementedError(f"table {table.name}: agents have no tables here; let a Step remember it")
+
+    async def on_start(self) -> None:
+        """Let the conductor subscribe: there are no tables to wait for."""
+        self._tables_finalized.set()
+        self._tables_registered.set()
+
+    async def on_rebalance(self, *_args: Any, **_kwargs: Any) -> None:
+        """Nothing is to be recovered."""
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        """Nothing is to be flushed."""
+
+    async def wait_until_recovery_completed(self) -> bool:
+        """Return at once."""
+        return False
+
+
+def install() -> None:
+    """Make the transport known to Faust under `SCHEME`."""
+    TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"

@@ -1,0 +1,273 @@
+"""Fetching: the thread that owns the Kafka consumer.
+
+Calls on one consumer wait for each other, so everything is done on this thread, which never waits long for anything: it
+fetches while there is room, and keeps polling when there is none, or rebalances would stall.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Protocol
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from faust.types import TP
+
+from streams.engine.transport.batch import Batch
+from streams.engine.transport.room import Room
+
+log = logging.getLogger("throughline.fetching")
+
+FETCHED_RECORDS_MAX = 5_000
+"""Records taken from the client at once."""
+
+_POLL_SECONDS = 0.05
+_ROOM_SECONDS = 0.5
+_ENDS_SECONDS = 1.0
+_SERVE_SECONDS = 0.005
+_ANSWER_SECONDS_MAX = 30.0
+_COMMIT_SECONDS_MAX = 60.0
+_REBALANCE_SECONDS_MAX = 280.0
+"""How long a rebalance may take to be dealt with; the group waits for max.poll.interval.ms, 300 s."""
+
+
+class FetchError(Exception):
+    """Fetching cannot go on: a topic is gone, access is denied, or records still to be read have been deleted."""
+
+
+class Listener(Protocol):
+    """Who is told what the thread does. Called on the thread; what returns a future is waited for."""
+
+    def fetched(self, batches: Sequence[Batch]) -> None:
+        """Batches have been fetched, in their order."""
+
+    def assigned(self, committed: Mapping[TP, int | None], generation: int, member: object) -> Future[None]:
+        """Partitions were assigned, with the group's committed offsets; nothing is fetched before `resume`."""
+
+    def revoked(self) -> Future[None]:
+        """All partitions are to be given up; what is taken in may still be committed, until the future is done."""
+
+    def lost(self) -> Future[None]:
+        """All partitions are gone already: nothing of theirs may be committed."""
+
+    def failed(self, error: Exception) -> Future[None]:
+        """The thread has ended with an error."""
+
+
+class Fetching(threading.Thread):
+    """A consumer in a thread of its own. `config` is the client's; what no group has read is read from its beginning."""
+
+    def __init__(self, config: Mapping[str, Any], topics: Iterable[str], listener: Listener) -> None:
+        super().__init__(name="fetching", daemon=True)
+        self.generation = 0
+        self.room = Room()
+        self.ends: Mapping[TP, int] = {}
+        """Where the assigned partitions end, as of about a second ago."""
+        self.topics = frozenset(topics)
+        self._listener = listener
+        self._consumer = Consumer(dict(config), logger=log)
+        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self.assigned: frozenset[TP] = frozenset()
+        self._resumed: set[TP] = set()
+        self._paused: set[TP] = set()
+        self._ends_asked_at = 0.0
+
+    # -- called from other threads
+
+    def resume(self, tps: Iterable[TP], generation: int) -> None:
+        """Begin to fetch partitions of an assignment, unless it is over."""
+        chosen = frozenset(tps)
+
+        def resume() -> None:
+            if generation == self.generation:
+                self._resumed |= chosen
+                self._consumer.resume(_places(chosen & self.assigned))
+
+        self._commands.put(resume)
+        self.room.wake()
+
+    def commit(self, offsets: Mapping[TP, int]) -> None:
+        """Commit offsets of the group, and wait for it. Raises `KafkaException`; for who does without transactions."""
+        done: Future[None] = Future()
+
+        def commit() -> None:
+            try:
+                places = [TopicPartition(*tp, offset) for tp, offset in offsets.items()]
+                self._consumer.commit(offsets=places, asynchronous=False)
+            except Exception as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        self._commands.put(commit)
+        self.room.wake()
+        done.result(_COMMIT_SECONDS_MAX)
+
+    def stop(self) -> None:
+        """Leave the group (unless membership is static) and end the thread; partitions must have been given up before."""
+        self._stopping.set()
+        self.room.wake()
+        if self.ident is not None:
+            self.join()
+
+    # -- the thread
+
+    def run(self) -> None:
+        """Fetch until stopped."""
+        try:
+            self._consumer.subscribe(
+                sorted(self.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+            while not self._stopping.is_set():
+                self._turn()
+        except Exception as error:
+            if not self._stopping.is_set():
+                self._wait_for(self._listener.failed(_explained(error)))
+        finally:
+            self._consumer.close()
+
+    def _turn(self) -> None:
+        while not self._commands.empty():
+            self._commands.get_nowait()()
+        self._note_ends()
+        if self.room.wait(_ROOM_SECONDS) or self._stopping.is_set():
+            self._resume_where_drained()
+        else:
+            self._pause_where_full()
+        # The first record ends the wait, whereas asking for many at once would wait for the last of them.
+        first = self._consumer.poll(_POLL_SECONDS)
+        if first is not None:
+            rest = self._consumer.consume(FETCHED_RECORDS_MAX - 1, 0) if self.room.left() else []
+            self._hand_over([first, *rest])
+
+    def _hand_over(self, messages: Sequence[Message]) -> None:
+        runs: dict[tuple[str, int], list[Message]] = {}
+        ends: dict[tuple[str, int], int] = {}
+        for message in messages:
+            place: Any = (message.topic(), message.partition())
+            error = message.error()
+            if error is None:
+                run = runs.get(place)
+                if run is None:
+                    runs[place] = [message]
+                else:
+                    run.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                ends[place] = _offset(message)
+                runs.setdefault(place, [])
+            else:
+                _check(message, error)
+        batches = []
+        for place, run in runs.items():
+            tp, end = TP(*place), ends.get(place, 0)
+            batches.append(Batch(tp, run, max(end, _offset(run[-1]) + 1) if run else end, self.generation))
+            self.room.take(tp, len(run))
+        if batches:
+            self._listener.fetched(batches)
+
+    def _pause_where_full(self) -> None:
+        """Stop fetching what is held most: something takes its records in slowly, and others must not wait for it."""
+        full = self.room.fullest() & self._resumed - self._paused
+        if full:
+            self._consumer.pause(_places(full))
+            self._paused |= full
+
+    def _resume_where_drained(self) -> None:
+        drained = {tp for tp in self._paused if self.room.drained(tp)}
+        if drained:
+            self._paused -= drained
+            self._consumer.resume(_places(drained & self.assigned))
+
+    def _note_ends(self) -> None:
+        now = time.monotonic()
+        if now - self._ends_asked_at >= _ENDS_SECONDS:
+            self._ends_asked_at = now
+            ends = {}
+            for tp in self.assigned:
+                _, end = self._consumer.get_watermark_offsets(TopicPartition(*tp), cached=True)
+                if end >= 0:
+                    ends[tp] = end
+            self.ends = ends
+
+    # -- rebalances, called back from within `poll`
+
+    def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self._begin_generation(TP(place.topic, place.partition) for place in places)
+        # Waits until no offset of these partitions is in a transaction that may still be committed: from here on, what
+        # the former owner wrote is written.
+        found = consumer.committed(places, timeout=_ANSWER_SECONDS_MAX) if places else []
+        committed: dict[TP, int | None] = {}
+        for place in found:
+            if place.error is not None:
+                raise KafkaException(place.error)
+            committed[TP(place.topic, place.partition)] = place.offset if place.offset >= 0 else None
+        starts = [
+            TopicPartition(*tp, OFFSET_BEGINNING if offset is None else offset) for tp, offset in committed.items()
+        ]
+        consumer.assign(starts)
+        if starts:
+            consumer.pause(starts)
+        self._wait_for(self._listener.assigned(committed, self.generation, consumer.consumer_group_metadata()))
+
+    def _on_revoke(self, _consumer: Consumer, _places: list[TopicPartition]) -> None:
+        self._wait_for(self._listener.revoked())
+        self._begin_generation(())
+
+    def _on_lost(self, _consumer: Consumer, _places: list[TopicPartition]) -> None:
+        self._wait_for(self._listener.lost())
+        self._begin_generation(())
+
+    def _wait_for(self, answer: Future[None]) -> None:
+        """Wait for the listener, and serve it meanwhile: it may want to commit before it answers."""
+        deadline = time.monotonic() + _REBALANCE_SECONDS_MAX
+        while not answer.done():
+            if time.monotonic() > deadline:
+                raise FetchError(f"a rebalance was not dealt with in {_REBALANCE_SECONDS_MAX:.0f} s")
+            with suppress(queue.Empty):
+                self._commands.get(timeout=_SERVE_SECONDS)()
+        answer.result()
+
+    def _begin_generation(self, assigned: Iterable[TP]) -> None:
+        self.generation += 1
+        self.assigned = frozenset(assigned)
+        self._resumed, self._paused = set(), set()
+        self.ends = {}
+        self.room.clear()
+
+
+def _places(tps: Iterable[TP]) -> list[TopicPartition]:
+    return [TopicPartition(*tp) for tp in tps]
+
+
+def _offset(message: Message) -> int:
+    offset = message.offset()
+    assert offset is not None  # everything fetched has one
+    return offset
+
+
+def _check(message: Message, error: KafkaError) -> None:
+    """Raise for what fetching cannot get over; the client itself gets over the rest."""
+    code = error.code()
+    if code == KafkaError._AUTO_OFFSET_RESET:
+        raise FetchError(
+            f"{message.topic()}, partition {message.partition()}: records that were still to be read, from offset "
+            f"{message.offset()} on, are not there any more; was the topic's retention shorter than the outage? Restore "
+            "them, or rebuild under another group"
+        )
+    if error.fatal() or code in (
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+    ):
+        raise FetchError(f"{message.topic() or 'consumer'}: {error.str()}")
+    log.warning("%s: %s", message.topic() or "consumer", error.str())
+
+
+def _explained(error: Exception) -> Exception:
+    if isinstance(error, KafkaException):
+        cause = error.args[0]
+        return FetchError(f"fetching failed: {cause.str() if isinstance(cause, KafkaError) else cause}")
+    return error

@@ -1,0 +1,69 @@
+"""Room: how many records fetched wait to be taken in, and for which partitions to stop fetching."""
+
+import threading
+
+from faust.types import TP
+
+HELD_RECORDS_MAX = 40_000
+"""Records handed over and not yet taken in, of all partitions: beyond it, fetching waits."""
+
+
+class Room:
+    """Counts records held by partition. May be used by several threads."""
+
+    def __init__(self, records_max: int = HELD_RECORDS_MAX) -> None:
+        self._records_max = records_max
+        self._held: dict[TP, int] = {}
+        self._total = 0
+        self._changed = threading.Condition()
+        self._woken = False
+
+    def take(self, tp: TP, records: int) -> None:
+        """Count records as held."""
+        with self._changed:
+            self._held[tp] = self._held.get(tp, 0) + records
+            self._total += records
+
+    def give_back(self, tp: TP, records: int) -> None:
+        """Count records as taken in."""
+        with self._changed:
+            if tp in self._held:
+                self._held[tp] -= records
+                self._total -= records
+                self._changed.notify_all()
+
+    def left(self) -> bool:
+        """Return whether there is room."""
+        return self._total < self._records_max
+
+    def wait(self, seconds_max: float) -> bool:
+        """Wait for room; return whether there is. `wake` ends the wait."""
+        with self._changed:
+            if not self.left():
+                self._changed.wait_for(lambda: self._woken or self.left(), seconds_max)
+            self._woken = False
+            return self.left()
+
+    def wake(self) -> None:
+        """End a wait."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
+    def fullest(self) -> frozenset[TP]:
+        """Return the partitions that hold at least a fair share of all that is held."""
+        with self._changed:
+            holding = [tp for tp, records in self._held.items() if records > 0]
+            return frozenset(tp for tp in holding if self._held[tp] * len(holding) >= self._total)
+
+    def drained(self, tp: TP) -> bool:
+        """Return whether a partition holds little enough to be fetched again."""
+        with self._changed:
+            return self._held.get(tp, 0) * 4 * max(len(self._held), 1) <= self._records_max
+
+    def clear(self) -> None:
+        """Forget all that is held: it will not be taken in."""
+        with self._changed:
+            self._held.clear()
+            self._total = 0
+            self._changed.notify_all()

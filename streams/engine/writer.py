@@ -1,0 +1,308 @@
+"""The way out: everything a checkpoint writes, in one transaction or at least once.
+
+A `Round` is what one checkpoint brings to Kafka: outputs, changelog entries, and how far the input was taken in. The
+writer is told nothing else and keeps nothing: what it has not confirmed, the caller still holds.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from faust.types import TP
+
+from state.rocks import Entry
+from streams.engine.transport.producer import Encoded
+
+log = logging.getLogger("throughline.writer")
+
+RECORD_BYTES_MAX = 32 * 1024 * 1024
+"""A dead letter carries its original whole, so the limit is above that of any source."""
+
+_ANSWER_SECONDS_MAX = 5.0
+_PAUSE_SECONDS = 0.5
+_QUEUED_RECORDS_MAX = 2_000_000
+_QUEUED_KBYTES_MAX = 1024 * 1024
+
+
+class WriteError(Exception):
+    """The brokers have not taken a round, and trying again does not help; nothing of it may be acknowledged."""
+
+
+class Fenced(WriteError):
+    """Another worker goes by this one's identity, or has its partitions: this one must not write any more."""
+
+
+class MembershipOver(Exception):
+    """The group has given the partitions to others: the round is void, and so is the state it came from."""
+
+
+@dataclass
+class Round:
+    """What one checkpoint writes."""
+
+    outputs: Sequence[Encoded]
+    changes: Mapping[int, Sequence[Entry]]
+    """Changelog entries by partition."""
+    offsets: Mapping[TP, int]
+    """From where the group reads on."""
+    member: Any
+    """The group metadata under which the records were fetched; None writes no offsets."""
+    ends: dict[int, int] = field(default_factory=dict)
+    """Filled by the writer: the changelog offset behind the round's entries, by partition."""
+
+
+class Writer(Protocol):
+    """Writes rounds. Called on one thread at a time; may block while brokers are away, up to its patience."""
+
+    def open(self) -> None:
+        """Get ready to write; fences whoever went by the same identity before. Raises `WriteError`."""
+
+    def write(self, round: Round) -> None:
+        """Write a round. Raises `MembershipOver`, `Fenced` or `WriteError`, with nothing of it acknowledged."""
+
+    def close(self) -> None:
+        """Let go of the brokers."""
+
+
+class _Writing:
+    """What both writers share: a producer, the changelog, and patience."""
+
+    def __init__(self, config: Mapping[str, Any], changelog: str, patience_s: float) -> None:
+        self._config = {
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",  # Kafka's own, so that all writers agree where a key lives
+            "message.max.bytes": RECORD_BYTES_MAX,
+            "queue.buffering.max.messages": _QUEUED_RECORDS_MAX,
+            "queue.buffering.max.kbytes": _QUEUED_KBYTES_MAX,
+            "linger.ms": 5,
+            "batch.size": 1_000_000,
+            "retry.backoff.ms": 20,
+            "reconnect.backoff.max.ms": 2_000,
+            "log_level": 4,
+            **config,
+        }
+        self._changelog = changelog
+        self._patience_s = patience_s
+        self._made: Producer | None = None
+
+    @property
+    def _producer(self) -> Producer:
+        assert self._made is not None  # opened before it writes
+        return self._made
+
+    def _make(self) -> None:
+        self._made = Producer(self._config, logger=log)
+
+    def close(self) -> None:
+        """Let go of the brokers."""
+        if self._made is not None:
+            self._made.purge()
+            self._made = None
+
+    def _produce(self, round: Round, told: Callable[..., None] | None) -> None:
+        """Queue all records of a round; the last changelog entry of each partition tells where it lands."""
+        for topic, key, value, timestamp, partition, headers in round.outputs:
+            self._queue(topic, value, key, partition, told, told, max(timestamp, 0), headers)
+        for partition, entries in round.changes.items():
+            for key, value in entries[:-1]:
+                self._queue(self._changelog, value, key, partition, told, told)
+            key, value = entries[-1]
+            landing = _landing(round, partition, told)
+            self._queue(self._changelog, value, key, partition, landing, landing)
+
+    def _queue(self, topic: str, *arguments: Any) -> None:
+        # Positional, in the order of the client: value, key, partition, callback, on_delivery (its other name), timestamp,
+        # headers. Names would cost a third more, and nothing is called as often.
+        while True:
+            try:
+                self._producer.produce(topic, *arguments)
+                return
+            except BufferError:
+                self._producer.poll(0.05)
+            except KafkaException as error:
+                raise WriteError(f"topic {topic}: {error.args[0].str()}") from error
+
+
+def _landing(round: Round, partition: int, told: Callable[..., None] | None) -> Callable[..., None]:
+    def landed(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            round.ends[partition] = (message.offset() or 0) + 1
+        if told is not None:
+            told(error, message)
+
+    return landed
+
+
+_OVER = frozenset((KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS))
+_FENCED = frozenset(
+    (
+        KafkaError._FENCED,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.FENCED_INSTANCE_ID,
+    )
+)
+
+
+class _Aborted(Exception):
+    """A transaction was aborted, and may be tried again."""
+
+
+class ExactlyOnce(_Writing):
+    """A round is one transaction: readers of committed records see all of it or nothing, and state and group follow."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        changelog: str,
+        identity: str,
+        timeout_ms: int,
+        patience_s: float,
+        step: Callable[[str], None] = lambda _name: None,
+        aborted: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(
+            {"transactional.id": identity, "transaction.timeout.ms": timeout_ms, **config}, changelog, patience_s
+        )
+        self._identity = identity
+        self._step = step
+        self._aborted = aborted
+        self._deadline = 0.0
+
+    def open(self) -> None:
+        """Fence whoever went by the same identity, and abort what it left open."""
+        self._make()
+        self._deadline = time.monotonic() + self._patience_s
+        try:
+            self._until_done("init_transactions", self._producer.init_transactions)
+        except _Aborted as error:
+            raise WriteError(str(error)) from error
+
+    def write(self, round: Round) -> None:
+        """Write a round in one transaction; one that had to be aborted for no fault of ours is tried again."""
+        self._deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                self._attempt(round)
+                return
+            except _Aborted as error:
+                self._aborted()
+                if time.monotonic() >= self._deadline:
+                    raise WriteError(f"{error}; given up after {self._patience_s:.0f} s") from error
+                log.warning("%s; the round is written again", error)
+                time.sleep(_PAUSE_SECONDS)
+
+    def _attempt(self, round: Round) -> None:
+        round.ends.clear()
+        self._until_done("begin_transaction", lambda _timeout: self._producer.begin_transaction())
+        self._step("begun")
+        self._produce(round, None)  # what is not delivered fails the transaction
+        self._step("produced")
+        if round.offsets and round.member is not None:
+            places = [TopicPartition(*tp, offset) for tp, offset in round.offsets.items()]
+            self._until_done(
+                "send_offsets_to_transaction",
+                lambda timeout: self._producer.send_offsets_to_transaction(places, round.member, timeout),
+            )
+        self._step("offsets sent")
+        self._until_done("commit_transaction", self._producer.commit_transaction)
+        self._step("committed")
+        self._producer.poll(0)
+        if missing := round.changes.keys() - round.ends.keys():
+            raise WriteError(f"{self._changelog}: no position was told for partitions {sorted(missing)}")
+
+    def _until_done(self, name: str, call: Callable[[float], Any]) -> None:
+        """Make a call of the transaction, again while that helps."""
+        while True:
+            try:
+                call(_ANSWER_SECONDS_MAX)
+                return
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                if error.fatal():
+                    raise self._final(name, error) from exception
+                if error.txn_requires_abort() or error.code() in _OVER:
+                    self._abort()
+                    raise self._after_abort(name, error) from exception
+                if not error.retriable() or time.monotonic() >= self._deadline:
+                    raise WriteError(f"{name}: {error.str()}") from exception
+                log.warning("%s: %s; tried again", name, error.str())
+
+    def _final(self, name: str, error: KafkaError) -> WriteError:
+        if error.code() in _FENCED:
+            return Fenced(
+                f"{name}: {error.str()}; another worker goes by the identity {self._identity} (that of this state "
+                "folder), or this one was away for longer than its transaction may last"
+            )
+        return WriteError(f"{name}: {error.str()}")
+
+    def _after_abort(self, name: str, error: KafkaError) -> Exception:
+        if error.code() in _OVER:
+            return MembershipOver(f"{name}: {error.str()}")
+        if error.code() == KafkaError.FENCED_INSTANCE_ID:
+            return self._final(name, error)
+        return _Aborted(f"{name}: {error.str()}")
+
+    def _abort(self) -> None:
+        while True:
+            try:
+                self._producer.abort_transaction(_ANSWER_SECONDS_MAX)
+                return
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                if not error.retriable() or time.monotonic() >= self._deadline:
+                    raise self._final("abort_transaction", error) from exception
+
+
+class AtLeastOnce(_Writing):
+    """A round is written, then acknowledged: a crash in between writes it again, with the same identities."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        changelog: str,
+        patience_s: float,
+        acknowledge: Callable[[Mapping[TP, int]], None],
+        step: Callable[[str], None] = lambda _name: None,
+    ) -> None:
+        super().__init__({"message.timeout.ms": round(patience_s * 1000), **config}, changelog, patience_s)
+        self._acknowledge = acknowledge
+        self._step = step
+        self._failures: list[str] = []
+
+    def open(self) -> None:
+        """Get ready to write."""
+        self._make()
+
+    def write(self, round: Round) -> None:
+        """Write a round, wait until the brokers have all of it, then acknowledge its input."""
+        self._failures.clear()
+        round.ends.clear()
+        self._produce(round, self._delivered)
+        self._step("produced")
+        self._producer.flush(self._patience_s + _ANSWER_SECONDS_MAX)
+        left = len(self._producer)
+        if self._failures or left:
+            first = self._failures[0] if self._failures else f"{left} unanswered after {self._patience_s:.0f} s"
+            raise WriteError(
+                f"{len(self._failures) + left} records were not written, first: {first}. Are the brokers reachable?"
+            )
+        self._step("written")
+        if round.offsets and round.member is not None:
+            try:
+                self._acknowledge(round.offsets)
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                if error.code() in _OVER:
+                    raise MembershipOver(f"commit: {error.str()}") from exception
+                if error.code() == KafkaError.FENCED_INSTANCE_ID:
+                    raise Fenced(f"commit: {error.str()}; another worker uses this one's state folder") from exception
+                raise WriteError(f"commit: {error.str()}") from exception
+        self._step("committed")
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failures.append(f"topic {message.topic()}, key {message.key()!r}: {error.str()}")
