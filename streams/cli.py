@@ -14,6 +14,7 @@ from firm.commands import generate_into
 from firm.topics import Target, Topics
 from schemas.commands import app as schemas_commands
 from schemas.lined_yaml import UnusableFile
+from stack.commands import app as stack_commands
 
 app = typer.Typer(
     name="throughline",
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 
 app.add_typer(schemas_commands, name="schemas")
+app.add_typer(stack_commands, name="stack")
 
 
 def _open_topics(target: Target) -> Topics:

@@ -21,6 +21,7 @@ streams/topology streams/graph streams/partitioning streams/policy streams/step 
 streams/engine/__init__ streams/engine/app streams/engine/demo streams/domain/__init__ streams/domain/money
 streams/intake/__init__ streams/ledger/__init__ streams/steps/__init__ streams/rules/__init__ streams/rules/billing
 streams/sinks/__init__ streams/sinks/contract streams/sinks/file_exchange streams/sinks/tryton
+stack/__init__ stack/commands stack/kafka
 """.split()
 
 
@@ -76,6 +77,9 @@ BREACHES = [
     ("only-the-engine", "streams/topology", "import confluent_kafka"),
     ("only-the-engine", "streams/sinks/file_exchange", "from confluent_kafka import Producer"),
     ("only-the-engine", "streams/cli", "import faust"),
+    ("stack-beside", "stack/kafka", "from streams import topics"),
+    ("only-commands-start-the-stack", "streams/engine/app", "from stack import kafka"),
+    ("only-commands-start-the-stack", "firm/size", "import stack.kafka"),
     ("sinks-apart", "streams/sinks/file_exchange", "from streams.sinks import tryton"),
 ]
 
@@ -90,7 +94,7 @@ def test_a_wrong_import_breaks_its_contract(house: Path, contract: str, module: 
 
 
 RIGHT = [
-    ("streams/cli", "import streams.engine.app, streams.config, console.page, firm.size"),
+    ("streams/cli", "import streams.engine.app, streams.config, console.page, firm.size, stack.commands"),
     (
         "streams/engine/app",
         "import confluent_kafka, faust, streams.replay, streams.topology, streams.sinks.file_exchange",
@@ -100,6 +104,7 @@ RIGHT = [
     ("streams/intake/__init__", "import streams.rules.billing"),
     ("streams/sinks/file_exchange", "import streams.sinks.contract, streams.domain.money"),
     ("schemas/codec", "import confluent_kafka"),
+    ("stack/kafka", "import confluent_kafka"),
 ]
 
 

@@ -1,0 +1,100 @@
+"""The commands `throughline stack …`: the local stack up and down, and how it is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from stack.errors import StackError
+
+if TYPE_CHECKING:
+    from stack.parts import Line
+    from stack.room import Room
+
+app = typer.Typer(
+    name="stack",
+    help="The real stack on this machine, as local programs: for tests and for trying things out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+EXIT_NOT_ALL_UP, EXIT_UNUSABLE = 1, 2
+_WIDTH_MAX = 1_000
+
+Folder = Annotated[Path, typer.Option(envvar="STACK_FOLDER", help="Folder of all that runs: settings, records, logs.")]
+FOLDER = Path(".stack")
+
+
+def _brokers(number: int | None) -> int | None:
+    if number not in (None, 1, 3):
+        raise typer.BadParameter(f"{number} brokers: there can be 1, or 3")
+    return number
+
+
+@app.command()
+def up(
+    brokers: Annotated[int | None, typer.Option(help="Kafka brokers, 1 or 3.", callback=_brokers)] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_000, help="Kafka's first port; 0: free ones. Else as before, or 19092."),
+    ] = None,
+    folder: Folder = FOLDER,
+) -> None:
+    """Start what does not run yet, and wait until it answers."""
+    try:
+        room = _room(folder)
+        room.up(brokers, port)
+        _print(room.lines())
+    except StackError as error:
+        raise _fail(error) from None
+
+
+@app.command()
+def down(
+    wipe: Annotated[bool, typer.Option("--wipe", help="Remove records, settings and logs, too.")] = False,
+    folder: Folder = FOLDER,
+) -> None:
+    """Stop all that was started in the folder."""
+    try:
+        _room(folder).down(wipe=wipe)
+    except StackError as error:
+        raise _fail(error) from None
+
+
+@app.command()
+def status(folder: Folder = FOLDER) -> None:
+    """Say what is up. Exit 0 if all that was started here answers, 1 if not or if nothing was."""
+    try:
+        lines = _room(folder).lines()
+    except StackError as error:
+        raise _fail(error) from None
+    if not lines:
+        typer.echo(f"nothing was started in {folder}", err=True)
+    else:
+        _print(lines)
+    if not lines or not all(line.answers for line in lines):
+        raise typer.Exit(EXIT_NOT_ALL_UP)
+
+
+def _room(folder: Path) -> "Room":
+    from stack.room import Room  # Kafka's client takes a while to load, and other commands need none
+
+    return Room(folder, lambda line: typer.echo(line, err=True))
+
+
+def _fail(error: StackError) -> typer.Exit:
+    typer.echo(f"throughline: {error}", err=True)
+    return typer.Exit(EXIT_UNUSABLE)
+
+
+def _print(lines: "list[Line]") -> None:
+    table = Table(box=None, pad_edge=False)
+    for title in ("part", "version", "address", "pid", "memory", "state", "log"):
+        table.add_column(title, no_wrap=True)
+    for line in lines:
+        state = "up" if line.answers else "down" if line.pid is None else "no answer"
+        memory = "-" if line.rss_mib is None else f"{line.rss_mib} MiB"
+        table.add_row(line.name, line.version, line.address, str(line.pid or "-"), memory, state, str(line.log))
+    Console(width=_WIDTH_MAX).print(table)  # a path is copied as a whole, or not at all

@@ -1,0 +1,111 @@
+"""The jars of a part: fetched once into a cache, and compared with their checksums whenever they are used.
+
+The checksums of each part are committed beside this module, as `sha256sum` writes them. The cache is `STACK_CACHE`
+where that is set, else `throughline/stack` in the user's cache folder; a folder in it is named by part, version and
+checksums, so that trees with different pins share it.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from stack.errors import Say, StackError
+from stack.locked import locked
+from stack.maven import copy_dependencies
+from stack.versions import PartVersion, versions
+
+CACHE_VARIABLE = "STACK_CACHE"
+
+Checksums = Mapping[str, str]
+"""Name of a jar -> its SHA-256 in hex."""
+
+_LINE = re.compile(r"([0-9a-f]{64})  ([^/]+\.jar)")
+
+
+def cache_folder() -> Path:
+    """The folder of everything fetched."""
+    own = os.environ.get(CACHE_VARIABLE)
+    if own:
+        return Path(own).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "throughline" / "stack"
+
+
+def checksums_file(name: str) -> Path:
+    """Where the checksums of a part are written down."""
+    return Path(__file__).with_name(f"{name}.sha256")
+
+
+def read_checksums(file: Path) -> Checksums:
+    """Read a file as `sha256sum` writes it.
+
+    Raises:
+        StackError: It is missing, empty, or has another kind of line.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise StackError(f"{file}: cannot be read: {error.strerror}; write it with `python -m stack.lock`") from None
+    found = [_LINE.fullmatch(line) for line in lines]
+    wrong = next((number for number, match in enumerate(found, 1) if match is None), None)
+    if wrong is not None or not lines:
+        raise StackError(f"{file}:{wrong or 1}: not a checksum and a jar; write it with `python -m stack.lock`")
+    return {match[2]: match[1] for match in found if match is not None}
+
+
+def checksum(jar: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with jar.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def verify(folder: Path, expected: Checksums) -> None:
+    """Compare the jars of a folder with their checksums.
+
+    Raises:
+        StackError: A jar is missing, is not expected, or holds something else.
+    """
+    there = {jar.name: jar for jar in folder.glob("*.jar")}
+    for name in sorted(expected.keys() | there.keys()):
+        if name not in there:
+            raise StackError(f"{folder / name}: the jar is missing")
+        if name not in expected:
+            raise StackError(f"{folder / name}: nobody asked for this jar")
+        found = checksum(there[name])
+        if found != expected[name]:
+            raise StackError(f"{folder / name}: its SHA-256 is {found}, and {expected[name]} was expected")
+
+
+def class_path(name: str, say: Say) -> str:
+    """The class path of a part, after fetching its jars if the cache has none.
+
+    Raises:
+        StackError: A jar cannot be fetched, or one is not what was written down.
+    """
+    part, expected = versions().parts[name], read_checksums(checksums_file(name))
+    folder = cache_folder() / f"{name}-{part.version}-{checksum(checksums_file(name))[:8]}"
+    with locked(folder.parent / f"{folder.name}.lock", f"another fetch of {name} {part.version}", say):
+        if not folder.is_dir():
+            say(f"{name} {part.version}: fetching {len(expected)} jars into {folder}")
+            _fetch(name, part, folder, expected, say)
+    try:
+        verify(folder, expected)
+    except StackError as error:
+        raise StackError(f"{error}. Remove {folder}, so that it is fetched again") from None
+    return ":".join(str(folder / jar) for jar in sorted(expected))
+
+
+def _fetch(name: str, part: PartVersion, folder: Path, expected: Checksums, say: Say) -> None:
+    with tempfile.TemporaryDirectory(prefix=f"{folder.name}.partial-", dir=folder.parent) as partial:
+        fetched = Path(partial, "jars")
+        copy_dependencies(name, part, fetched, say)
+        try:
+            verify(fetched, expected)
+        except StackError as error:
+            raise StackError(
+                f"{error}. It came so from the repository: do not use it unless you know why. "
+                f"A jar that was damaged on its way is fetched again once it is gone from ~/.m2/repository"
+            ) from None
+        fetched.rename(folder)

@@ -1,0 +1,277 @@
+"""Kafka: one broker or three, in KRaft mode, each a controller, too.
+
+with Kafka(folder) as kafka:
+    Producer({"bootstrap.servers": kafka.bootstrap})
+    kafka.kill()    # as a power cut for the program; records that were acknowledged are in the system's cache
+    kafka.start()   # the same folder, the same ports
+"""
+
+import base64
+import json
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from stack.daemon import Daemon
+from stack.errors import Say, StackError, silent
+from stack.jars import class_path
+from stack.kafka_files import LOG_SETTINGS, Node, as_properties, java_command, properties
+from stack.parts import Line
+from stack.ports import free_ports, is_free
+from stack.tools import java
+from stack.versions import versions
+
+NAME = "kafka"
+CONTROLLER_PORTS_ABOVE = 100
+"""A controller listens this far above its broker's port, where the ports are given."""
+
+START_SECONDS_MAX = 120.0
+STOP_SECONDS_MAX = 30.0
+_LAYOUT = "cluster.json"
+_ASK_SECONDS = 2.0
+_FORMAT_SECONDS_MAX = 60
+_LOG_LINES_SHOWN = 12
+
+
+class Broker:
+    """One broker of a cluster."""
+
+    def __init__(self, node: Node, nodes: Sequence[Node], cluster_id: str, folder: Path, *, bound: bool) -> None:
+        self.node = node
+        self.folder = folder
+        self.daemon = Daemon(f"kafka {node.number}", folder, bound=bound)
+        self._nodes = nodes
+        self._cluster_id = cluster_id
+
+    @property
+    def address(self) -> str:
+        """Where it listens for clients, `host:port`."""
+        return self.node.address
+
+    def start(self, say: Say = silent) -> None:
+        """Start it, unless it runs, and wait until it answers as a member of its cluster.
+
+        Raises:
+            StackError: It ended, did not answer in time, or its ports are taken.
+        """
+        self.launch(say)
+        self.wait()
+
+    def launch(self, say: Say = silent) -> None:
+        """Start it, unless it runs, and do not wait."""
+        if self.daemon.pid is not None:
+            return
+        program, jars = java(), class_path(NAME, say)
+        for port in (self.node.port, self.node.controller_port):
+            if not is_free(port):
+                raise StackError(
+                    f"{self.daemon.name}: port {port} is taken; stop what listens there, or choose another"
+                )
+        self._write_files()
+        config = str(self.folder / "server.properties")
+        if not (self.folder / "records" / "meta.properties").is_file():
+            self._format(
+                java_command(
+                    program,
+                    jars,
+                    self.folder,
+                    "kafka.tools.StorageTool",
+                    "format",
+                    "-t",
+                    self._cluster_id,
+                    "-c",
+                    config,
+                )
+            )
+        self.daemon.start(java_command(program, jars, self.folder, "kafka.Kafka", config))
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        until = time.monotonic() + START_SECONDS_MAX
+        with_admin = _admin(self.address)
+        while not _answers(with_admin, self.node.number):
+            if self.daemon.pid is None:
+                raise StackError(f"{self.daemon.name} ended while it started:\n{self._last_words()}")
+            if time.monotonic() > until:
+                raise StackError(
+                    f"{self.daemon.name} does not answer on {self.address} after {START_SECONDS_MAX:.0f} s:\n"
+                    f"{self._last_words()}"
+                )
+
+    def answers(self) -> bool:
+        """Whether it answers now, as a member of its cluster."""
+        return self.daemon.pid is not None and _answers(_admin(self.address), self.node.number)
+
+    def stop(self) -> None:
+        """Stop it in good order and wait until it is gone."""
+        self.daemon.end(signal.SIGTERM, STOP_SECONDS_MAX)
+
+    def kill(self) -> None:
+        """Kill it (kill -9) and wait until it is gone."""
+        self.daemon.end(signal.SIGKILL, STOP_SECONDS_MAX)
+
+    def suspend(self) -> None:
+        """Let it hang (SIGSTOP): connections stay, answers do not come."""
+        self.daemon.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `suspend`."""
+        self.daemon.send(signal.SIGCONT)
+
+    def _write_files(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = as_properties(properties(self.node, self._nodes, self.folder))
+        (self.folder / "server.properties").write_text(settings, encoding="ascii")
+        (self.folder / "log4j2.properties").write_text(LOG_SETTINGS, encoding="ascii")
+
+    def _format(self, command: Sequence[str]) -> None:
+        told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_FORMAT_SECONDS_MAX)
+        if told.returncode:
+            raise StackError(f"{self.daemon.name}: {self.folder} cannot be formatted:\n{told.stdout}{told.stderr}")
+
+    def _last_words(self) -> str:
+        return f"{self.daemon.log_tail(_LOG_LINES_SHOWN)}\nThe whole log is {self.daemon.log}"
+
+
+class Kafka:
+    """A cluster in a folder. A folder that holds one keeps its ports and its number of brokers.
+
+    `brokers`: 1 or 3; None: as many as the folder holds, else 1. `first_port`: brokers listen there and on the ports
+    after it; None: as before, else on free ports. `bound`: the brokers end with the program that started them, even
+    when that is killed; otherwise they run until they are stopped.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        brokers: int | None = None,
+        first_port: int | None = None,
+        *,
+        bound: bool = True,
+        say: Say = silent,
+    ) -> None:
+        self.folder = folder.absolute()
+        self._say = say
+        if not is_cluster(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            layout = json.dumps(_new_layout(brokers or 1, first_port))
+            (self.folder / _LAYOUT).write_text(layout, encoding="utf-8")
+        cluster = json.loads((self.folder / _LAYOUT).read_text(encoding="utf-8"))
+        nodes = [Node(*node) for node in cluster["nodes"]]
+        if brokers not in (None, len(nodes)) or first_port not in (None, nodes[0].port):
+            raise StackError(
+                f"{self.folder} holds a cluster of {len(nodes)} from port {nodes[0].port} on; "
+                f"ask for that, take another folder, or remove this one"
+            )
+        self.brokers = [
+            Broker(node, nodes, cluster["id"], self.folder / str(node.number), bound=bound) for node in nodes
+        ]
+
+    @property
+    def bootstrap(self) -> str:
+        """The addresses for `bootstrap.servers`."""
+        return ",".join(broker.address for broker in self.brokers)
+
+    def start(self) -> None:
+        """Start every broker that does not run, and wait until all answer.
+
+        Raises:
+            StackError: Java or a jar is missing, a port is taken, or a broker ended or did not answer in time.
+        """
+        for broker in self.brokers:
+            broker.launch(self._say)
+        for broker in self.brokers:
+            broker.wait()
+
+    def stop(self) -> None:
+        """Stop every broker in good order; the records stay in the folder."""
+        for broker in self.brokers:  # all at once: the last of three would wait for a majority that is gone
+            broker.daemon.send(signal.SIGTERM)
+        for broker in self.brokers:
+            broker.stop()
+
+    def kill(self) -> None:
+        """Kill every broker (kill -9)."""
+        for broker in self.brokers:
+            broker.kill()
+
+    def suspend(self) -> None:
+        """Let every broker hang (SIGSTOP)."""
+        for broker in self.brokers:
+            broker.suspend()
+
+    def resume(self) -> None:
+        """Let every broker go on after `suspend`."""
+        for broker in self.brokers:
+            broker.resume()
+
+    def lines(self) -> list[Line]:
+        """What can be said of each broker."""
+        version = versions().parts[NAME].version
+        return [
+            Line(
+                broker.daemon.name,
+                version,
+                broker.address,
+                broker.daemon.pid,
+                broker.daemon.rss_mib(),
+                broker.daemon.log,
+                broker.answers(),
+            )
+            for broker in self.brokers
+        ]
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def is_cluster(folder: Path) -> bool:
+    """Whether a folder holds a cluster, running or not."""
+    return (folder / _LAYOUT).is_file()
+
+
+def _new_layout(brokers: int, first_port: int | None) -> dict[str, object]:
+    if first_port is None:
+        ports = free_ports(2 * brokers)
+    else:
+        ports = [first_port + above + number for above in (0, CONTROLLER_PORTS_ABOVE) for number in range(brokers)]
+    nodes = [Node(number + 1, ports[number], ports[brokers + number]) for number in range(brokers)]
+    return {"id": _cluster_id(), "nodes": nodes}
+
+
+def _cluster_id() -> str:
+    """A cluster id as Kafka makes them: 16 random bytes in base64 for addresses, the first of them no hyphen."""
+    made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    return made if not made.startswith("-") else _cluster_id()
+
+
+def _admin(address: str) -> AdminClient:
+    # librdkafka reports every refused connection, and while a broker starts there are many.
+    return AdminClient({"bootstrap.servers": address, "log_level": 0, "reconnect.backoff.max.ms": 200})
+
+
+def _answers(admin: AdminClient, number: int) -> bool:
+    """Whether a broker answers, and the cluster it describes has it as a member and has a controller."""
+    try:
+        cluster = admin.describe_cluster(request_timeout=_ASK_SECONDS).result()
+    except KafkaException:
+        return False
+    return cluster.controller is not None and number in {node.id for node in cluster.nodes}

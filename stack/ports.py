@@ -1,0 +1,32 @@
+"""Ports on loopback."""
+
+import random
+import socket
+
+LOOPBACK = "127.0.0.1"
+# Below what the system gives to outgoing connections: a port from there could be taken while its server restarts.
+_FIRST, _LAST = 20_000, 30_000
+_TRIES_MAX = 1_000
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the port now."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_ports(count: int) -> list[int]:
+    """As many free ports, taken at random so that two programs hardly ever choose the same."""
+    chosen: set[int] = set()
+    for _ in range(_TRIES_MAX):
+        port = random.randrange(_FIRST, _LAST)
+        if is_free(port):
+            chosen.add(port)
+        if len(chosen) == count:
+            return sorted(chosen)
+    raise OSError(f"no {count} free ports between {_FIRST} and {_LAST}")

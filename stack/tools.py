@@ -1,0 +1,51 @@
+"""The programs that the stack needs and does not bring: Java, and Maven to fetch with."""
+
+import os
+import re
+import shutil
+import subprocess
+
+from stack.errors import StackError
+from stack.versions import versions
+
+INSTALL = "apt install default-jre-headless maven"
+_ANSWER_SECONDS_MAX = 30
+
+
+def java() -> str:
+    """The path of a Java that is new enough: of JAVA_HOME where that is set, else of PATH.
+
+    Raises:
+        StackError: There is none, or it is too old; the message names the package to install.
+    """
+    least = versions().java.least
+    home = os.environ.get("JAVA_HOME")
+    path = shutil.which("java", path=os.path.join(home, "bin") if home else None)  # noqa: PTH118, a search path
+    if path is None:
+        where = f"in JAVA_HOME={home}" if home else "on the PATH"
+        raise StackError(f"there is no Java {where}, and the stack needs {least} or newer: {INSTALL}")
+    found = _java_version(path)
+    if found < least:
+        raise StackError(f"{path} is Java {found}, and the stack needs {least} or newer: {INSTALL}, or set JAVA_HOME")
+    return path
+
+
+def _java_version(path: str) -> int:
+    """The feature version: 17 of `openjdk version "17.0.15"`, 8 of `java version "1.8.0_402"`."""
+    told = subprocess.run([path, "-version"], capture_output=True, text=True, check=False, timeout=_ANSWER_SECONDS_MAX)
+    found = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
+    if told.returncode or found is None:
+        raise StackError(f"{path} -version does not say its version: {(told.stderr or told.stdout).strip()!r}")
+    return int(found[1])
+
+
+def maven() -> str:
+    """The path of Maven.
+
+    Raises:
+        StackError: There is none; the message names the package to install.
+    """
+    path = shutil.which("mvn")
+    if path is None:
+        raise StackError(f"there is no Maven (mvn) on the PATH, and the jars come by it: {INSTALL}")
+    return path
