@@ -159,6 +159,14 @@ class RocksStore:
         if position is not None:
             self.position, self.written_at = position, now
 
+    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield all entries, as the changelog has them."""
+        iterator = self._db.iter(ReadOptions())
+        iterator.seek(b"\x01")
+        while iterator.valid():
+            yield iterator.key(), iterator.value()
+            iterator.next()
+
     def begin_restore(self) -> None:
         """Write without the database's own log from now on: what a crash undoes, the changelog has."""
         unlogged = WriteOptions()

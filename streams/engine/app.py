@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import faust
@@ -18,6 +18,7 @@ from streams.engine.clock import Clock, system_clock
 from streams.engine.cluster import changelog_of, check_topics
 from streams.engine.group import GroupMember
 from streams.engine.metrics import Metrics
+from streams.engine.probe import Probe, unwatched
 from streams.engine.state_folder import StateFolder
 from streams.engine.transport import driver
 from streams.engine.transport.acks import Acks
@@ -101,29 +102,30 @@ def app(
     topology: tuple[Step, ...],
     wire: Wire,
     folder: StateFolder,
-    step: Callable[[str], None] = lambda _name: None,
+    probe: Probe = unwatched,
     clock: Clock = system_clock,
 ) -> EngineApp:
     """Build the Faust app of a worker that runs the steps of a topology in a state folder.
 
-    `step` is called with the name of each point a checkpoint passes. Raises `TopicsError` if brokers are out of reach or
+    Raises `TopicsError` if brokers are out of reach or
     partitions differ from the settings.
     """
     changelog_topic = changelog_of(settings.group)
     cluster = check_topics(settings, {changelog_topic, *(t for s in topology for t in (*s.reads, *s.writes))})
     metrics = Metrics()
     engine = _faust_app(settings, folder)
-    changelog = Changelog(client_config(settings), changelog_topic, cluster, _TOMBSTONES_MS, metrics.restore_left)
-    assignment = Assignment(topology, settings, wire, metrics, changelog, folder, clock)
-    writer = _writer(settings, changelog_topic, folder.identity, engine, metrics, step)
-    checkpoints = Checkpoints(assignment, writer, engine, wire, metrics, clock, settings)
+    changelog = Changelog(
+        client_config(settings), changelog_topic, cluster, _TOMBSTONES_MS, metrics.restore_left, probe
+    )
+    assignment = Assignment(topology, settings, wire, metrics, changelog, folder, clock, probe)
+    writer = _writer(settings, changelog_topic, folder.identity, engine, metrics, probe)
+    checkpoints = Checkpoints(assignment, writer, engine, wire, metrics, clock, settings, probe)
     engine.metrics, engine.checkpoints, engine.assignment, engine.wire = metrics, checkpoints, assignment, wire
-    engine.owner = GroupMember(settings, folder.identity, assignment, checkpoints, metrics)
+    engine.owner = GroupMember(settings, folder.identity, assignment, checkpoints, metrics, probe)
     engine.owner.join(engine)
     engine.acks = Acks()
     engine.watch = Watch(engine, assignment, metrics, clock, settings.stall_s)
-    for declared in topology:
-        enlist(engine, checkpoints, declared)
+    enlist(engine, checkpoints, topology)
     return engine
 
 
@@ -153,15 +155,15 @@ def _writer(
     identity: str,
     engine: EngineApp,
     metrics: Metrics,
-    step: Callable[[str], None],
+    probe: Probe,
 ) -> Writer:
     config = client_config(settings)
     if settings.guarantee is Guarantee.EXACTLY_ONCE:
         name = f"{settings.group}-{identity}"
         timeout, patience = settings.transaction_timeout_ms, settings.patience_s
-        return ExactlyOnce(config, changelog, name, timeout, patience, step, metrics.aborted)
+        return ExactlyOnce(config, changelog, name, timeout, patience, probe, metrics.aborted)
 
     def acknowledge(offsets: Any) -> None:
         cast(Consumer, engine.consumer).commit_offsets(offsets)
 
-    return AtLeastOnce(config, changelog, settings.patience_s, acknowledge, step)
+    return AtLeastOnce(config, changelog, settings.patience_s, acknowledge, probe)

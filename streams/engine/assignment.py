@@ -13,6 +13,7 @@ from streams.engine.changelog import Changelog, Interrupted, Restore
 from streams.engine.clock import Clock
 from streams.engine.metrics import Metrics
 from streams.engine.partition import Partition
+from streams.engine.probe import Probe
 from streams.engine.state_folder import StateFolder
 from streams.engine.wire import Wire
 from streams.step import Step
@@ -46,6 +47,7 @@ class Assignment:
         changelog: Changelog,
         folder: StateFolder,
         clock: Clock,
+        probe: Probe,
     ) -> None:
         self.steps = steps
         self.partitions: dict[int, Partition] = {}
@@ -57,6 +59,7 @@ class Assignment:
         self._changelog = changelog
         self._folder = folder
         self._clock = clock
+        self._probe = probe
         self._memory = RocksMemory(settings.state_memory_mb * _MEGABYTE)
         self._restore: Restore | None = None
 
@@ -77,6 +80,7 @@ class Assignment:
             number: Partition(number, settings.partitions, self.steps, store, wire, self._metrics)
             for number, store in stores.items()
         }
+        self._probe("opened")
         log.info("assigned: partitions %s", ", ".join(map(str, numbers)) or "none")
 
     def _complete_numbers(self, committed: Mapping[TP, int | None]) -> list[int]:
@@ -111,11 +115,14 @@ class Assignment:
         `ForeignStateError`, `StoreUnavailable`.
         """
         generation, partitions = self.generation, dict(self.partitions)
+        for partition in partitions.values():
+            partition.check(self._changelog.cluster)
         if partitions and not await self._restore_all(partitions):
             return
         for partition in partitions.values():
             partition.begin(self._changelog.cluster)
             self._check_known(partition, committed)
+        self._probe("restored")
         resume(committed, generation)
 
     async def _restore_all(self, partitions: Mapping[int, Partition]) -> bool:

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from state.rocks import Entry, RocksStore
+from streams.engine.probe import Probe, unwatched
 
 log = logging.getLogger("throughline.restore")
 
@@ -38,7 +39,13 @@ class Changelog:
     """The topic that holds the state of all partitions, as the brokers have it."""
 
     def __init__(
-        self, config: Mapping[str, Any], topic: str, cluster: str, tombstones_ms: int, left: Callable[[int, int], None]
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        cluster: str,
+        tombstones_ms: int,
+        left: Callable[[int, int], None],
+        probe: Probe = unwatched,
     ) -> None:
         self.topic = topic
         self.cluster = cluster
@@ -46,6 +53,7 @@ class Changelog:
         self._client = AdminClient(dict(config))
         self._tombstones_ms = tombstones_ms
         self._left = left
+        self._probe = probe
 
     def extents(self, partitions: Iterable[int]) -> dict[int, Extent]:
         """Return what the brokers hold of partitions, committed or not. Raises `KafkaException`."""
@@ -78,13 +86,15 @@ class Changelog:
 
     def restore(self) -> "Restore":
         """Return a restore, to be run once."""
-        return Restore(self._config, self.topic, self._left)
+        return Restore(self._config, self.topic, self._left, self._probe)
 
 
 class Restore:
     """Brings stores up to their changelog. Runs in a thread of its own; `stop` interrupts it between two batches."""
 
-    def __init__(self, config: Mapping[str, Any], topic: str, left: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], topic: str, left: Callable[[int, int], None], probe: Probe = unwatched
+    ) -> None:
         self._config = {
             **config,
             "group.id": "throughline-restore",  # asked for by the client; it is never joined
@@ -99,6 +109,7 @@ class Restore:
         }
         self._topic = topic
         self._left = left
+        self._probe = probe
         self._stopping = threading.Event()
         self._running = threading.Lock()
 
@@ -137,6 +148,7 @@ class Restore:
             for number, (entries, position, records) in self._fetch(consumer).items():
                 stores[number].apply_entries(entries, position, _now())
                 progress.done(records)
+                self._probe("restored a batch")
                 self._left(number, max(0, ends[number] - position))
                 if position >= missing.get(number, position + 1):
                     del missing[number]

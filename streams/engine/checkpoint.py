@@ -32,6 +32,7 @@ from streams.config import Settings
 from streams.engine.assignment import Assignment
 from streams.engine.clock import Clock
 from streams.engine.metrics import Metrics
+from streams.engine.probe import Probe
 from streams.engine.transport.batch import Batch
 from streams.engine.transport.producer import ANY_PARTITION, Encoded
 from streams.engine.wire import Wire
@@ -69,6 +70,7 @@ class Checkpoints(Service):
         metrics: Metrics,
         clock: Clock,
         settings: Settings,
+        probe: Probe,
         **service: Any,
     ) -> None:
         super().__init__(**service)
@@ -80,6 +82,7 @@ class Checkpoints(Service):
         self._wire = wire
         self._metrics = metrics
         self._clock = clock
+        self._probe = probe
         self._interval_s = settings.checkpoint_interval_ms / 1000
         self._records_max = settings.checkpoint_records_max
         self._thread = ThreadPoolExecutor(1, "writer")
@@ -171,10 +174,12 @@ class Checkpoints(Service):
                 changes[partition.number] = settled.changes
             offsets.update(settled.offsets)
         encoded = [*await self._encoded(outputs), *(record for record, _ in sent)]
+        self._probe("settled")
         written = Round(encoded, changes, offsets, self._assignment.member)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.write, written)
         for number, entries in changes.items():
             self._assignment.partitions[number].store.apply_entries(entries, written.ends[number], now)
+        self._probe("stored")
         self._agents.committed(acked)
         for _, future in sent:
             if not future.done():

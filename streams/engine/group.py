@@ -12,6 +12,7 @@ from streams.engine.assignment import Assignment
 from streams.engine.checkpoint import Checkpoints
 from streams.engine.clients import consumer_config
 from streams.engine.metrics import Metrics
+from streams.engine.probe import Probe
 from streams.engine.transport.consumer import Consumer
 
 log = logging.getLogger("throughline.worker")
@@ -21,13 +22,20 @@ class GroupMember:
     """The owner of the partitions that the group gives this worker."""
 
     def __init__(
-        self, settings: Settings, identity: str, assignment: Assignment, checkpoints: Checkpoints, metrics: Metrics
+        self,
+        settings: Settings,
+        identity: str,
+        assignment: Assignment,
+        checkpoints: Checkpoints,
+        metrics: Metrics,
+        probe: Probe,
     ) -> None:
         self._settings = settings
         self._identity = identity
         self._assignment = assignment
         self._checkpoints = checkpoints
         self._metrics = metrics
+        self._probe = probe
         self._restoring: asyncio.Task[None] | None = None
         self._app: Any = None
 
@@ -43,6 +51,7 @@ class GroupMember:
         """Open partitions, and restore them while the group goes on."""
         async with self._checkpoints.apart:
             await self._assignment.take_over(committed, generation, member)
+        self._probe("assigned")
         self._metrics.rebalanced("assigned", len(self._assignment.partitions))
         self._restoring = asyncio.create_task(self._restore(committed))
 
@@ -56,6 +65,7 @@ class GroupMember:
 
     async def revoked(self) -> None:
         """Commit what was taken in, then let go."""
+        self._probe("revoking")
         try:
             await self._checkpoints.run()
         finally:
@@ -74,4 +84,5 @@ class GroupMember:
         if self._restoring is not None:
             await self._restoring
             self._restoring = None
+        self._probe(event)
         self._metrics.rebalanced(event, 0)

@@ -24,7 +24,7 @@ _PLACE_SEPARATOR = "\x1f"
 
 
 class ForeignStateError(Exception):
-    """The state belongs to another Kafka cluster or was made by a format unknown here; its offsets mean nothing."""
+    """The state belongs to another Kafka cluster; its offsets mean nothing here."""
 
 
 class Settled(NamedTuple):
@@ -61,12 +61,21 @@ class Partition:
         self._moved: set[TP] = set()
         self._last_timestamps: dict[TP, int] = {}
 
+    def check(self, cluster: str) -> None:
+        """Raise `ForeignStateError` if the state is of another cluster: its offsets mean nothing in this one."""
+        known = State(self.store, ENGINE).table("cluster", str).get("")
+        if known not in (None, cluster):
+            raise ForeignStateError(
+                f"state at {self.store.folder} was made on Kafka cluster {known}, but the brokers are cluster {cluster}; "
+                "give another state_folder, or remove this one"
+            )
+
     def begin(self, cluster: str) -> None:
-        """Start the tasks over the state as it is now. Raises `ForeignStateError` for the state of another cluster."""
+        """Start the tasks over the state as it is now, and note whose it is."""
         own = State(self.store, ENGINE)
         self._states = [own]
         self._consumed = own.table("consumed", int)
-        _bind(own, cluster, self.store)
+        own.table("cluster", str).put("", cluster)
         for step in self._steps:
             state = State(self.store, step.name)
             self._states.append(state)
@@ -142,15 +151,3 @@ class Partition:
         """Release the database. What was not committed is dropped, and will be delivered again."""
         self.ready = False
         self.store.close()
-
-
-def _bind(own: State, cluster: str, store: RocksStore) -> None:
-    known = own.table("cluster", str)
-    bound = known.get("")
-    if bound is None:
-        known.put("", cluster)
-    elif bound != cluster:
-        raise ForeignStateError(
-            f"state at {store.folder} was made on Kafka cluster {bound}, but the brokers are cluster {cluster}; give "
-            "another state_folder, or remove this one"
-        )

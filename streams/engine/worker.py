@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 
 from faust.worker import Worker
 
@@ -23,6 +22,7 @@ from streams.engine.cluster import TopicsError
 from streams.engine.monitor import PortError, serve
 from streams.engine.partition import ForeignStateError
 from streams.engine.posting import posting_step
+from streams.engine.probe import Probe, unwatched
 from streams.engine.state_folder import held
 from streams.engine.transport.fetching import FetchError
 from streams.engine.watch import StalledError
@@ -96,16 +96,16 @@ def run_steps(
     steps: tuple[Step, ...],
     wire: Wire,
     ends_with_input: bool = False,
-    step: Callable[[str], None] = lambda _name: None,
+    probe: Probe = unwatched,
 ) -> int:
-    """Run a worker of some steps, as `run` does; `step` is called at each point a checkpoint passes.
+    """Run a worker of some steps, as `run` does.
 
     After a failure nothing more is written or acknowledged: the next start takes in again what was under way.
     """
     _log_to_stderr()
     try:
         with held(settings.state_folder) as folder:
-            engine = app(settings, steps, wire, folder, step)
+            engine = app(settings, steps, wire, folder, probe)
             with serve(settings.metrics_port, engine):
                 return _execute(engine, ends_with_input)
     except EXPLAINED as error:

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from faust.types import TP
 
 from state.rocks import Entry
+from streams.engine.probe import Probe, unwatched
 from streams.engine.transport.producer import Encoded
 
 log = logging.getLogger("throughline.writer")
@@ -161,14 +162,14 @@ class ExactlyOnce(_Writing):
         identity: str,
         timeout_ms: int,
         patience_s: float,
-        step: Callable[[str], None] = lambda _name: None,
+        probe: Probe = unwatched,
         aborted: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(
             {"transactional.id": identity, "transaction.timeout.ms": timeout_ms, **config}, changelog, patience_s
         )
         self._identity = identity
-        self._step = step
+        self._probe = probe
         self._aborted = aborted
         self._deadline = 0.0
 
@@ -198,18 +199,18 @@ class ExactlyOnce(_Writing):
     def _attempt(self, round: Round) -> None:
         round.ends.clear()
         self._until_done("begin_transaction", lambda _timeout: self._producer.begin_transaction())
-        self._step("begun")
+        self._probe("begun")
         self._produce(round, None)  # what is not delivered fails the transaction
-        self._step("produced")
+        self._probe("produced")
         if round.offsets and round.member is not None:
             places = [TopicPartition(*tp, offset) for tp, offset in round.offsets.items()]
             self._until_done(
                 "send_offsets_to_transaction",
                 lambda timeout: self._producer.send_offsets_to_transaction(places, round.member, timeout),
             )
-        self._step("offsets sent")
+        self._probe("offsets sent")
         self._until_done("commit_transaction", self._producer.commit_transaction)
-        self._step("committed")
+        self._probe("committed")
         self._producer.poll(0)
         if missing := round.changes.keys() - round.ends.keys():
             raise WriteError(f"{self._changelog}: no position was told for partitions {sorted(missing)}")
@@ -266,11 +267,11 @@ class AtLeastOnce(_Writing):
         changelog: str,
         patience_s: float,
         acknowledge: Callable[[Mapping[TP, int]], None],
-        step: Callable[[str], None] = lambda _name: None,
+        probe: Probe = unwatched,
     ) -> None:
         super().__init__({"message.timeout.ms": round(patience_s * 1000), **config}, changelog, patience_s)
         self._acknowledge = acknowledge
-        self._step = step
+        self._probe = probe
         self._failures: list[str] = []
 
     def open(self) -> None:
@@ -282,7 +283,7 @@ class AtLeastOnce(_Writing):
         self._failures.clear()
         round.ends.clear()
         self._produce(round, self._delivered)
-        self._step("produced")
+        self._probe("produced")
         self._producer.flush(self._patience_s + _ANSWER_SECONDS_MAX)
         left = len(self._producer)
         if self._failures or left:
@@ -290,7 +291,6 @@ class AtLeastOnce(_Writing):
             raise WriteError(
                 f"{len(self._failures) + left} records were not written, first: {first}. Are the brokers reachable?"
             )
-        self._step("written")
         if round.offsets and round.member is not None:
             try:
                 self._acknowledge(round.offsets)
@@ -301,7 +301,7 @@ class AtLeastOnce(_Writing):
                 if error.code() == KafkaError.FENCED_INSTANCE_ID:
                     raise Fenced(f"commit: {error.str()}; another worker uses this one's state folder") from exception
                 raise WriteError(f"commit: {error.str()}") from exception
-        self._step("committed")
+        self._probe("committed")
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
