@@ -71,7 +71,8 @@ def copy_dependencies(name: str, part: PartVersion, into: Path, say: Say) -> Non
 
 
 def _run(command: list[str], what: str, say: Say) -> None:
-    fetched, said_at, errors = 0, time.monotonic(), list[str]()
+    fetched, errors = 0, list[str]()
+    began = said_at = time.monotonic()
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as child:
@@ -82,7 +83,7 @@ def _run(command: list[str], what: str, say: Say) -> None:
                 errors.append(line.strip())
             if time.monotonic() - said_at >= SAY_EVERY_SECONDS:
                 said_at = time.monotonic()
-                say(f"{what}: {fetched} files fetched")
+                say(f"{what}: {fetched} files fetched in {said_at - began:.0f} s")
     if child.returncode:
         shown = "\n  ".join(errors[:_ERRORS_SHOWN]) or f"exit code {child.returncode}"
         raise StackError(
