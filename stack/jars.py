@@ -15,7 +15,7 @@ from pathlib import Path
 from stack.errors import Say, StackError
 from stack.locked import locked
 from stack.maven import copy_dependencies
-from stack.versions import PINS, PartVersion, versions
+from stack.versions import PINS, versions
 
 CACHE_VARIABLE = "STACK_CACHE"
 
@@ -90,7 +90,7 @@ def class_path(name: str, say: Say, pins: Path = PINS) -> str:
     with locked(folder.parent / f"{folder.name}.lock", f"another fetch of {name} {part.version}", say):
         if not folder.is_dir():
             say(f"{name} {part.version}: fetching {len(expected)} jars into {folder}")
-            _fetch(name, part, folder, expected, say)
+            _fetch(name, pins, folder, expected, say)
     try:
         verify(folder, expected)
     except StackError as error:
@@ -98,10 +98,10 @@ def class_path(name: str, say: Say, pins: Path = PINS) -> str:
     return ":".join(str(folder / jar) for jar in sorted(expected))
 
 
-def _fetch(name: str, part: PartVersion, folder: Path, expected: Checksums, say: Say) -> None:
+def _fetch(name: str, pins: Path, folder: Path, expected: Checksums, say: Say) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}.partial-", dir=folder.parent) as partial:
         fetched = Path(partial, "jars")
-        copy_dependencies(name, part, fetched, say)
+        copy_dependencies(name, versions(pins).parts[name], versions(pins).maven, fetched, say)
         try:
             verify(fetched, expected)
         except StackError as error:

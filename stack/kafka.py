@@ -78,12 +78,12 @@ class Broker:
         """Start it, unless it runs, and do not wait."""
         if self.daemon.pid is not None:
             return
-        program, jars = java(), class_path(NAME, say)
         for port in (self.node.port, self.node.controller_port):
             if not is_free(port):
                 raise StackError(
                     f"{self.daemon.name}: port {port} is taken; stop what listens there, or choose another"
                 )
+        program, jars = java(), class_path(NAME, say)
         self._write_files()
         if not (self.folder / RECORDS_FOLDER / "meta.properties").is_file():
             self._format(program, jars)

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from stack.errors import Say, StackError
 from stack.tools import maven
-from stack.versions import PartVersion, versions
+from stack.versions import Maven, PartVersion
 
 SAY_EVERY_SECONDS = 2.0
 _CONNECT_MS_MAX = 10_000
@@ -46,7 +46,7 @@ def settings(central: str) -> str:
     )
 
 
-def copy_dependencies(name: str, part: PartVersion, into: Path, say: Say) -> None:
+def copy_dependencies(name: str, part: PartVersion, source: Maven, into: Path, say: Say) -> None:
     """Resolve the jars of a part with all they need, and copy them into the folder `into`.
 
     Raises:
@@ -56,7 +56,7 @@ def copy_dependencies(name: str, part: PartVersion, into: Path, say: Say) -> Non
     into.mkdir(parents=True, exist_ok=True)
     project, mirror = into.parent / "pom.xml", into.parent / "settings.xml"
     project.write_text(pom(name, part), encoding="utf-8")
-    mirror.write_text(settings(versions().maven.central), encoding="utf-8")
+    mirror.write_text(settings(source.central), encoding="utf-8")
     command = [
         program,
         *("--batch-mode", "--strict-checksums"),
@@ -65,7 +65,7 @@ def copy_dependencies(name: str, part: PartVersion, into: Path, say: Say) -> Non
         f"-Daether.connector.connectTimeout={_CONNECT_MS_MAX}",
         f"-Daether.connector.requestTimeout={_ANSWER_MS_MAX}",
         *("-DincludeScope=runtime", f"-DoutputDirectory={into}"),
-        f"{versions().maven.plugin}:copy-dependencies",
+        f"{source.plugin}:copy-dependencies",
     ]
     _run(command, f"{name} {part.version}", say)
 
