@@ -13,7 +13,7 @@ export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-stack lint style types layers tidy format bench lock hooks clean
+.PHONY: help setup demo test test-stack stack-tools lint style types layers tidy format bench lock hooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,8 +27,11 @@ demo: $(READY) ## a generated firm through the real worker on an embedded broker
 test: $(READY) ## every test but the stack tier
 	$(BIN)/python -m pytest -m "not stack" -n $(WORKERS) --dist loadgroup
 
-test-stack: $(READY) ## the stack tier: real Kafka, Connect, databases and ERP on this machine
+test-stack: stack-tools ## the stack tier: real servers on this machine
 	$(BIN)/python -m pytest --stack --timeout 900 tests/stack
+
+stack-tools: $(READY) ## Java and Maven for the stack: installed by apt as root, else told
+	$(BIN)/python -m stack.install
 
 lint: style types layers tidy ## style, types, layers and the rules of the house
 

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from stack.daemon import tail_of
 from stack.errors import StackError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def up(
     brokers: Annotated[int | None, typer.Option(help="Kafka brokers, 1 or 3.", callback=_brokers)] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65_000, help="Kafka's first port; 0: free ones. Else as before, or 19092."),
+        typer.Option(min=0, max=65_000, help="Kafka's first port; as before, else 19092. 0: free ones at first."),
     ] = None,
     folder: Folder = FOLDER,
 ) -> None:
@@ -64,6 +63,24 @@ def down(
 
 
 @app.command()
+def logs(
+    part: Annotated[str | None, typer.Argument(help="The part, such as kafka; else all.")] = None,
+    tail: Annotated[int, typer.Option(min=1, help="Lines to show of each log.")] = 20,
+    folder: Folder = FOLDER,
+) -> None:
+    """Show where the logs lie, and how they end."""
+    try:
+        found = _room(folder).logs(part)
+    except StackError as error:
+        raise _fail(error) from None
+    if not found:
+        typer.echo(f"nothing was started in {folder}", err=True)
+    for log in found:
+        typer.echo(f"== {log}")
+        typer.echo(tail_of(log, tail))
+
+
+@app.command()
 def status(folder: Folder = FOLDER) -> None:
     """Say what is up. Exit 0 if all that was started here answers, 1 if not or if nothing was."""
     try:
@@ -79,7 +96,7 @@ def status(folder: Folder = FOLDER) -> None:
 
 
 def _room(folder: Path) -> "Room":
-    from stack.room import Room  # Kafka's client takes a while to load, and other commands need none
+    from stack.room import Room
 
     return Room(folder, lambda line: typer.echo(line, err=True))
 
@@ -90,6 +107,9 @@ def _fail(error: StackError) -> typer.Exit:
 
 
 def _print(lines: "list[Line]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for title in ("part", "version", "address", "pid", "memory", "state", "log"):
         table.add_column(title, no_wrap=True)

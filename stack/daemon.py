@@ -1,6 +1,6 @@
 """A program that runs on beside us: started, found again by a later command, signalled, stopped. Linux only.
 
-What was started is written down in its folder: pid, start time in clock ticks since boot, and boot. A pid alone is not
+What was started is written down in its folder: pid, start in clock ticks since boot, and boot. A pid alone is not
 believed, since the system gives it to another program some day; signals go through a pidfd, which keeps it from that.
 """
 
@@ -9,6 +9,8 @@ import os
 import select
 import signal
 import subprocess
+import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,7 @@ _left_running: list[subprocess.Popen[bytes]] = []
 class Running(NamedTuple):
     """What was started, so that it is known again."""
 
+    version: str
     pid: int
     started_ticks: int
     boot: str
@@ -61,14 +64,24 @@ def is_running(record: Running) -> bool:
     )
 
 
+def tail_of(log: Path, lines: int) -> str:
+    """The last lines of a log; nothing of one that is not there."""
+    try:
+        with log.open(encoding="utf-8", errors="replace") as content:
+            return "".join(deque(content, lines)).rstrip("\n")
+    except OSError:
+        return ""
+
+
 class Daemon:
     """One program with a folder and a log.
 
     `bound`: it ends with the program that started it, even when that is killed; otherwise it runs until it is stopped.
     """
 
-    def __init__(self, name: str, folder: Path, *, bound: bool) -> None:
+    def __init__(self, name: str, version: str, folder: Path, *, bound: bool) -> None:
         self.name = name
+        self._version = version
         self.folder = folder
         self.log = folder / "log.txt"
         self._bound = bound
@@ -80,6 +93,12 @@ class Daemon:
         """The pid, while it runs."""
         record = self._record()
         return record.pid if record is not None and is_running(record) else None
+
+    @property
+    def version(self) -> str:
+        """The version that runs, which may be one before the pins were raised; else the one that would be started."""
+        record = self._record()
+        return record.version if record is not None and is_running(record) else self._version
 
     def rss_mib(self) -> int | None:
         """Resident memory in MiB, while it runs."""
@@ -98,6 +117,8 @@ class Daemon:
         Raises:
             StackError: The program cannot be started.
         """
+        if sys.platform != "linux":
+            raise StackError(f"{self.name}: the local stack runs on Linux, and this is {sys.platform}")
         if self.pid is not None:
             return
         self._collect()
@@ -126,7 +147,7 @@ class Daemon:
             _left_running.append(child)
         now = stat(child.pid)
         assert now is not None, "a child that nobody waited for is there, dead or alive"
-        record = Running(child.pid, now.started_ticks, _BOOT.read_text(encoding="utf-8").strip())
+        record = Running(self._version, child.pid, now.started_ticks, _BOOT.read_text(encoding="utf-8").strip())
         (self.folder / _RECORD).write_text(json.dumps(record._asdict()), encoding="utf-8")
 
     def send(self, number: signal.Signals) -> bool:
@@ -147,13 +168,6 @@ class Daemon:
                     _gone(pidfd, None)
         self._collect()
         (self.folder / _RECORD).unlink(missing_ok=True)
-
-    def log_tail(self, lines: int) -> str:
-        """The last lines of the log."""
-        try:
-            return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
-        except OSError:
-            return ""
 
     def _record(self) -> Running | None:
         try:

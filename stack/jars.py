@@ -15,7 +15,7 @@ from pathlib import Path
 from stack.errors import Say, StackError
 from stack.locked import locked
 from stack.maven import copy_dependencies
-from stack.versions import PartVersion, versions
+from stack.versions import PINS, versions
 
 CACHE_VARIABLE = "STACK_CACHE"
 
@@ -33,9 +33,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "throughline" / "stack"
 
 
-def checksums_file(name: str) -> Path:
+def checksums_file(name: str, pins: Path = PINS) -> Path:
     """Where the checksums of a part are written down."""
-    return Path(__file__).with_name(f"{name}.sha256")
+    return pins / f"{name}.sha256"
 
 
 def read_checksums(file: Path) -> Checksums:
@@ -78,18 +78,19 @@ def verify(folder: Path, expected: Checksums) -> None:
             raise StackError(f"{folder / name}: its SHA-256 is {found}, and {expected[name]} was expected")
 
 
-def class_path(name: str, say: Say) -> str:
+def class_path(name: str, say: Say, pins: Path = PINS) -> str:
     """The class path of a part, after fetching its jars if the cache has none.
 
     Raises:
         StackError: A jar cannot be fetched, or one is not what was written down.
     """
-    part, expected = versions().parts[name], read_checksums(checksums_file(name))
-    folder = cache_folder() / f"{name}-{part.version}-{checksum(checksums_file(name))[:8]}"
+    part, sums = versions(pins).parts[name], checksums_file(name, pins)
+    expected = read_checksums(sums)
+    folder = cache_folder() / f"{name}-{part.version}-{checksum(sums)[:8]}"
     with locked(folder.parent / f"{folder.name}.lock", f"another fetch of {name} {part.version}", say):
         if not folder.is_dir():
             say(f"{name} {part.version}: fetching {len(expected)} jars into {folder}")
-            _fetch(name, part, folder, expected, say)
+            _fetch(name, pins, folder, expected, say)
     try:
         verify(folder, expected)
     except StackError as error:
@@ -97,10 +98,10 @@ def class_path(name: str, say: Say) -> str:
     return ":".join(str(folder / jar) for jar in sorted(expected))
 
 
-def _fetch(name: str, part: PartVersion, folder: Path, expected: Checksums, say: Say) -> None:
+def _fetch(name: str, pins: Path, folder: Path, expected: Checksums, say: Say) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}.partial-", dir=folder.parent) as partial:
         fetched = Path(partial, "jars")
-        copy_dependencies(name, part, fetched, say)
+        copy_dependencies(name, versions(pins).parts[name], versions(pins).maven, fetched, say)
         try:
             verify(fetched, expected)
         except StackError as error:

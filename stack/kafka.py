@@ -9,24 +9,32 @@ with Kafka(folder) as kafka:
 import base64
 import json
 import signal
-import subprocess
 import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from stack.daemon import Daemon
+from stack.daemon import Daemon, tail_of
 from stack.errors import Say, StackError, silent
 from stack.jars import class_path
-from stack.kafka_files import LOG_SETTINGS, Node, as_properties, java_command, properties
-from stack.parts import Line
+from stack.kafka_files import (
+    LOG_SETTINGS,
+    LOG_SETTINGS_FILE,
+    PROPERTIES_FILE,
+    RECORDS_FOLDER,
+    Node,
+    as_text,
+    java_command,
+    properties,
+)
+from stack.parts import Line, line_of
 from stack.ports import free_ports, is_free
-from stack.tools import java
+from stack.tools import ask, java
 from stack.versions import versions
 
 NAME = "kafka"
@@ -37,7 +45,8 @@ START_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 30.0
 _LAYOUT = "cluster.json"
 _ASK_SECONDS = 2.0
-_FORMAT_SECONDS_MAX = 60
+_ASK_AGAIN_SECONDS = 0.05
+_FORMAT_SECONDS_MAX = 60.0
 _LOG_LINES_SHOWN = 12
 
 
@@ -47,7 +56,7 @@ class Broker:
     def __init__(self, node: Node, nodes: Sequence[Node], cluster_id: str, folder: Path, *, bound: bool) -> None:
         self.node = node
         self.folder = folder
-        self.daemon = Daemon(f"kafka {node.number}", folder, bound=bound)
+        self.daemon = Daemon(f"kafka {node.number}", versions().parts[NAME].version, folder, bound=bound)
         self._nodes = nodes
         self._cluster_id = cluster_id
 
@@ -69,42 +78,28 @@ class Broker:
         """Start it, unless it runs, and do not wait."""
         if self.daemon.pid is not None:
             return
-        program, jars = java(), class_path(NAME, say)
         for port in (self.node.port, self.node.controller_port):
             if not is_free(port):
                 raise StackError(
                     f"{self.daemon.name}: port {port} is taken; stop what listens there, or choose another"
                 )
+        program, jars = java(), class_path(NAME, say)
         self._write_files()
-        config = str(self.folder / "server.properties")
-        if not (self.folder / "records" / "meta.properties").is_file():
-            self._format(
-                java_command(
-                    program,
-                    jars,
-                    self.folder,
-                    "kafka.tools.StorageTool",
-                    "format",
-                    "-t",
-                    self._cluster_id,
-                    "-c",
-                    config,
-                )
-            )
-        self.daemon.start(java_command(program, jars, self.folder, "kafka.Kafka", config))
+        if not (self.folder / RECORDS_FOLDER / "meta.properties").is_file():
+            self._format(program, jars)
+        self.daemon.start(java_command(program, jars, "kafka.Kafka", PROPERTIES_FILE))
 
     def wait(self) -> None:
         """Wait until it answers."""
         until = time.monotonic() + START_SECONDS_MAX
-        with_admin = _admin(self.address)
-        while not _answers(with_admin, self.node.number):
+        admin = _admin(self.address)
+        while not _answers(admin, self.node.number):
             if self.daemon.pid is None:
                 raise StackError(f"{self.daemon.name} ended while it started:\n{self._last_words()}")
             if time.monotonic() > until:
-                raise StackError(
-                    f"{self.daemon.name} does not answer on {self.address} after {START_SECONDS_MAX:.0f} s:\n"
-                    f"{self._last_words()}"
-                )
+                what = f"does not answer on {self.address} after {START_SECONDS_MAX:.0f} s"
+                raise StackError(f"{self.daemon.name} {what}:\n{self._last_words()}")
+            time.sleep(_ASK_AGAIN_SECONDS)  # one that is no member yet answers at once
 
     def answers(self) -> bool:
         """Whether it answers now, as a member of its cluster."""
@@ -128,26 +123,37 @@ class Broker:
 
     def _write_files(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        settings = as_properties(properties(self.node, self._nodes, self.folder))
-        (self.folder / "server.properties").write_text(settings, encoding="ascii")
-        (self.folder / "log4j2.properties").write_text(LOG_SETTINGS, encoding="ascii")
+        settings = as_text(properties(self.node, self._nodes))
+        (self.folder / PROPERTIES_FILE).write_text(settings, encoding="ascii")
+        (self.folder / LOG_SETTINGS_FILE).write_text(LOG_SETTINGS, encoding="ascii")
 
-    def _format(self, command: Sequence[str]) -> None:
-        told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_FORMAT_SECONDS_MAX)
+    def _format(self, program: str, jars: str) -> None:
+        arguments = ("format", "--cluster-id", self._cluster_id, "--config", PROPERTIES_FILE)
+        command = java_command(program, jars, "kafka.tools.StorageTool", *arguments)
+        told = ask(command, _FORMAT_SECONDS_MAX, self.folder)
         if told.returncode:
             raise StackError(f"{self.daemon.name}: {self.folder} cannot be formatted:\n{told.stdout}{told.stderr}")
 
     def _last_words(self) -> str:
-        return f"{self.daemon.log_tail(_LOG_LINES_SHOWN)}\nThe whole log is {self.daemon.log}"
+        return f"{tail_of(self.daemon.log, _LOG_LINES_SHOWN)}\nThe whole log is {self.daemon.log}"
+
+
+class _Layout(NamedTuple):
+    """What a folder says of its cluster."""
+
+    id: str
+    nodes: list[Node]
 
 
 class Kafka:
-    """A cluster in a folder. A folder that holds one keeps its ports and its number of brokers.
+    """A cluster in a folder, which keeps its records, its ports and its number of brokers.
 
     `brokers`: 1 or 3; None: as many as the folder holds, else 1. `first_port`: brokers listen there and on the ports
     after it; None: as before, else on free ports. `bound`: the brokers end with the program that started them, even
     when that is killed; otherwise they run until they are stopped.
     """
+
+    name = NAME
 
     def __init__(
         self,
@@ -159,21 +165,17 @@ class Kafka:
         say: Say = silent,
     ) -> None:
         self.folder = folder.absolute()
+        self._bound = bound
         self._say = say
-        if not is_cluster(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            layout = json.dumps(_new_layout(brokers or 1, first_port))
-            (self.folder / _LAYOUT).write_text(layout, encoding="utf-8")
-        cluster = json.loads((self.folder / _LAYOUT).read_text(encoding="utf-8"))
-        nodes = [Node(*node) for node in cluster["nodes"]]
-        if brokers not in (None, len(nodes)) or first_port not in (None, nodes[0].port):
+        layout = self._read_layout() if is_cluster(self.folder) else None
+        if layout is None or first_port not in (None, layout.nodes[0].port):
+            layout = self._lay_out(layout, brokers or 1, first_port)
+        if brokers not in (None, len(layout.nodes)):
             raise StackError(
-                f"{self.folder} holds a cluster of {len(nodes)} from port {nodes[0].port} on; "
-                f"ask for that, take another folder, or remove this one"
+                f"{self.folder} holds a cluster of {len(layout.nodes)}, not {brokers}: ask for as many, "
+                "take another folder, or remove it (throughline stack down --wipe)"
             )
-        self.brokers = [
-            Broker(node, nodes, cluster["id"], self.folder / str(node.number), bound=bound) for node in nodes
-        ]
+        self.brokers = self._of(layout)
 
     @property
     def bootstrap(self) -> str:
@@ -186,10 +188,15 @@ class Kafka:
         Raises:
             StackError: Java or a jar is missing, a port is taken, or a broker ended or did not answer in time.
         """
-        for broker in self.brokers:
-            broker.launch(self._say)
-        for broker in self.brokers:
-            broker.wait()
+        try:
+            for broker in self.brokers:
+                broker.launch(self._say)
+            for broker in self.brokers:
+                broker.wait()
+        except BaseException:
+            if self._bound:  # nobody else would end those that run
+                self.kill()
+            raise
 
     def stop(self) -> None:
         """Stop every broker in good order; the records stay in the folder."""
@@ -213,28 +220,41 @@ class Kafka:
         for broker in self.brokers:
             broker.resume()
 
+    def logs(self) -> list[Path]:
+        """The log of each broker."""
+        return [broker.daemon.log for broker in self.brokers]
+
     def lines(self) -> list[Line]:
         """What can be said of each broker."""
-        version = versions().parts[NAME].version
+        return [line_of(broker.daemon, broker.address, answers=broker.answers()) for broker in self.brokers]
+
+    def _of(self, layout: _Layout) -> list[Broker]:
         return [
-            Line(
-                broker.daemon.name,
-                version,
-                broker.address,
-                broker.daemon.pid,
-                broker.daemon.rss_mib(),
-                broker.daemon.log,
-                broker.answers(),
-            )
-            for broker in self.brokers
+            Broker(node, layout.nodes, layout.id, self.folder / str(node.number), bound=self._bound)
+            for node in layout.nodes
         ]
 
-    def __enter__(self) -> Self:
+    def _read_layout(self) -> _Layout:
+        file = self.folder / _LAYOUT
         try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
+            layout = json.loads(file.read_text(encoding="utf-8"))
+            return _Layout(layout["id"], [Node(*node) for node in layout["nodes"]])
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise StackError(f"{file}: says no cluster ({error}); remove the folder {self.folder}") from None
+
+    def _lay_out(self, before: _Layout | None, brokers: int, first_port: int | None) -> _Layout:
+        """Write down a new cluster, or other ports for the one before: its records know nothing of ports."""
+        if before is not None:
+            if any(broker.daemon.pid for broker in self._of(before)):
+                raise StackError(f"{self.folder} runs from port {before.nodes[0].port} on: stop it to change that")
+            brokers = len(before.nodes)
+        layout = _Layout(_cluster_id() if before is None else before.id, _nodes(brokers, first_port))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / _LAYOUT).write_text(json.dumps(layout._asdict()), encoding="utf-8")
+        return layout
+
+    def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(
@@ -248,13 +268,12 @@ def is_cluster(folder: Path) -> bool:
     return (folder / _LAYOUT).is_file()
 
 
-def _new_layout(brokers: int, first_port: int | None) -> dict[str, object]:
+def _nodes(brokers: int, first_port: int | None) -> list[Node]:
     if first_port is None:
         ports = free_ports(2 * brokers)
     else:
         ports = [first_port + above + number for above in (0, CONTROLLER_PORTS_ABOVE) for number in range(brokers)]
-    nodes = [Node(number + 1, ports[number], ports[brokers + number]) for number in range(brokers)]
-    return {"id": _cluster_id(), "nodes": nodes}
+    return [Node(number + 1, ports[number], ports[brokers + number]) for number in range(brokers)]
 
 
 def _cluster_id() -> str:

@@ -1,12 +1,14 @@
 """What a broker reads: its properties, its log settings, its command line."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from stack.ports import LOOPBACK
 
 JVM_FLAGS = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
+PROPERTIES_FILE = "server.properties"
+LOG_SETTINGS_FILE = "log4j2.properties"
+RECORDS_FOLDER = "records"
 LOG_SETTINGS = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.out.ref = OUT
@@ -30,8 +32,8 @@ class Node(NamedTuple):
         return f"{LOOPBACK}:{self.port}"
 
 
-def properties(node: Node, nodes: Sequence[Node], folder: Path) -> Mapping[str, str]:
-    """The properties of one broker of a cluster."""
+def properties(node: Node, nodes: Sequence[Node]) -> Mapping[str, str]:
+    """The properties of one broker of a cluster. Paths are relative: it is started in its folder."""
     copies = min(len(nodes), 3)
     in_sync = max(1, copies - 1)
     return {
@@ -43,7 +45,7 @@ def properties(node: Node, nodes: Sequence[Node], folder: Path) -> Mapping[str, 
         "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "BROKER",
         "controller.listener.names": "CONTROLLER",
-        "log.dirs": str(folder / "records"),
+        "log.dirs": RECORDS_FOLDER,
         # A topic has the partitions that whoever makes it says; one that nobody made is a mistake worth an error.
         "auto.create.topics.enable": "false",
         "default.replication.factor": str(copies),
@@ -69,26 +71,11 @@ def properties(node: Node, nodes: Sequence[Node], folder: Path) -> Mapping[str, 
     }
 
 
-def as_properties(values: Mapping[str, str]) -> str:
-    """The text of a Java properties file."""
-    return "".join(f"{key}={_escaped(value)}\n" for key, value in values.items())
+def as_text(settings: Mapping[str, str]) -> str:
+    """Properties as Java reads them; ours hold neither backslashes nor line breaks, and no paths of the user's."""
+    return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 
-def _escaped(value: str) -> str:
-    """A value as Java reads it back: backslashes doubled, and what is not ASCII by its code."""
-    return "".join(
-        "\\\\" if sign == "\\" else sign if sign.isascii() else f"\\u{unit:04x}"
-        for sign in value
-        for unit in _utf16(sign)
-    )
-
-
-def _utf16(sign: str) -> list[int]:
-    raw = sign.encode("utf-16-be", "surrogatepass")
-    return [int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2)]
-
-
-def java_command(java: str, class_path: str, folder: Path, main: str, *arguments: str) -> list[str]:
-    """The command that runs a class of Kafka's for the broker in this folder."""
-    settings = f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}"
-    return [java, *JVM_FLAGS, settings, "-cp", class_path, main, *arguments]
+def java_command(java: str, class_path: str, main: str, *arguments: str) -> list[str]:
+    """The command that runs a class of Kafka's in a broker's folder."""
+    return [java, *JVM_FLAGS, f"-Dlog4j2.configurationFile={LOG_SETTINGS_FILE}", "-cp", class_path, main, *arguments]

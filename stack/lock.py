@@ -16,7 +16,7 @@ def lock(name: str, say: Say) -> int:
         raise StackError(f"there is no part {name!r}; there is {', '.join(versions().parts)}")
     with tempfile.TemporaryDirectory() as folder:
         jars = Path(folder, "jars")
-        copy_dependencies(name, versions().parts[name], jars, say)
+        copy_dependencies(name, versions().parts[name], versions().maven, jars, say)
         lines = [f"{checksum(jar)}  {jar.name}\n" for jar in sorted(jars.glob("*.jar"))]
     checksums_file(name).write_text("".join(lines), encoding="utf-8")
     return len(lines)

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from stack.errors import Say, StackError
 from stack.tools import maven
-from stack.versions import PartVersion, versions
+from stack.versions import Maven, PartVersion
 
 SAY_EVERY_SECONDS = 2.0
 _CONNECT_MS_MAX = 10_000
@@ -46,7 +46,7 @@ def settings(central: str) -> str:
     )
 
 
-def copy_dependencies(name: str, part: PartVersion, into: Path, say: Say) -> None:
+def copy_dependencies(name: str, part: PartVersion, source: Maven, into: Path, say: Say) -> None:
     """Resolve the jars of a part with all they need, and copy them into the folder `into`.
 
     Raises:
@@ -56,7 +56,7 @@ def copy_dependencies(name: str, part: PartVersion, into: Path, say: Say) -> Non
     into.mkdir(parents=True, exist_ok=True)
     project, mirror = into.parent / "pom.xml", into.parent / "settings.xml"
     project.write_text(pom(name, part), encoding="utf-8")
-    mirror.write_text(settings(versions().maven.central), encoding="utf-8")
+    mirror.write_text(settings(source.central), encoding="utf-8")
     command = [
         program,
         *("--batch-mode", "--strict-checksums"),
@@ -65,13 +65,14 @@ def copy_dependencies(name: str, part: PartVersion, into: Path, say: Say) -> Non
         f"-Daether.connector.connectTimeout={_CONNECT_MS_MAX}",
         f"-Daether.connector.requestTimeout={_ANSWER_MS_MAX}",
         *("-DincludeScope=runtime", f"-DoutputDirectory={into}"),
-        f"{versions().maven.plugin}:copy-dependencies",
+        f"{source.plugin}:copy-dependencies",
     ]
     _run(command, f"{name} {part.version}", say)
 
 
 def _run(command: list[str], what: str, say: Say) -> None:
-    fetched, said_at, errors = 0, time.monotonic(), list[str]()
+    fetched, errors = 0, list[str]()
+    began = said_at = time.monotonic()
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as child:
@@ -82,7 +83,7 @@ def _run(command: list[str], what: str, say: Say) -> None:
                 errors.append(line.strip())
             if time.monotonic() - said_at >= SAY_EVERY_SECONDS:
                 said_at = time.monotonic()
-                say(f"{what}: {fetched} files fetched")
+                say(f"{what}: {fetched} files fetched in {said_at - began:.0f} s")
     if child.returncode:
         shown = "\n  ".join(errors[:_ERRORS_SHOWN]) or f"exit code {child.returncode}"
         raise StackError(

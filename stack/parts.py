@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from stack.daemon import Daemon
+
 
 class Line(NamedTuple):
     """What can be said of one running program of a part."""
@@ -17,9 +19,15 @@ class Line(NamedTuple):
     """It answers in its own protocol, as far as it must for others to use it."""
 
 
+def line_of(daemon: Daemon, address: str, *, answers: bool) -> Line:
+    """The line of one program."""
+    return Line(daemon.name, daemon.version, address, daemon.pid, daemon.rss_mib(), daemon.log, answers)
+
+
 class Part(Protocol):
     """A part in its folder. `start` does nothing for what runs, `stop` nothing for what does not."""
 
+    name: str
     folder: Path
 
     def start(self) -> None:
@@ -28,5 +36,8 @@ class Part(Protocol):
     def stop(self) -> None:
         """Stop it and wait until it is gone; what it holds stays in the folder."""
 
+    def logs(self) -> list[Path]:
+        """The log of each program."""
+
     def lines(self) -> list[Line]:
-        """One line a program."""
+        """One line a program; each is asked whether it answers."""

@@ -23,7 +23,7 @@ class Room:
     def up(self, brokers: int | None, first_port: int | None) -> None:
         """Start what does not run, and wait until all of it answers.
 
-        `first_port`: of Kafka; 0: free ones; None: as before, else 19092.
+        `first_port`: of Kafka; 0: as before, else free ones; None: as before, else 19092.
 
         Raises:
             StackError: A part cannot be started; those before it run.
@@ -49,6 +49,18 @@ class Room:
     def lines(self) -> list[Line]:
         """One line for each program of the parts that were ever started here."""
         return [line for part in self._parts() for line in part.lines()]
+
+    def logs(self, name: str | None) -> list[Path]:
+        """The logs of one part, or of all.
+
+        Raises:
+            StackError: There is no such part.
+        """
+        parts = self._parts()
+        if name is not None and name not in {part.name for part in parts}:
+            there = ", ".join(part.name for part in parts) or "nothing"
+            raise StackError(f"no part {name} was started in {self.folder}; {there} was")
+        return [log for part in parts if name in (None, part.name) for log in part.logs()]
 
     def _parts(self) -> list[Part]:
         """The parts that were started here, in the order in which they start."""

@@ -4,12 +4,15 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 
 from stack.errors import StackError
 from stack.versions import versions
 
-INSTALL = "apt install default-jre-headless maven"
-_ANSWER_SECONDS_MAX = 30
+PACKAGES = ("default-jre-headless", "maven")
+INSTALL = f"apt install {' '.join(PACKAGES)}"
+_ANSWER_SECONDS_MAX = 30.0
 
 
 def java() -> str:
@@ -24,6 +27,7 @@ def java() -> str:
     if path is None:
         where = f"in JAVA_HOME={home}" if home else "on the PATH"
         raise StackError(f"there is no Java {where}, and the stack needs {least} or newer: {INSTALL}")
+    path = str(Path(path).absolute())  # it is started in another folder than this
     found = _java_version(path)
     if found < least:
         raise StackError(f"{path} is Java {found}, and the stack needs {least} or newer: {INSTALL}, or set JAVA_HOME")
@@ -32,11 +36,29 @@ def java() -> str:
 
 def _java_version(path: str) -> int:
     """The feature version: 17 of `openjdk version "17.0.15"`, 8 of `java version "1.8.0_402"`."""
-    told = subprocess.run([path, "-version"], capture_output=True, text=True, check=False, timeout=_ANSWER_SECONDS_MAX)
+    told = ask([path, "-version"], _ANSWER_SECONDS_MAX)
     found = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
     if told.returncode or found is None:
         raise StackError(f"{path} -version does not say its version: {(told.stderr or told.stdout).strip()!r}")
     return int(found[1])
+
+
+def ask(
+    command: Sequence[str], wait_seconds_max: float, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a short command, in `folder` if given, and return how it ended and what it said.
+
+    Raises:
+        StackError: It cannot be run, or does not end in time.
+    """
+    try:
+        return subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=wait_seconds_max
+        )
+    except OSError as error:
+        raise StackError(f"{command[0]} cannot be run: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise StackError(f"{' '.join(command)} did not end within {wait_seconds_max:.0f} s") from None
 
 
 def maven() -> str:

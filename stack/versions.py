@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stack.errors import StackError
 
-VERSIONS_FILE = Path(__file__).with_name("versions.toml")
+PINS = Path(__file__).parent
+"""The folder of `versions.toml` and of the checksums of each part."""
 
 Coordinates = Annotated[str, Field(pattern=r"^[\w.-]+:[\w.-]+:([\w.-]+|\{version\})$")]
 """`group:artifact:version`; `{version}` stands for the version of the part."""
@@ -53,12 +54,13 @@ class Versions(_Strict):
 
 
 @cache
-def versions(file: Path = VERSIONS_FILE) -> Versions:
+def versions(pins: Path = PINS) -> Versions:
     """Read the versions.
 
     Raises:
         StackError: The file is missing, is no TOML, or says something that nobody reads.
     """
+    file = pins / "versions.toml"
     try:
         return Versions.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
     except OSError as error:

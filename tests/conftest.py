@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import no_skips
+
 TESTS = Path(__file__).parent
 TIERS = {name: name for name in ("tidy", "unit", "scenarios", "properties", "contract", "broker", "stack")}
 TIERS["oracle"] = "unit"  # the independent batch computation is tested by tables of cases, too
@@ -33,6 +35,19 @@ def tier_of(path: Path) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stack", action="store_true", help="run the stack tier: real Kafka, Connect, databases and ERP")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--stack"):
+        config.pluginmanager.register(no_skips)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """A run of everything says what it left out; spread over several cores, pytest itself does not."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if whole and not config.getoption("--stack"):
+        left_out = len([*(TESTS / "stack").glob("test_*.py")])
+        terminalreporter.write_line(f"not run: the stack tier, {left_out} files in tests/stack; run `make test-stack`")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

@@ -1,0 +1,82 @@
+"""`throughline stack` as an operator uses it: every command is a program of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.kafka import Kafka
+from tests.support.kafka import make_topic, values_to_end
+
+THROUGHLINE = Path(sys.executable).with_name("throughline")
+Ran = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Callable[..., Ran]]:
+    def run(*words: str) -> Ran:
+        command = [str(THROUGHLINE), "stack", *words, "--folder", str(tmp_path / "room")]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    yield run
+    assert run("down", "--wipe").returncode == 0
+    assert [*tmp_path.iterdir()] == []
+
+
+def pid_of(folder: Path) -> int | None:
+    return Kafka(folder / "room" / "kafka", bound=False).brokers[0].daemon.pid
+
+
+def test_up_status_logs_and_down(stack: Callable[..., Ran], tmp_path: Path) -> None:
+    up = stack("up", "--port", "0")
+    assert up.returncode == 0, up.stderr
+    kafka = Kafka(tmp_path / "room" / "kafka", bound=False)
+    pid, log = kafka.brokers[0].daemon.pid, kafka.brokers[0].daemon.log
+    title, row = up.stdout.splitlines()
+    assert title.split() == ["part", "version", "address", "pid", "memory", "state", "log"]
+    name, number, version, address, shown_pid, memory, unit, state, shown_log = row.split()
+    assert (name, number, version, address) == ("kafka", "1", "4.3.1", kafka.bootstrap)
+    assert (shown_pid, unit, state, shown_log) == (str(pid), "MiB", "up", str(log))
+    assert 100 < int(memory) < 600
+
+    again, status = stack("up"), stack("status")
+    assert (again.returncode, status.returncode) == (0, 0)
+    assert again.stdout.split()[:12] == status.stdout.split()[:12] == up.stdout.split()[:12]  # the same pid
+
+    logs = stack("logs", "kafka", "--tail", "1")
+    assert logs.returncode == 0
+    assert logs.stdout.splitlines()[0] == f"== {log}"
+    assert len(logs.stdout.splitlines()) == 2
+
+    assert stack("down").returncode == 0
+    assert kafka.brokers[0].daemon.pid is None
+    assert stack("status").returncode == 1
+    assert stack("down").returncode == 0
+
+
+def test_what_died_is_seen_and_started_again_with_its_records(stack: Callable[..., Ran], tmp_path: Path) -> None:
+    assert stack("up", "--port", "0").returncode == 0
+    kafka = Kafka(tmp_path / "room" / "kafka", bound=False)
+    make_topic(kafka.bootstrap, "entries")
+    pid = pid_of(tmp_path)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    kafka.kill()  # waits until it is gone
+    status = stack("status")
+    assert status.returncode == 1
+    assert " down " in status.stdout
+    assert stack("up").returncode == 0
+    assert pid_of(tmp_path) not in (None, pid)
+    assert values_to_end(kafka.bootstrap, "entries") == []
+
+
+def test_a_port_that_is_taken_is_an_error(stack: Callable[..., Ran], kafka: Kafka) -> None:
+    port = kafka.brokers[0].node.port
+    up = stack("up", "--port", str(port))
+    assert up.returncode == 2
+    assert up.stderr == f"throughline: kafka 1: port {port} is taken; stop what listens there, or choose another\n"
+    assert stack("status").returncode == 1

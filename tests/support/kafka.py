@@ -1,0 +1,52 @@
+"""Topics and records on a real Kafka."""
+
+from collections.abc import Mapping
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+ANSWER_SECONDS_MAX = 30.0
+
+
+def make_topic(bootstrap: str, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
+    """Make a topic, wait until it is there, and return its name."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    made = admin.create_topics([NewTopic(name, partitions, config=dict(config or {}))])
+    made[name].result(ANSWER_SECONDS_MAX)
+    return name
+
+
+def read_to_end(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[Message]:
+    """Every record of a topic up to its end by partition; with `read_committed`, up to the first open transaction."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "nobody",  # assigned by hand, nothing committed
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": isolation,
+        }
+    )
+    try:
+        partitions = consumer.list_topics(topic, ANSWER_SECONDS_MAX).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
+        read: list[Message] = []
+        open_partitions = set(partitions)
+        while open_partitions:
+            message = consumer.poll(ANSWER_SECONDS_MAX)
+            assert message is not None, f"{topic}: partitions {open_partitions} say nothing of their end"
+            error = message.error()
+            if error is None:
+                read.append(message)
+            else:
+                assert error.code() == KafkaError._PARTITION_EOF, error
+                open_partitions.discard(message.partition())
+        return sorted(read, key=lambda message: (message.partition(), message.offset()))
+    finally:
+        consumer.close()
+
+
+def values_to_end(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[bytes | None]:
+    """The values of `read_to_end`."""
+    return [message.value() for message in read_to_end(bootstrap, topic, isolation)]

@@ -1,0 +1,141 @@
+"""Java and Maven: found, too old, missing, installed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stack import install
+from stack.errors import StackError
+from stack.install import apt, missing
+from stack.tools import ask, java, maven
+from tests.support.programs import put_program
+
+NO_JAVA = "there is no Java on the PATH, and the stack needs 17 or newer: apt install default-jre-headless maven"
+NO_MAVEN = "there is no Maven (mvn) on the PATH, and the jars come by it: apt install default-jre-headless maven"
+JAVA_21 = """echo 'openjdk version "21.0.2" 2024-01-16' >&2"""
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder on the PATH; it is empty."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("said", "fits"),
+    [
+        ('openjdk version "17.0.15" 2025-04-15', True),
+        ('openjdk version "21" 2023-09-19', True),
+        ('java version "24.0.1"', True),
+        ('openjdk version "11.0.22" 2024-01-16', False),
+        ('java version "1.8.0_402"', False),
+    ],
+)
+def test_a_java_that_is_new_enough_is_taken(programs: Path, said: str, fits: bool) -> None:
+    path = put_program(programs, "java", f"echo '{said}' >&2")
+    if fits:
+        assert java() == str(path)
+        return
+    with pytest.raises(StackError, match=rf"^{path} is Java (8|11), and the stack needs 17 or newer: apt install "):
+        java()
+
+
+def test_java_home_goes_before_the_path(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_program(programs, "java", "exit 1")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
+    with pytest.raises(StackError, match=f"there is no Java in JAVA_HOME={tmp_path / 'jdk'}, and the stack needs 17"):
+        java()
+    own = put_program(tmp_path / "jdk" / "bin", "java", JAVA_21)
+    assert java() == str(own)
+
+
+def test_a_java_that_says_nothing_is_refused(programs: Path) -> None:
+    put_program(programs, "java", "echo broken >&2; exit 1")
+    with pytest.raises(StackError, match="does not say its version: 'broken'"):
+        java()
+
+
+def test_what_is_missing_is_named_with_its_package(programs: Path) -> None:
+    assert missing() == [NO_JAVA, NO_MAVEN]
+    put_program(programs, "java", JAVA_21)
+    path = put_program(programs, "mvn", "")
+    assert missing() == []
+    assert maven() == str(path)
+
+
+def test_the_command_line_says_it_without_a_traceback(tmp_path: Path) -> None:
+    """`throughline stack up` on a machine without Java."""
+    surroundings = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"} | {"PATH": str(tmp_path)}
+    command = [sys.executable, "-c", "from streams.cli import main; main()", "stack"]
+    options = ["--folder", str(tmp_path / "room")]
+    up = subprocess.run(
+        [*command, "up", "--port", "0", *options], env=surroundings, capture_output=True, text=True, check=False
+    )
+    assert (up.returncode, up.stdout, up.stderr) == (2, "", f"throughline: {NO_JAVA}\n")
+    down = subprocess.run(
+        [*command, "down", "--wipe", *options], env=surroundings, capture_output=True, text=True, check=False
+    )
+    assert (down.returncode, down.stderr) == (0, "")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_command_that_cannot_be_run_or_hangs_is_an_error(programs: Path) -> None:
+    with pytest.raises(StackError, match=r"^nothing cannot be run: No such file or directory$"):
+        ask(["nothing"], 1)
+    with pytest.raises(StackError, match=r"^/bin/sleep 60 did not end within 0 s$"):
+        ask(["/bin/sleep", "60"], 0.01)
+
+
+@pytest.mark.parametrize(
+    ("programs_there", "environment", "user", "command"),
+    [
+        ({"apt-get"}, {}, 0, ["apt-get"]),
+        ({"apt-get", "sudo"}, {"CI": "true"}, 1000, ["sudo", "-n", "apt-get"]),
+        ({"apt-get", "sudo"}, {}, 1000, None),
+        ({"apt-get"}, {"CI": "true"}, 1000, None),
+        ({"dnf", "sudo"}, {"CI": "true"}, 0, None),
+    ],
+)
+def test_packages_are_installed_only_where_nobody_needs_to_be_asked(
+    programs_there: set[str], environment: dict[str, str], user: int, command: list[str] | None
+) -> None:
+    assert apt(environment, user, lambda name: name if name in programs_there else None) == command
+
+
+def test_as_root_what_is_missing_is_installed(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # An apt that "installs" by making Java and Maven appear.
+    put_program(
+        programs,
+        "apt-get",
+        f"""echo "apt $@ ($DEBIAN_FRONTEND)"
+        [ "$1" = install ] || exit 0
+        /bin/cp {put_program(programs / "later", "java", JAVA_21)} {programs}/java
+        /bin/cp {put_program(programs / "later", "mvn", "")} {programs}/mvn""",
+    )
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert install.main() == 0
+    said = capfd.readouterr()
+    assert said.out.splitlines() == [
+        "apt update -q (noninteractive)",
+        "apt install -q -y --no-install-recommends default-jre-headless maven (noninteractive)",
+        f"Java: {programs}/java",
+        f"Maven: {programs}/mvn",
+    ]
+    assert said.err.splitlines() == [NO_JAVA, NO_MAVEN, "installing by apt"]
+    assert install.main() == 0
+    assert "apt" not in capfd.readouterr().out
+
+
+def test_elsewhere_the_command_is_printed(programs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert install.main() == 1
+    said = capfd.readouterr()
+    assert (said.out, said.err.splitlines()) == ("", [NO_JAVA, NO_MAVEN])
