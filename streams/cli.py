@@ -15,6 +15,7 @@ from firm.topics import Target, Topics
 from schemas.commands import app as schemas_commands
 from schemas.lined_yaml import UnusableFile
 from stack.commands import app as stack_commands
+from streams.engine.topic_commands import app as topic_commands
 
 app = typer.Typer(
     name="throughline",
@@ -26,6 +27,7 @@ app = typer.Typer(
 
 app.add_typer(schemas_commands, name="schemas")
 app.add_typer(stack_commands, name="stack")
+app.add_typer(topic_commands, name="topics")
 
 
 def _open_topics(target: Target) -> Topics:

@@ -77,6 +77,13 @@ def feed(brokers: str, records: Iterable[tuple[str, str, bytes]]) -> None:
     assert producer.flush(WAIT_SECONDS_MAX) == 0
 
 
+def commit(brokers: str, group: str, topic: str, offset: int) -> None:
+    """Let a group have read the first partition of a topic up to an offset."""
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": group, "log_level": 2})
+    consumer.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
+    consumer.close()
+
+
 def drain(brokers: str, written: int, child: WorkerChild) -> None:
     """Wait until the worker has acknowledged everything, and at least `written` records in all."""
     lag = GroupLag(brokers, "throughline")
@@ -90,16 +97,6 @@ def drain(brokers: str, written: int, child: WorkerChild) -> None:
             assert time.monotonic() < deadline, f"still open after {WAIT_SECONDS_MAX} s: {now}"
     finally:
         lag.close()
-
-
-def reached(brokers: str, count: int, child: WorkerChild) -> None:
-    """Wait until so many records have come out at the far end."""
-    lag = GroupLag(brokers, "watcher")
-    deadline = time.monotonic() + WAIT_SECONDS_MAX
-    while lag.of(["toy.journal"]).written < count:
-        assert not child.ends_within(_PAUSE_SECONDS), "the worker ended"
-        assert time.monotonic() < deadline, f"fewer than {count} records after {WAIT_SECONDS_MAX} s"
-    lag.close()
 
 
 def read_all(brokers: str, *topics: str) -> list[tuple[str, str, Any]]:

@@ -1,5 +1,6 @@
 """Steps as agents on the embedded broker: exact outputs, restarts, failures."""
 
+import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from streams.engine.embedded import EmbeddedBroker
-from tests.broker.bench import drain, feed, reached, read_all, worker
+from tests.broker.bench import drain, feed, read_all, worker
 
 pytestmark = pytest.mark.broker
 
@@ -65,12 +66,14 @@ def test_a_worker_stopped_cleanly_and_started_again_goes_on_and_repeats_nothing(
     assert by_key(read_all(brokers, "toy.journal")) == {f"c{customer}": journal(range(1, 16)) for customer in range(5)}
 
 
-def test_a_killed_worker_loses_nothing_and_applies_every_record_to_its_state_once(brokers: str, tmp_path: Path) -> None:
-    feed(brokers, orders(5, range(1, 2001)))
-    with worker(brokers, tmp_path) as child:
-        reached(brokers, 1000, child)
-        child.kill()
-    assert len(read_all(brokers, "toy.journal")) < 10_000, "killed too late to show anything"
+@pytest.mark.parametrize("point", ["settled", "produced", "committed", "stored"])
+def test_a_killed_worker_loses_nothing_and_applies_every_record_to_its_state_once(
+    brokers: str, tmp_path: Path, point: str
+) -> None:
+    feed(brokers, orders(5, range(1, 1001)))
+    with worker(brokers, tmp_path, point) as child:
+        assert child.ended() == -signal.SIGKILL
+    feed(brokers, orders(5, range(1001, 2001)))
     with worker(brokers, tmp_path) as child:
         drain(brokers, 20_000, child)
         assert child.stop() == 0

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Producer
 
 from streams.engine.embedded import PARTITIONS, EmbeddedBroker
-from tests.broker.bench import drain, feed, worker
+from tests.broker.bench import commit, drain, feed, read_all, worker
 
 pytestmark = pytest.mark.broker
 
@@ -27,7 +27,7 @@ def test_the_embedded_broker_listens_on_loopback_and_is_gone_after_the_block() -
         Producer({"bootstrap.servers": broker.bootstrap, "log_level": 0}).list_topics(timeout=1)
 
 
-def test_state_of_another_cluster_or_of_another_folder_is_refused(brokers: str, tmp_path: Path) -> None:
+def test_state_of_another_cluster_is_refused(brokers: str, tmp_path: Path) -> None:
     feed(brokers, [("toy.orders", "c1", b"1")])
     with worker(brokers, tmp_path / "here") as child:
         drain(brokers, 2, child)
@@ -37,10 +37,28 @@ def test_state_of_another_cluster_or_of_another_folder_is_refused(brokers: str, 
         assert "was made on Kafka cluster" in child.messages
         assert "give another state_folder, or remove this one" in child.messages
         assert "Traceback" not in child.messages
+
+
+def test_an_empty_folder_is_filled_from_the_changelog(brokers: str, tmp_path: Path) -> None:
+    feed(brokers, [("toy.orders", "c1", b"1"), ("toy.orders", "c2", b"5")])
+    with worker(brokers, tmp_path / "here") as child:
+        drain(brokers, 4, child)
+        assert child.stop() == 0
+    feed(brokers, [("toy.orders", "c1", b"2")])
     with worker(brokers, tmp_path / "there") as child:
+        drain(brokers, 6, child)
+        assert child.stop() == 0
+    moves = [(key, value["owed"], value["records"]) for _, key, value in read_all(brokers, "toy.moves")]
+    assert sorted(moves) == [("c1", 1, 1), ("c1", 3, 2), ("c2", 5, 1)]
+
+
+def test_a_group_whose_state_is_nowhere_is_refused(brokers: str, tmp_path: Path) -> None:
+    feed(brokers, [("toy.orders", "c1", b"1")])
+    commit(brokers, "throughline", "toy.orders", 1)
+    with worker(brokers, tmp_path) as child:
         assert child.ended() == 1
-        assert "group throughline has read toy." in child.messages
-        assert "use the folder the group worked with" in child.messages
+        assert "group throughline has read toy.orders" in child.messages
+        assert "holds any state of it" in child.messages
         assert "Traceback" not in child.messages
 
 

@@ -18,12 +18,12 @@ class Fate(NamedTuple):
     """Where a worker dies, the how-manieth time it passes there, and how it comes back."""
 
     point: str
-    count: int
+    times: int
     comes_back: str
 
     def __str__(self) -> str:
         """Return the fate in words."""
-        times = f" (time {self.count})" if self.count > 1 else ""
+        times = f" (time {self.times})" if self.times > 1 else ""
         return f"{self.point}{times}, back {self.comes_back}"
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import orjson
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from streams.engine.cluster import changelog_of
 from streams.engine.drained import GroupLag
 from tests.crash.entries import entries
-from tests.crash.fates import AT_ONCE, EMPTY, LATE, SIGNAL, ZOMBIE, Fate
+from tests.crash.fates import EMPTY, LATE, SIGNAL, ZOMBIE, Fate
 from tests.crash.job import FACTS, INPUTS, TOPICS
 from tests.crash.worker import GROUP, SESSION_SECONDS
 
@@ -25,6 +25,11 @@ PARTITIONS = 8
 WORKERS = ("A", "B")
 PATIENCE_SECONDS = 25.0
 """After this long a worker that has not met its fate is killed from outside."""
+
+STOPPED_AFTER_SECONDS = 5.0
+WOKEN_AFTER_SECONDS = STOPPED_AFTER_SECONDS + SESSION_SECONDS * 2
+KILLED_AFTER_SECONDS = WOKEN_AFTER_SECONDS + 2.0
+"""The life of a zombie."""
 
 DRAIN_SECONDS_MAX = 300.0
 _LOOK_SECONDS = 0.05
@@ -73,6 +78,7 @@ class Slot:
         self.fate: Fate | None = None
         self.started_at = 0.0
         self.back_at = 0.0
+        self.stopped = False
         self.process: subprocess.Popen[bytes] | None = None
         self._brokers = brokers
         self._log = (out / f"worker-{name}.log").open("ab")
@@ -80,14 +86,22 @@ class Slot:
     def start(self, fate: Fate | None) -> None:
         """Start a worker that meets a fate, or one that lives."""
         dies = fate is not None and fate.point not in (SIGNAL, ZOMBIE)
-        arguments = [fate.point, str(fate.count)] if fate is not None and dies else []
+        arguments = [fate.point, str(fate.times)] if fate is not None and dies else []
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.worker", self._brokers, str(self.folder), str(PARTITIONS), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
         )
-        self.fate, self.started_at = fate, time.monotonic()
+        self.fate, self.started_at, self.stopped = fate, time.monotonic(), False
+
+    def stop_and_wake(self, age: float) -> None:
+        """Let a zombie of some age stop, and wake when the group has given it up, with time to write."""
+        assert self.process is not None
+        stopped = STOPPED_AFTER_SECONDS <= age < WOKEN_AFTER_SECONDS
+        if stopped != self.stopped:
+            self.stopped = stopped
+            self.process.send_signal(signal.SIGSTOP if stopped else signal.SIGCONT)
 
     def stop(self) -> int:
         """Stop it in good order; return its exit code."""
@@ -145,8 +159,10 @@ class Matrix:
             time.sleep(_LOOK_SECONDS)
         for slot in self.slots:  # who still runs was to die: its successor is to live
             assert slot.process is not None
+            slot.process.send_signal(signal.SIGCONT)
             slot.process.kill()
             slot.process.wait()
+            slot.back_at = 0.0
 
     def _look(self, slot: Slot, done: int, kills: int, plan: Iterator[Fate]) -> int:
         """See to a slot: bring back who is dead and due, note who has died; return how many have."""
@@ -159,22 +175,22 @@ class Matrix:
         fate, age = slot.fate, time.monotonic() - slot.started_at
         assert fate is not None
         if slot.process.poll() is None:
-            if fate.point == ZOMBIE and age > PATIENCE_SECONDS / 5:
-                return self._stop_and_wake(slot, done, kills, plan)
-            limit = PATIENCE_SECONDS / 4 if fate.point == SIGNAL else PATIENCE_SECONDS
+            if fate.point == ZOMBIE:
+                slot.stop_and_wake(age)
+            limit = {SIGNAL: PATIENCE_SECONDS / 4, ZOMBIE: KILLED_AFTER_SECONDS}.get(fate.point, PATIENCE_SECONDS)
             if age < limit:
                 return 0
             slot.process.kill()
             slot.process.wait()
-            fate = fate._replace(point=SIGNAL, count=1)
+            if fate.point == ZOMBIE:
+                self.zombies += 1
+            else:
+                fate = fate._replace(point=SIGNAL, times=1)
         if slot.process.returncode != -signal.SIGKILL:
             raise AssertionError(f"worker {slot.name} ended by itself with {slot.process.returncode}; see its log")
-        self._tell(slot, fate, done, kills)
+        self._say(f"kill {done + 1:>3} of {kills}: worker {slot.name} at {fate}; {self._feed.fed:,} records fed")
         self._bring_back(slot, fate)
         return 1
-
-    def _tell(self, slot: Slot, fate: Fate, done: int, kills: int) -> None:
-        self._say(f"kill {done + 1:>3} of {kills}: worker {slot.name} at {fate}; {self._feed.fed:,} records fed")
 
     def _bring_back(self, slot: Slot, fate: Fate) -> None:
         wait = SESSION_SECONDS * 1.5 if fate.comes_back == LATE else 0.0
@@ -182,26 +198,6 @@ class Matrix:
             for path in slot.folder.glob("partition-*"):
                 shutil.rmtree(path)
         slot.back_at = time.monotonic() + wait
-
-    def _stop_and_wake(self, slot: Slot, done: int, kills: int, plan: Iterator[Fate]) -> int:
-        """Stop a worker until others have its partitions, wake it, give it time to write, and kill it."""
-        assert slot.process is not None
-        assert slot.fate is not None
-        slot.process.send_signal(signal.SIGSTOP)
-        until = time.monotonic() + SESSION_SECONDS * 2
-        while time.monotonic() < until:
-            for other in self.slots:
-                if other is not slot and other.process is not None and other.process.poll() is not None:
-                    other.start(next(plan))
-            time.sleep(_LOOK_SECONDS)
-        slot.process.send_signal(signal.SIGCONT)
-        time.sleep(2.0)
-        self.zombies += 1
-        slot.process.kill()
-        slot.process.wait()
-        self._tell(slot, slot.fate, done, kills)
-        self._bring_back(slot, slot.fate._replace(comes_back=AT_ONCE))
-        return 1
 
     def _drain(self) -> None:
         lag = GroupLag(self._brokers, GROUP)

@@ -1,7 +1,7 @@
 """A worker of the crash job: `python -m tests.crash.worker BROKERS FOLDER PARTITIONS [POINT COUNT]`.
 
-It kills itself the COUNT-th time it passes POINT, which is a point of `streams.engine.probe` or `batch`: in the middle of
-the records of a batch.
+It kills itself the COUNT-th time it passes POINT, which is a point of `streams.engine.probe` or `batch`: in the middle
+of the records of a batch.
 """
 
 import os
@@ -41,8 +41,6 @@ class Mortal(Behaviour):
     def __init__(self, behaviour: Behaviour, fate: Fate) -> None:
         self._behaviour = behaviour
         self._fate = fate
-        self.on_timer = behaviour.on_timer  # type: ignore[method-assign]
-        self.before_commit = behaviour.before_commit  # type: ignore[method-assign]
 
     def on_records(self, records: Sequence[Record]) -> None:
         """Take in half, perhaps die, take in the rest."""
@@ -50,6 +48,14 @@ class Mortal(Behaviour):
         self._behaviour.on_records(records[:middle])
         self._fate("batch")
         self._behaviour.on_records(records[middle:])
+
+    def on_timer(self, key: str) -> None:
+        """Do as it would."""
+        self._behaviour.on_timer(key)
+
+    def before_commit(self) -> None:
+        """Do as it would."""
+        self._behaviour.before_commit()
 
 
 def mortal(step: Step, fate: Fate) -> Step:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from faust.tables.manager import TableManager
 from faust.transport.base import Transport as FaustTransport
 from faust.transport.drivers import TRANSPORTS
+from mode import Service
 
 from streams.engine.transport.conductor import Conductor
 from streams.engine.transport.consumer import Consumer
@@ -14,12 +15,25 @@ SCHEME = "throughline"
 """Scheme of the broker URL that selects this transport."""
 
 
+class Fetcher(Service):
+    """Brings what the consumer has fetched to the conductor, until it is stopped."""
+
+    def __init__(self, app: Any, **service: Any) -> None:
+        super().__init__(**service)
+        self.app = app
+
+    @Service.task
+    async def _fetching(self) -> None:
+        await self.app.consumer._drain_messages(self)
+
+
 class Transport(FaustTransport):
     """The transport of a worker."""
 
     Consumer: ClassVar[Any] = Consumer
     Producer: ClassVar[Any] = Producer
     Conductor: ClassVar[Any] = Conductor
+    Fetcher: ClassVar[Any] = Fetcher
     driver_version = "throughline"
 
 
