@@ -33,15 +33,14 @@ def main() -> int:
         say("comparing outputs, changelog and databases with the batch")
         result = verdict(kafka.bootstrap, GROUP, batch_result(seed, records))
         state = changelog_state(kafka.bootstrap, GROUP)
-        for slot in matrix.slots:
-            say(
-                f"worker {slot.name}: databases that lag behind the changelog: {len(folder_differs(slot.folder, state))}"
-            )
+        stale = [folder_differs(slot.folder, state) for slot in matrix.slots]
     for example in result.examples:
         print(f"  {example}")
     print(f"woken after the group had given them up: {matrix.zombies}")
+    unequal = sorted(set.intersection(*stale))
+    print(f"databases: {len(state) - len(unequal)} of {len(state)} partitions equal the changelog {unequal or ''}")
     print(f"kills {kills}, lost {result.lost}, doubled {result.doubled}")
-    return 1 if result.lost or result.doubled else 0
+    return 1 if result.lost or result.doubled or unequal else 0
 
 
 if __name__ == "__main__":

@@ -119,19 +119,21 @@ def _hold_state(count: _Count, state: dict[int, dict[bytes, bytes]], expected: R
         count.equal(f"total of {contract}", None if total is None else msgspec.msgpack.decode(total), wanted)
 
 
-def folder_differs(folder: Path, state: dict[int, dict[bytes, bytes]]) -> list[str]:
-    """Return the databases of a worker's folder that are not what the changelog holds at the same position.
+def folder_differs(folder: Path, state: dict[int, dict[bytes, bytes]]) -> set[int]:
+    """Return the partitions whose database in a worker's folder is not there, or is not what the changelog holds.
 
-    To be called once all workers are stopped, for the folder that held the partitions last.
+    To be called once all workers are stopped; who has not held a partition last has an old database of it.
     """
-    differing = []
-    for path in sorted(folder.glob("partition-*")):
-        number = int(path.name.removeprefix("partition-"))
+    differing = set()
+    for number, rows in state.items():
+        path = folder / f"partition-{number}"
+        if not path.exists():
+            differing.add(number)
+            continue
         store = RocksStore(path)
         try:
-            rows = dict(store.entries())
+            if dict(store.entries()) != rows:
+                differing.add(number)
         finally:
             store.close()
-        if rows != state.get(number, {}):
-            differing.append(path.name)
     return differing
