@@ -25,25 +25,35 @@ def missing() -> list[str]:
     return faults
 
 
-def apt(environment: Mapping[str, str], user: int, which: Callable[[str], str | None]) -> list[str] | None:
-    """The words that begin an apt command here; None if it is not for us to install anything."""
+def as_root(environment: Mapping[str, str], user: int, which: Callable[[str], str | None]) -> list[str] | None:
+    """The words before a command that installs; None if it is not for us to install anything here."""
     if which("apt-get") is None:
         return None
     if user == 0:
-        return ["apt-get"]
-    return ["sudo", "-n", "apt-get"] if environment.get("CI") and which("sudo") else None
+        return []
+    return ["sudo", "-n"] if environment.get("CI") and which("sudo") else None
+
+
+def commands(which: Callable[[str], str | None]) -> list[list[str]]:
+    """The commands that install by apt."""
+    update, install = ["apt-get", "update", "-q"], ["apt-get", "install", "-q", "-y", "--no-install-recommends"]
+    steps = [update, [*install, *PACKAGES]]
+    if which("update-ca-certificates"):
+        # Java keeps certificates of its own: without this, it does not know an authority that this machine had added.
+        steps.append(["update-ca-certificates", "--fresh"])
+    return steps
 
 
 def main() -> int:
     """Install what is missing, or say what to install; 0 if all is there."""
     faults = missing()
-    command = apt(os.environ, os.geteuid(), shutil.which)
-    if faults and command is not None:
+    before = as_root(os.environ, os.geteuid(), shutil.which)
+    if faults and before is not None:
         print(*faults, "installing by apt", sep="\n", file=sys.stderr, flush=True)
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for words in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *PACKAGES]):
-            if subprocess.run([*command, *words], env=quiet, stdin=subprocess.DEVNULL, check=False).returncode:
-                print(f"{' '.join([*command, *words])} failed; its message is above", file=sys.stderr)
+        for step in commands(shutil.which):
+            if subprocess.run([*before, *step], env=quiet, stdin=subprocess.DEVNULL, check=False).returncode:
+                print(f"{' '.join([*before, *step])} failed; its message is above", file=sys.stderr)
                 return 1
         faults = missing()
     print(*faults or [f"Java: {java()}", f"Maven: {maven()}"], sep="\n", file=sys.stderr if faults else sys.stdout)

@@ -200,6 +200,7 @@ class Kafka:
 
     def stop(self) -> None:
         """Stop every broker in good order; the records stay in the folder."""
+        self.resume()
         for broker in self.brokers:  # all at once: the last of three would wait for a majority that is gone
             broker.daemon.send(signal.SIGTERM)
         for broker in self.brokers:

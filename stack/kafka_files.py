@@ -12,6 +12,9 @@ RECORDS_FOLDER = "records"
 LOG_SETTINGS = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.out.ref = OUT
+# It would list every property five times, three quarters of the log.
+logger.values.name = org.apache.kafka.common.config.AbstractConfig
+logger.values.level = WARN
 appender.out.type = Console
 appender.out.name = OUT
 appender.out.layout.type = PatternLayout

@@ -6,6 +6,7 @@ to Central, since some poms name repositories that are long gone.
 
 import subprocess
 import time
+from collections import deque
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -16,7 +17,7 @@ from stack.versions import Maven, PartVersion
 SAY_EVERY_SECONDS = 2.0
 _CONNECT_MS_MAX = 10_000
 _ANSWER_MS_MAX = 60_000
-_ERRORS_SHOWN = 6
+_LINES_SHOWN = 6
 
 
 def pom(name: str, part: PartVersion) -> str:
@@ -71,7 +72,7 @@ def copy_dependencies(name: str, part: PartVersion, source: Maven, into: Path, s
 
 
 def _run(command: list[str], what: str, say: Say) -> None:
-    fetched, errors = 0, list[str]()
+    fetched, first_error, last_lines = 0, "", deque[str](maxlen=_LINES_SHOWN)
     began = said_at = time.monotonic()
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -79,14 +80,14 @@ def _run(command: list[str], what: str, say: Say) -> None:
         assert child.stdout is not None
         for line in child.stdout:
             fetched += "Downloaded from" in line
-            if "[ERROR]" in line or "not found" in line:
-                errors.append(line.strip())
+            last_lines.append(line)
+            if line.startswith("[ERROR]") and not first_error:  # what follows is advice on using Maven
+                first_error = line.removeprefix("[ERROR]").removesuffix("-> [Help 1]\n").strip()
             if time.monotonic() - said_at >= SAY_EVERY_SECONDS:
                 said_at = time.monotonic()
                 say(f"{what}: {fetched} files fetched in {said_at - began:.0f} s")
     if child.returncode:
-        shown = "\n  ".join(errors[:_ERRORS_SHOWN]) or f"exit code {child.returncode}"
         raise StackError(
-            f"Maven cannot fetch {what}:\n  {shown}\n"
+            f"Maven cannot fetch {what}: {first_error or ''.join(last_lines).strip()}\n"
             "It needs the network, or a mirror in ~/.m2/settings.xml; run the same command again"
         )

@@ -3,6 +3,8 @@
 import random
 import socket
 
+from stack.errors import StackError
+
 LOOPBACK = "127.0.0.1"
 # Below what the system gives to outgoing connections: a port from there could be taken while its server restarts.
 _FIRST, _LAST = 20_000, 30_000
@@ -21,7 +23,11 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """As many free ports, taken at random so that two programs hardly ever choose the same."""
+    """As many free ports, taken at random so that two programs hardly ever choose the same.
+
+    Raises:
+        StackError: There are not that many.
+    """
     chosen: set[int] = set()
     for _ in range(_TRIES_MAX):
         port = random.randrange(_FIRST, _LAST)
@@ -29,4 +35,4 @@ def free_ports(count: int) -> list[int]:
             chosen.add(port)
         if len(chosen) == count:
             return sorted(chosen)
-    raise OSError(f"no {count} free ports between {_FIRST} and {_LAST}")
+    raise StackError(f"there are no {count} free ports on {LOOPBACK} between {_FIRST} and {_LAST}")

@@ -128,12 +128,19 @@ def test_two_at_once_fetch_once(place: Place, tmp_path: Path) -> None:
     assert len(place.calls.read_text(encoding="utf-8").splitlines()) == 1
 
 
-def test_what_maven_says_is_passed_on(place: Place) -> None:
-    put_program(place.programs, "mvn", "echo '[INFO] working'; echo '[ERROR] Could not transfer toy'; exit 1")
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["[INFO] working", "[ERROR] Could not transfer toy -> [Help 1]", "[ERROR]", "[ERROR] Re-run Maven with -X"],
+        ["Could not transfer toy"],
+    ],
+)
+def test_what_maven_says_is_passed_on(place: Place, lines: list[str]) -> None:
+    put_program(place.programs, "mvn", "\n".join([*(f"echo '{line}'" for line in lines), "exit 1"]))
     with pytest.raises(StackError) as refused:
         place.class_path()
     assert str(refused.value) == (
-        "Maven cannot fetch toy 2.0:\n  [ERROR] Could not transfer toy\n"
+        "Maven cannot fetch toy 2.0: Could not transfer toy\n"
         "It needs the network, or a mirror in ~/.m2/settings.xml; run the same command again"
     )
 
