@@ -160,6 +160,8 @@ class Demo:
         environment = os.environ | {
             "THROUGHLINE_BROKERS": self._settings.brokers,
             "THROUGHLINE_PARTITIONS": str(self._settings.partitions),
+            "THROUGHLINE_GUARANTEE": self._settings.guarantee.value,
+            "THROUGHLINE_STATIC_MEMBERSHIP": str(self._settings.static_membership),
             "THROUGHLINE_STATE_FOLDER": str(self._settings.state_folder),
             "THROUGHLINE_SINKS__FOLDER": str(self._settings.sinks.folder),
             "THROUGHLINE_SINKS__BATCH_SECONDS_MAX": str(self._settings.sinks.batch_seconds_max),
