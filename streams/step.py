@@ -68,6 +68,8 @@ class Context:
         self.now = 0
         self.outputs: list[Output] = []
         self.counts: dict[str, int] = {}
+        self.traces: dict[str | None, Headers] = {}
+        """Trace context by key, of the records taken in since the last commit; empty where nobody traces."""
         self.timers = Timers(state)
         self._state = state
         self._remembers = step.remembers
@@ -90,11 +92,21 @@ class Context:
 
     def emit(self, topic: str, key: str | None, value: Any, headers: Headers = ()) -> None:
         """Write a record to a topic, on the partition its key hashes to."""
+        if self.traces:
+            headers += self._trace_of(key)
         self.outputs.append(made(Output, (topic, key, value, self.now, None, headers)))
 
     def emit_to_all(self, topic: str, key: str, value: Any) -> None:
         """Write a record to every partition of a topic: for small reference rows that each partition joins."""
-        self.outputs.extend(Output(topic, key, value, self.now, partition) for partition in range(self.partitions))
+        headers = self._trace_of(key) if self.traces else ()
+        self.outputs.extend(
+            Output(topic, key, value, self.now, partition, headers) for partition in range(self.partitions)
+        )
+
+    def _trace_of(self, key: str | None) -> Headers:
+        """Return the trace context of the last record under a key, or of the only one that has any."""
+        traces = self.traces
+        return traces.get(key, next(iter(traces.values())) if len(traces) == 1 else ())
 
     def count(self, name: str, amount: int = 1) -> None:
         """Count something that is neither output nor state, such as a dropped duplicate."""

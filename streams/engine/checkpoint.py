@@ -180,6 +180,7 @@ class Checkpoints(Service):
         for number, entries in changes.items():
             self._assignment.partitions[number].store.apply_entries(entries, written.ends[number], now)
         self._probe("stored")
+        self._metrics.outcomes.count(outputs)
         self._agents.committed(acked)
         for _, future in sent:
             if not future.done():

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from streams.engine.histogram import CountedHistogram
+from streams.engine.outcomes import Outcomes
 from streams.engine.transport.producer import Encoded
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
@@ -24,7 +25,8 @@ class Metrics:
         self._lags()
         self._checkpoints()
         self._states()
-        self._counted = self._counter("counted", "What steps count, by name.", ["step", "name"])
+        self._work()
+        self.outcomes = Outcomes(self.registry)
 
     def _counter(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"throughline_{name}_total", documentation, labels, registry=self.registry)
@@ -77,10 +79,34 @@ class Metrics:
         """Observe how old records were when what came of them was committed."""
         self._latency.observe(seconds, records)
 
+    # -- what steps count themselves
+
+    def _work(self) -> None:
+        self._duplicates = self._counter(
+            "duplicates_dropped", "Old or repeated versions of rows, which change nothing.", ["step"]
+        )
+        self._requests = self._counter("sink_requests", "Requests to ERPs, by outcome.", ["system", "outcome"])
+        self._counted = self._counter("counted", "What else steps count, by name.", ["step", "name"])
+        self._parked = self._gauge("parked_records", "Records that wait for a partner or a mapping.", ["partition"])
+        self._parked_age = self._gauge(
+            "parked_oldest_age_seconds", "Age of the record that has been parked longest; 0 without any.", ["partition"]
+        )
+
     def counted(self, step: str, counts: Mapping[str, int]) -> None:
-        """Add what a step counted since the last checkpoint."""
+        """Add what a step counted since the last checkpoint; `sink/SYSTEM/OUTCOME` is a request to an ERP."""
         for name, amount in counts.items():
-            self._counted.labels(step, name).inc(amount)
+            if name == "duplicates":
+                self._duplicates.labels(step).inc(amount)
+            elif name.startswith("sink/"):
+                _, system, outcome = name.split("/", 2)
+                self._requests.labels(system, outcome).inc(amount)
+            else:
+                self._counted.labels(step, name).inc(amount)
+
+    def parked(self, partition: int, records: int, oldest_age_s: float) -> None:
+        """Set how many records of a partition are parked, and since how many seconds the first of them."""
+        self._parked.labels(str(partition)).set(records)
+        self._parked_age.labels(str(partition)).set(oldest_age_s)
 
     # -- how far behind
 

@@ -13,6 +13,7 @@ from faust.types import TP
 from state import State
 from state.rocks import Entry, RocksStore, entry_key
 from streams.engine.metrics import Metrics
+from streams.engine.tracing import traces_of, tracing
 from streams.engine.transport.batch import Batch
 from streams.engine.wire import Wire
 from streams.step import Output, Step, Task
@@ -53,6 +54,7 @@ class Partition:
         self.store = store
         self.ready = False
         self._wire = wire
+        self._tracing = tracing()
         self._metrics = metrics
         self._partitions = partitions
         self._steps = tuple(steps)
@@ -101,7 +103,10 @@ class Partition:
         taken = Taken(0, 0, 0)
         if messages:
             records = self._wire.records(topic, self.number, messages)
-            self._tasks[step].receive(records, now)
+            task = self._tasks[step]
+            if traces := traces_of(step, records, self._tracing):
+                task.context.traces.update(traces)
+            task.receive(records, now)
             self._last_timestamps[batch.tp] = records[-1].timestamp
             taken = Taken(len(messages), sum(map(len, messages)), records[0].timestamp)
         if batch.end > position:
@@ -132,6 +137,7 @@ class Partition:
             if task.touched:
                 task.before_commit(now)
             outputs += task.take_outputs()
+            task.context.traces.clear()
             self._metrics.counted(task.step.name, task.context.counts)
             task.context.counts.clear()
         changes = [

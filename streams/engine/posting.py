@@ -172,11 +172,14 @@ class PostingBehaviour:
             self._tell(delivery.send(now))
             answers = delivery.poll(now)
         except Retriable as error:
+            self._context.count(f"sink/{system}/retriable")
             self._be_patient(system, str(error))
             return
         except Fatal as error:
+            self._context.count(f"sink/{system}/fatal")
             self._give_up(system, error)
             return
+        self._context.count(f"sink/{system}/{'ok' if delivery.failure is None else 'retriable'}")
         self._tell(answers.receipts)
         for subject in answers.sound:
             self._exception("delivery_failed", _answer_entity(system, subject), "", False)

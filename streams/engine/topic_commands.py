@@ -18,7 +18,9 @@ EXIT_DIFFERS = 1
 EXIT_UNUSABLE = 2
 
 Config = Annotated[Path | None, typer.Option(help="Settings file in place of throughline.toml.")]
-Replicas = Annotated[int | None, typer.Option(min=1, help="Copies of each partition; absent: 3, or as many as brokers.")]
+Replicas = Annotated[
+    int | None, typer.Option(min=1, help="Copies of each partition; absent: 3, or as many as brokers.")
+]
 
 
 @app.command()
@@ -52,7 +54,9 @@ def _run(config: Path | None, replicas: int | None, mend: bool) -> None:
     if wrong:
         typer.echo(f"{len(wrong)} of {len(findings)} topics are not as they should be", err=True)
         if any(not f.mendable for f in wrong):
-            typer.echo("partitions and replicas stay as a topic was made: make it anew, or change the settings", err=True)
+            typer.echo(
+                "partitions and replicas stay as a topic was made: make it anew, or change the settings", err=True
+            )
         raise typer.Exit(EXIT_DIFFERS)
     typer.echo(f"{len(findings)} topics are as they should be")
 
