@@ -179,7 +179,7 @@ class State:
         return sum(table.unflushed() for table in self._tables.values())
 
     def take_writes(self) -> dict[str, dict[str, bytes | None]]:
-        """Return everything since the last flush by table, for the caller to bring to the store before anything is read."""
+        """Return all since the last flush by table, for the caller to bring to the store before anything is read."""
         return {table.name: changes for table in self._tables.values() if (changes := table.take_writes())}
 
     def flush(self) -> None:

@@ -98,13 +98,13 @@ class Settings(BaseSettings):
     )
     guarantee: Guarantee = Field(
         default=Guarantee.EXACTLY_ONCE,
-        description="`exactly_once`: outputs, state and offsets in one transaction. `at_least_once`: without transactions; "
-        "a crash may write outputs twice.",
+        description="`exactly_once`: outputs, state and offsets in one transaction. `at_least_once`: without "
+        "transactions; a crash may write outputs twice.",
     )
     state_folder: Path = Field(
         default=Path("throughline-state"),
-        description="Folder of this worker's databases, one for each partition, and of the identity it goes by. One worker "
-        "a folder.",
+        description="Folder of this worker's databases, one for each partition, and of the identity it goes by. One "
+        "worker a folder.",
     )
     state_memory_mb: int = Field(
         default=128,
@@ -128,8 +128,8 @@ class Settings(BaseSettings):
         default=15_000,
         ge=1_000,
         le=900_000,
-        description="Milliseconds after which brokers abort a transaction of a worker that is gone. Others wait so long "
-        "for its partitions at most.",
+        description="Milliseconds after which brokers abort a transaction of a worker that is gone. Others wait so "
+        "long for its partitions at most.",
     )
     patience_s: float = Field(
         default=120.0,
@@ -139,8 +139,8 @@ class Settings(BaseSettings):
     )
     static_membership: bool = Field(
         default=True,
-        description="Whether a worker that comes back within `session_timeout_s` finds its partitions as it left them. Its "
-        "partitions also wait so long when it is stopped for good.",
+        description="Whether a worker that comes back within `session_timeout_s` finds its partitions as it left them. "
+        "Its partitions also wait so long when it is stopped for good.",
     )
     session_timeout_s: float = Field(
         default=8.0, ge=1, le=300, description="Seconds after which a silent worker's partitions go to another."

@@ -17,6 +17,7 @@ from streams.engine.clients import client_config
 from streams.engine.clock import Clock, system_clock
 from streams.engine.cluster import changelog_of, check_topics
 from streams.engine.group import GroupMember
+from streams.engine.kit import Kit
 from streams.engine.metrics import Metrics
 from streams.engine.probe import Probe, unwatched
 from streams.engine.state_folder import StateFolder
@@ -42,8 +43,7 @@ class EngineApp(faust.App):
     owner: GroupMember
     acks: Acks
     assignment: Assignment
-    metrics: Metrics
-    wire: Wire
+    kit: Kit
     checkpoints: Checkpoints
     watch: Watch
 
@@ -69,7 +69,7 @@ class EngineApp(faust.App):
 
     def registry(self) -> CollectorRegistry:
         """Return the metrics."""
-        return self.metrics.registry
+        return self.kit.metrics.registry
 
     def health(self) -> tuple[bool, dict[str, object]]:
         """Return whether every partition with records waiting moves, and which do not."""
@@ -79,7 +79,7 @@ class EngineApp(faust.App):
 
     def readiness(self) -> tuple[bool, dict[str, object]]:
         """Return whether all partitions held are restored and the registry answers, and what is missing."""
-        restored, missing = self.assignment.ready(), self.wire.unavailable()
+        restored, missing = self.assignment.ready(), self.kit.wire.unavailable()
         return restored and missing is None, {"restored": restored, "registry": missing or "ok"}
 
     # -- agents of single events, as a checkpoint sees them
@@ -113,19 +113,19 @@ def app(
     changelog_topic = changelog_of(settings.group)
     cluster = check_topics(settings, {changelog_topic, *(t for s in topology for t in (*s.reads, *s.writes))})
     metrics = Metrics()
+    kit = Kit(settings, wire, metrics, clock, probe)
     engine = _faust_app(settings, folder)
     changelog = Changelog(
         client_config(settings), changelog_topic, cluster, _TOMBSTONES_MS, metrics.restore_left, probe
     )
-    assignment = Assignment(topology, settings, wire, metrics, changelog, folder, clock, probe)
-    writer = _writer(settings, changelog_topic, folder.identity, engine, metrics, probe)
-    checkpoints = Checkpoints(assignment, writer, engine, wire, metrics, clock, settings, probe)
-    engine.metrics, engine.checkpoints, engine.assignment, engine.wire = metrics, checkpoints, assignment, wire
-    engine.owner = GroupMember(settings, folder.identity, assignment, checkpoints, metrics, probe)
+    engine.kit, engine.acks = kit, Acks()
+    engine.assignment = Assignment(topology, kit, changelog, folder)
+    writer = _writer(kit, changelog_topic, folder.identity, engine)
+    engine.checkpoints = Checkpoints(engine.assignment, writer, engine, kit)
+    engine.owner = GroupMember(kit, folder.identity, engine.assignment, engine.checkpoints)
     engine.owner.join(engine)
-    engine.acks = Acks()
-    engine.watch = Watch(engine, assignment, metrics, clock, settings.stall_s)
-    enlist(engine, checkpoints, topology)
+    engine.watch = Watch(engine, engine.assignment, kit)
+    enlist(engine, engine.checkpoints, topology)
     return engine
 
 
@@ -149,21 +149,13 @@ def _faust_app(settings: Settings, folder: StateFolder) -> EngineApp:
     )
 
 
-def _writer(
-    settings: Settings,
-    changelog: str,
-    identity: str,
-    engine: EngineApp,
-    metrics: Metrics,
-    probe: Probe,
-) -> Writer:
-    config = client_config(settings)
+def _writer(kit: Kit, changelog: str, identity: str, engine: EngineApp) -> Writer:
+    settings, config = kit.settings, client_config(kit.settings)
     if settings.guarantee is Guarantee.EXACTLY_ONCE:
-        name = f"{settings.group}-{identity}"
-        timeout, patience = settings.transaction_timeout_ms, settings.patience_s
-        return ExactlyOnce(config, changelog, name, timeout, patience, probe, metrics.aborted)
+        name, timeout_ms = f"{settings.group}-{identity}", settings.transaction_timeout_ms
+        return ExactlyOnce(config, changelog, name, timeout_ms, settings.patience_s, kit.probe, kit.metrics.aborted)
 
     def acknowledge(offsets: Any) -> None:
         cast(Consumer, engine.consumer).commit_offsets(offsets)
 
-    return AtLeastOnce(config, changelog, settings.patience_s, acknowledge, probe)
+    return AtLeastOnce(config, changelog, settings.patience_s, acknowledge, kit.probe)

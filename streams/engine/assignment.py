@@ -8,14 +8,10 @@ from typing import Any
 from faust.types import TP
 
 from state.rocks import RocksMemory, RocksStore, StoreCorrupt, set_aside
-from streams.config import Settings
 from streams.engine.changelog import Changelog, Interrupted, Restore
-from streams.engine.clock import Clock
-from streams.engine.metrics import Metrics
+from streams.engine.kit import Kit
 from streams.engine.partition import Partition
-from streams.engine.probe import Probe
 from streams.engine.state_folder import StateFolder
-from streams.engine.wire import Wire
 from streams.step import Step
 
 log = logging.getLogger("throughline.worker")
@@ -34,33 +30,19 @@ class MissingStateError(Exception):
 class Assignment:
     """Opens, restores and closes partitions. Used on the event loop; waits for disk and brokers in threads.
 
-    A partition whose database is damaged, of another format, or of no use against the changelog is set aside and rebuilt
+    A partition whose database is damaged, of another format, or does not fit the changelog is set aside and rebuilt
     from it. Nothing of a partition is read before it is restored.
     """
 
-    def __init__(
-        self,
-        steps: tuple[Step, ...],
-        settings: Settings,
-        wire: Wire,
-        metrics: Metrics,
-        changelog: Changelog,
-        folder: StateFolder,
-        clock: Clock,
-        probe: Probe,
-    ) -> None:
+    def __init__(self, steps: tuple[Step, ...], kit: Kit, changelog: Changelog, folder: StateFolder) -> None:
         self.steps = steps
         self.partitions: dict[int, Partition] = {}
         self.generation = -1
         self.member: Any = None
-        self._settings = settings
-        self._wire = wire
-        self._metrics = metrics
+        self._kit = kit
         self._changelog = changelog
         self._folder = folder
-        self._clock = clock
-        self._probe = probe
-        self._memory = RocksMemory(settings.state_memory_mb * _MEGABYTE)
+        self._memory = RocksMemory(kit.settings.state_memory_mb * _MEGABYTE)
         self._restore: Restore | None = None
 
     def ready(self) -> bool:
@@ -75,12 +57,8 @@ class Assignment:
         numbers = self._complete_numbers(committed)
         self.generation, self.member = generation, member
         stores = await asyncio.to_thread(self._open_all, numbers)
-        settings, wire = self._settings, self._wire
-        self.partitions = {
-            number: Partition(number, settings.partitions, self.steps, store, wire, self._metrics)
-            for number, store in stores.items()
-        }
-        self._probe("opened")
+        self.partitions = {number: Partition(number, self.steps, store, self._kit) for number, store in stores.items()}
+        self._kit.probe("opened")
         log.info("assigned: partitions %s", ", ".join(map(str, numbers)) or "none")
 
     def _complete_numbers(self, committed: Mapping[TP, int | None]) -> list[int]:
@@ -104,7 +82,7 @@ class Assignment:
             return RocksStore(path, self._memory)
         except StoreCorrupt as error:
             log.warning(
-                "%s: set aside as %s, and rebuilt from the changelog", error, set_aside(path, self._clock()).name
+                "%s: set aside as %s, and rebuilt from the changelog", error, set_aside(path, self._kit.clock()).name
             )
             return RocksStore(path, self._memory)
 
@@ -122,7 +100,7 @@ class Assignment:
         for partition in partitions.values():
             partition.begin(self._changelog.cluster)
             self._check_known(partition, committed)
-        self._probe("restored")
+        self._kit.probe("restored")
         resume(committed, generation)
 
     async def _restore_all(self, partitions: Mapping[int, Partition]) -> bool:
@@ -133,15 +111,15 @@ class Assignment:
         for number, partition in partitions.items():
             if generation != self.generation:
                 return False
-            start = self._changelog.start_of(partition.store, extents[number], self._clock())
+            start = self._changelog.start_of(partition.store, extents[number], self._kit.clock())
             if start is None:
                 partition.store.close()
-                aside = set_aside(self._folder.database(number), self._clock())
+                aside = set_aside(self._folder.database(number), self._kit.clock())
                 log.warning(
                     "partition %d: its state is of no use against the changelog; set aside as %s", number, aside
                 )
                 partition.store = RocksStore(self._folder.database(number), self._memory)
-                start = self._changelog.start_of(partition.store, extents[number], self._clock())
+                start = self._changelog.start_of(partition.store, extents[number], self._kit.clock())
             assert start is not None  # an empty store starts somewhere, or an error says why not
             if start < extents[number].end:
                 starts[number] = start
@@ -161,9 +139,9 @@ class Assignment:
                 continue
             if all(partition.position(step.name, tp.topic) is None for step in readers):
                 raise MissingStateError(
-                    f"group {self._settings.group} has read {tp.topic}, partition {tp.partition} up to {offset}, but "
-                    f"neither {self._folder.path} nor topic {self._changelog.topic} holds any state of it; bring back "
-                    "the one or the other, or use another group to begin from the start"
+                    f"group {self._kit.settings.group} has read {tp.topic}, partition {tp.partition} up to {offset}, "
+                    f"but neither {self._folder.path} nor topic {self._changelog.topic} holds any state of it; bring "
+                    "back the one or the other, or use another group to begin from the start"
                 )
 
     async def release(self) -> None:

@@ -67,15 +67,15 @@ class Changelog:
     def start_of(self, store: RocksStore, extent: Extent, now: int) -> int | None:
         """Return the offset to restore a store from, or None if it has to be rebuilt from the beginning.
 
-        It has to be where the log ends before the store's position (another log is in its place), where the log has lost
-        what follows the position, and where the store is older than the log keeps its deletions. Raises
+        It has to be where the log ends before the store's position (another log is in its place), where the log has
+        lost what follows the position, and where the store is older than the log keeps its deletions. Raises
         `LostChangelogError` if the beginning is lost, too.
         """
         position, lost = store.position, extent.start > 0
-        if position is not None and extent.start <= position <= extent.end:
-            # An old store is rebuilt, unless the log cannot give it all back.
-            if lost or now - store.written_at <= self._tombstones_ms:
-                return position
+        # An old store is rebuilt, unless the log cannot give it all back.
+        keeps = lost or now - store.written_at <= self._tombstones_ms
+        if position is not None and extent.start <= position <= extent.end and keeps:
+            return position
         if lost:
             raise LostChangelogError(
                 f"{self.topic} begins at offset {extent.start}: what was before is lost, and with it state that "

@@ -28,15 +28,11 @@ from mode import Service
 
 from schemas.registry import RegistryUnavailable
 from state.rocks import Entry
-from streams.config import Settings
 from streams.engine.assignment import Assignment
-from streams.engine.clock import Clock
-from streams.engine.metrics import Metrics
-from streams.engine.probe import Probe
+from streams.engine.kit import Kit
 from streams.engine.transport.batch import Batch
 from streams.engine.transport.producer import ANY_PARTITION, Encoded
-from streams.engine.wire import Wire
-from streams.engine.writer import MembershipOver, Round, Writer
+from streams.engine.writer import Commit, MembershipOver, Writer
 from streams.step import Output, Step
 
 log = logging.getLogger("throughline.worker")
@@ -61,30 +57,17 @@ class Agents(Protocol):
 class Checkpoints(Service):
     """Lets steps take in batches, and runs the rounds. Never both at once: a batch is atomic against a round."""
 
-    def __init__(
-        self,
-        assignment: Assignment,
-        writer: Writer,
-        agents: Agents,
-        wire: Wire,
-        metrics: Metrics,
-        clock: Clock,
-        settings: Settings,
-        probe: Probe,
-        **service: Any,
-    ) -> None:
+    def __init__(self, assignment: Assignment, writer: Writer, agents: Agents, kit: Kit, **service: Any) -> None:
         super().__init__(**service)
         self.apart = asyncio.Lock()
         """Held by a round, by the taking in of a batch, and by whoever changes the assignment."""
         self._assignment = assignment
         self._writer = writer
         self._agents = agents
-        self._wire = wire
-        self._metrics = metrics
-        self._clock = clock
-        self._probe = probe
-        self._interval_s = settings.checkpoint_interval_ms / 1000
-        self._records_max = settings.checkpoint_records_max
+        self._kit = kit
+        self._metrics = kit.metrics
+        self._interval_s = kit.settings.checkpoint_interval_ms / 1000
+        self._records_max = kit.settings.checkpoint_records_max
         self._thread = ThreadPoolExecutor(1, "writer")
         self._full = asyncio.Event()
         self._room = asyncio.Event()
@@ -128,7 +111,7 @@ class Checkpoints(Service):
         if self._broken or batch.generation != self._assignment.generation or not partition or not partition.ready:
             return
         began = time.monotonic()
-        taken = partition.take(step.name, batch, self._clock())
+        taken = partition.take(step.name, batch, self._kit.clock())
         self._metrics.taken_in(step.name, batch.tp.topic, taken.records, taken.size, time.monotonic() - began)
         if taken.records:
             self._ages.append((taken.timestamp, taken.records))
@@ -157,7 +140,7 @@ class Checkpoints(Service):
                 self._room.set()
 
     async def _round(self) -> bool:
-        now, began = self._clock(), time.monotonic()
+        now, began = self._kit.clock(), time.monotonic()
         sent, acked = self._agents.take_sent(), self._agents.advanced()
         ready = [partition for partition in self._assignment.partitions.values() if partition.ready]
         if not sent and not any(partition.busy(now) for partition in ready):
@@ -174,18 +157,18 @@ class Checkpoints(Service):
                 changes[partition.number] = settled.changes
             offsets.update(settled.offsets)
         encoded = [*await self._encoded(outputs), *(record for record, _ in sent)]
-        self._probe("settled")
-        written = Round(encoded, changes, offsets, self._assignment.member)
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.write, written)
+        self._kit.probe("settled")
+        commit = Commit(encoded, changes, offsets, self._assignment.member)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.write, commit)
         for number, entries in changes.items():
-            self._assignment.partitions[number].store.apply_entries(entries, written.ends[number], now)
-        self._probe("stored")
+            self._assignment.partitions[number].store.apply_entries(entries, commit.ends[number], now)
+        self._kit.probe("stored")
         self._metrics.outcomes.count(outputs)
         self._agents.committed(acked)
         for _, future in sent:
             if not future.done():
                 future.set_result(None)
-        self._told(written, began)
+        self._told(commit, began)
         return True
 
     async def _encoded(self, outputs: Sequence[Output]) -> list[Encoded]:
@@ -200,7 +183,7 @@ class Checkpoints(Service):
             await asyncio.sleep(wait)
 
     def _bytes_of(self, outputs: Sequence[Output]) -> list[Encoded]:
-        write = self._wire.write
+        write = self._kit.wire.write
         return [
             Encoded(
                 output.topic,
@@ -213,13 +196,13 @@ class Checkpoints(Service):
             for output in outputs
         ]
 
-    def _told(self, written: Round, began: float) -> None:
+    def _told(self, commit: Commit, began: float) -> None:
         self._committed_at = time.monotonic()
-        now = self._clock()
-        size = sum(len(record.value or b"") for record in written.outputs)
-        size += sum(len(value or b"") for entries in written.changes.values() for _, value in entries)
+        now = self._kit.clock()
+        size = sum(len(record.value or b"") for record in commit.outputs)
+        size += sum(len(value or b"") for entries in commit.changes.values() for _, value in entries)
         self._metrics.checkpoint(self._committed_at - began, size)
-        self._metrics.written(written.outputs)
+        self._metrics.written(commit.outputs)
         for timestamp, records in self._ages:
             self._metrics.latency(max(0, now - timestamp) / 1000, records)
 

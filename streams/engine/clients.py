@@ -17,25 +17,22 @@ def client_config(settings: Settings) -> dict[str, Any]:
 def consumer_config(settings: Settings, identity: str) -> Mapping[str, Any]:
     """Return the settings of the worker's consumer."""
     session_ms = round(settings.session_timeout_s * 1000)
-    config = (
-        client_config(settings)
-        | {
-            "group.id": settings.group,
-            "session.timeout.ms": session_ms,
-            "heartbeat.interval.ms": session_ms // 4,
-            "max.poll.interval.ms": _MAX_POLL_INTERVAL_MS,
-            "partition.assignment.strategy": "range",  # the same partitions of every topic to the same worker
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "error",  # records that are gone must not be passed over in silence
-            "fetch.wait.max.ms": 10,
-            "fetch.queue.backoff.ms": 5,  # the client's default of a second stalls it for as long, whenever its queue is full
-            "queued.min.messages": 50_000,
-            "queued.max.messages.kbytes": 64 * 1024,
-            "fetch.max.bytes": FETCH_BYTES_MAX,
-            "reconnect.backoff.max.ms": 2_000,
-        }
-    )
+    config = client_config(settings) | {
+        "group.id": settings.group,
+        "session.timeout.ms": session_ms,
+        "heartbeat.interval.ms": session_ms // 4,
+        "max.poll.interval.ms": _MAX_POLL_INTERVAL_MS,
+        "partition.assignment.strategy": "range",  # the same partitions of every topic to the same worker
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "error",  # records that are gone must not be passed over in silence
+        "fetch.wait.max.ms": 10,
+        "fetch.queue.backoff.ms": 5,  # by default the client stalls for a second whenever its queue is full
+        "queued.min.messages": 50_000,
+        "queued.max.messages.kbytes": 64 * 1024,
+        "fetch.max.bytes": FETCH_BYTES_MAX,
+        "reconnect.backoff.max.ms": 2_000,
+    }
     if settings.guarantee is Guarantee.EXACTLY_ONCE:
         config["isolation.level"] = "read_committed"
     if settings.static_membership:

@@ -41,6 +41,6 @@ def check_topics(settings: Settings, topics: Iterable[str]) -> str:
     if wrong:
         raise TopicsError(
             f"brokers {settings.brokers}: every topic must have {settings.partitions} partitions (setting partitions), "
-            f"or keys would not meet; these differ: {', '.join(wrong)}; `throughline topics apply` makes what is missing"
+            f"or keys would not meet; these differ: {', '.join(wrong)}; `throughline topics apply` makes those missing"
         )
     return str(cluster)

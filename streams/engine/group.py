@@ -7,12 +7,10 @@ from typing import Any
 
 from faust.types import TP
 
-from streams.config import Settings
 from streams.engine.assignment import Assignment
 from streams.engine.checkpoint import Checkpoints
 from streams.engine.clients import consumer_config
-from streams.engine.metrics import Metrics
-from streams.engine.probe import Probe
+from streams.engine.kit import Kit
 from streams.engine.transport.consumer import Consumer
 
 log = logging.getLogger("throughline.worker")
@@ -21,21 +19,11 @@ log = logging.getLogger("throughline.worker")
 class GroupMember:
     """The owner of the partitions that the group gives this worker."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        identity: str,
-        assignment: Assignment,
-        checkpoints: Checkpoints,
-        metrics: Metrics,
-        probe: Probe,
-    ) -> None:
-        self._settings = settings
+    def __init__(self, kit: Kit, identity: str, assignment: Assignment, checkpoints: Checkpoints) -> None:
+        self._kit = kit
         self._identity = identity
         self._assignment = assignment
         self._checkpoints = checkpoints
-        self._metrics = metrics
-        self._probe = probe
         self._restoring: asyncio.Task[None] | None = None
         self._app: Any = None
 
@@ -45,14 +33,14 @@ class GroupMember:
 
     def client_config(self) -> Mapping[str, Any]:
         """Return the settings of the Kafka consumer."""
-        return consumer_config(self._settings, self._identity)
+        return consumer_config(self._kit.settings, self._identity)
 
     async def assigned(self, committed: Mapping[TP, int | None], generation: int, member: object) -> None:
         """Open partitions, and restore them while the group goes on."""
         async with self._checkpoints.apart:
             await self._assignment.take_over(committed, generation, member)
-        self._probe("assigned")
-        self._metrics.rebalanced("assigned", len(self._assignment.partitions))
+        self._kit.probe("assigned")
+        self._kit.metrics.rebalanced("assigned", len(self._assignment.partitions))
         self._restoring = asyncio.create_task(self._restore(committed))
 
     async def _restore(self, committed: Mapping[TP, int | None]) -> None:
@@ -65,7 +53,7 @@ class GroupMember:
 
     async def revoked(self) -> None:
         """Commit what was taken in, then let go."""
-        self._probe("revoking")
+        self._kit.probe("revoking")
         try:
             await self._checkpoints.run()
         finally:
@@ -84,5 +72,5 @@ class GroupMember:
         if self._restoring is not None:
             await self._restoring
             self._restoring = None
-        self._probe(event)
-        self._metrics.rebalanced(event, 0)
+        self._kit.probe(event)
+        self._kit.metrics.rebalanced(event, 0)

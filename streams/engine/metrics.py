@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus, in base units: what goes in and out, how far behind it is, what a checkpoint costs."""
+"""What a worker tells Prometheus, in base units: what goes in and out, how far behind it is, what it costs."""
 
 from collections import Counter as Tally
 from collections.abc import Mapping, Sequence

@@ -70,7 +70,7 @@ def _answering(watched: Watched) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_arguments: object) -> None:
             """Nothing: a scrape every few seconds is no event."""
 
     return Answer

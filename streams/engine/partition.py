@@ -12,10 +12,9 @@ from faust.types import TP
 
 from state import State
 from state.rocks import Entry, RocksStore, entry_key
-from streams.engine.metrics import Metrics
+from streams.engine.kit import Kit
 from streams.engine.tracing import traces_of, tracing
 from streams.engine.transport.batch import Batch
-from streams.engine.wire import Wire
 from streams.step import Output, Step, Task
 
 ENGINE = "engine"
@@ -47,16 +46,14 @@ class Taken(NamedTuple):
 class Partition:
     """All steps on one partition number, over one database. Not usable before what it lacks is restored."""
 
-    def __init__(
-        self, number: int, partitions: int, steps: Iterable[Step], store: RocksStore, wire: Wire, metrics: Metrics
-    ) -> None:
+    def __init__(self, number: int, steps: Iterable[Step], store: RocksStore, kit: Kit) -> None:
         self.number = number
         self.store = store
         self.ready = False
-        self._wire = wire
+        self._wire = kit.wire
+        self._metrics = kit.metrics
         self._tracing = tracing()
-        self._metrics = metrics
-        self._partitions = partitions
+        self._partitions = kit.settings.partitions
         self._steps = tuple(steps)
         self._states: list[State] = []
         self._tasks: dict[str, Task] = {}
@@ -68,8 +65,8 @@ class Partition:
         known = State(self.store, ENGINE).table("cluster", str).get("")
         if known not in (None, cluster):
             raise ForeignStateError(
-                f"state at {self.store.folder} was made on Kafka cluster {known}, but the brokers are cluster {cluster}; "
-                "give another state_folder, or remove this one"
+                f"state at {self.store.folder} was made on Kafka cluster {known}, but the brokers are cluster "
+                f"{cluster}; give another state_folder, or remove this one"
             )
 
     def begin(self, cluster: str) -> None:

@@ -1,8 +1,8 @@
 """Topics as the product needs them: what each should be, what the brokers have, and how to get from one to the other.
 
-Source topics keep what connectors can send again; internal topics what a worker that was away still has to read; public
-topics keep everything, as they are the record of what was billed. The changelog is compacted and nothing else: it is the
-state. No other topic may be compacted: source topics are keyed by project, and many rows share a key.
+Source topics keep what connectors can send again; internal topics what a worker that was away still has to read;
+public topics keep everything, as they are the record of what was billed. The changelog is compacted and nothing else:
+it is the state. No other topic may be compacted: source topics are keyed by project, and many rows share a key.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -34,10 +34,11 @@ class Spans:
     """Makes a span of every traced record, by OpenTelemetry's global tracer."""
 
     def __init__(self) -> None:
-        from opentelemetry import propagate, trace  # noqa: PLC0415, optional
+        import opentelemetry.propagate  # noqa: PLC0415, optional
+        import opentelemetry.trace  # noqa: PLC0415
 
-        self._tracer: Any = trace.get_tracer("throughline")
-        self._propagate = propagate
+        self._tracer: Any = opentelemetry.trace.get_tracer("throughline")
+        self._propagate = opentelemetry.propagate
 
     def passed_on(self, step: str, record: Record, trace: Headers) -> Headers:
         """Return the headers of a span that is a child of the record's."""

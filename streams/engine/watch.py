@@ -8,8 +8,7 @@ from faust.types import TP
 from mode import Service
 
 from streams.engine.assignment import Assignment
-from streams.engine.clock import Clock
-from streams.engine.metrics import Metrics
+from streams.engine.kit import Kit
 
 log = logging.getLogger("throughline.worker")
 
@@ -23,15 +22,13 @@ class StalledError(Exception):
 class Watch(Service):
     """Measures lag, and ends the worker when a partition stands still. A silent stall would be money not billed."""
 
-    def __init__(
-        self, app: Any, assignment: Assignment, metrics: Metrics, clock: Clock, stall_s: float, **service: Any
-    ) -> None:
+    def __init__(self, app: Any, assignment: Assignment, kit: Kit, **service: Any) -> None:
         super().__init__(**service)
+        self.stall_s = kit.settings.stall_s
         self._app = app
         self._assignment = assignment
-        self._metrics = metrics
-        self._clock = clock
-        self.stall_s = stall_s
+        self._metrics = kit.metrics
+        self._clock = kit.clock
         self._seen: dict[TP, tuple[int, float]] = {}
         self.stalled: dict[TP, float] = {}
         """Partitions with records waiting that have not moved, and for how many seconds."""
@@ -43,11 +40,8 @@ class Watch(Service):
             worst = max(self.stalled.items(), key=lambda item: item[1], default=None)
             if worst is not None and worst[1] >= self.stall_s:
                 tp, seconds = worst
-                await self._app.crash(
-                    StalledError(
-                        f"{tp.topic}, partition {tp.partition}: records wait, and none was taken in for {seconds:.0f} s"
-                    )
-                )
+                told = f"{tp.topic}, partition {tp.partition}: records wait, and none was taken in for {seconds:.0f} s"
+                await self._app.crash(StalledError(told))
             await self.sleep(_INTERVAL_SECONDS)
 
     def look(self, now_s: float) -> None:

@@ -1,6 +1,6 @@
 """The way out: everything a checkpoint writes, in one transaction or at least once.
 
-A `Round` is what one checkpoint brings to Kafka: outputs, changelog entries, and how far the input was taken in. The
+A `Commit` is what one checkpoint brings to Kafka: outputs, changelog entries, and how far the input was taken in. The
 writer is told nothing else and keeps nothing: what it has not confirmed, the caller still holds.
 """
 
@@ -41,7 +41,7 @@ class MembershipOver(Exception):
 
 
 @dataclass
-class Round:
+class Commit:
     """What one checkpoint writes."""
 
     outputs: Sequence[Encoded]
@@ -61,8 +61,8 @@ class Writer(Protocol):
     def open(self) -> None:
         """Get ready to write; fences whoever went by the same identity before. Raises `WriteError`."""
 
-    def write(self, round: Round) -> None:
-        """Write a round. Raises `MembershipOver`, `Fenced` or `WriteError`, with nothing of it acknowledged."""
+    def write(self, commit: Commit) -> None:
+        """Write a commit. Raises `MembershipOver`, `Fenced` or `WriteError`, with nothing of it acknowledged."""
 
     def close(self) -> None:
         """Let go of the brokers."""
@@ -103,20 +103,20 @@ class _Writing:
             self._made.purge()
             self._made = None
 
-    def _produce(self, round: Round, told: Callable[..., None] | None) -> None:
+    def _produce(self, commit: Commit, told: Callable[..., None] | None) -> None:
         """Queue all records of a round; the last changelog entry of each partition tells where it lands."""
-        for topic, key, value, timestamp, partition, headers in round.outputs:
+        for topic, key, value, timestamp, partition, headers in commit.outputs:
             self._queue(topic, value, key, partition, told, told, max(timestamp, 0), headers)
-        for partition, entries in round.changes.items():
+        for partition, entries in commit.changes.items():
             for key, value in entries[:-1]:
                 self._queue(self._changelog, value, key, partition, told, told)
             key, value = entries[-1]
-            landing = _landing(round, partition, told)
+            landing = _landing(commit, partition, told)
             self._queue(self._changelog, value, key, partition, landing, landing)
 
     def _queue(self, topic: str, *arguments: Any) -> None:
-        # Positional, in the order of the client: value, key, partition, callback, on_delivery (its other name), timestamp,
-        # headers. Names would cost a third more, and nothing is called as often.
+        # Positional, in the order of the client: value, key, partition, callback, on_delivery (its other name),
+        # timestamp, headers. Names would cost a third more, and nothing is called as often.
         while True:
             try:
                 self._producer.produce(topic, *arguments)
@@ -127,10 +127,10 @@ class _Writing:
                 raise WriteError(f"topic {topic}: {error.args[0].str()}") from error
 
 
-def _landing(round: Round, partition: int, told: Callable[..., None] | None) -> Callable[..., None]:
+def _landing(commit: Commit, partition: int, told: Callable[..., None] | None) -> Callable[..., None]:
     def landed(error: KafkaError | None, message: Message) -> None:
         if error is None:
-            round.ends[partition] = (message.offset() or 0) + 1
+            commit.ends[partition] = (message.offset() or 0) + 1
         if told is not None:
             told(error, message)
 
@@ -182,12 +182,12 @@ class ExactlyOnce(_Writing):
         except _Aborted as error:
             raise WriteError(str(error)) from error
 
-    def write(self, round: Round) -> None:
+    def write(self, commit: Commit) -> None:
         """Write a round in one transaction; one that had to be aborted for no fault of ours is tried again."""
         self._deadline = time.monotonic() + self._patience_s
         while True:
             try:
-                self._attempt(round)
+                self._attempt(commit)
                 return
             except _Aborted as error:
                 self._aborted()
@@ -196,23 +196,23 @@ class ExactlyOnce(_Writing):
                 log.warning("%s; the round is written again", error)
                 time.sleep(_PAUSE_SECONDS)
 
-    def _attempt(self, round: Round) -> None:
-        round.ends.clear()
+    def _attempt(self, commit: Commit) -> None:
+        commit.ends.clear()
         self._until_done("begin_transaction", lambda _timeout: self._producer.begin_transaction())
         self._probe("begun")
-        self._produce(round, None)  # what is not delivered fails the transaction
+        self._produce(commit, None)  # what is not delivered fails the transaction
         self._probe("produced")
-        if round.offsets and round.member is not None:
-            places = [TopicPartition(*tp, offset) for tp, offset in round.offsets.items()]
+        if commit.offsets and commit.member is not None:
+            places = [TopicPartition(*tp, offset) for tp, offset in commit.offsets.items()]
             self._until_done(
                 "send_offsets_to_transaction",
-                lambda timeout: self._producer.send_offsets_to_transaction(places, round.member, timeout),
+                lambda timeout: self._producer.send_offsets_to_transaction(places, commit.member, timeout),
             )
         self._probe("offsets sent")
         self._until_done("commit_transaction", self._producer.commit_transaction)
         self._probe("committed")
         self._producer.poll(0)
-        if missing := round.changes.keys() - round.ends.keys():
+        if missing := commit.changes.keys() - commit.ends.keys():
             raise WriteError(f"{self._changelog}: no position was told for partitions {sorted(missing)}")
 
     def _until_done(self, name: str, call: Callable[[float], Any]) -> None:
@@ -278,11 +278,11 @@ class AtLeastOnce(_Writing):
         """Get ready to write."""
         self._make()
 
-    def write(self, round: Round) -> None:
+    def write(self, commit: Commit) -> None:
         """Write a round, wait until the brokers have all of it, then acknowledge its input."""
         self._failures.clear()
-        round.ends.clear()
-        self._produce(round, self._delivered)
+        commit.ends.clear()
+        self._produce(commit, self._delivered)
         self._probe("produced")
         self._producer.flush(self._patience_s + _ANSWER_SECONDS_MAX)
         left = len(self._producer)
@@ -291,9 +291,9 @@ class AtLeastOnce(_Writing):
             raise WriteError(
                 f"{len(self._failures) + left} records were not written, first: {first}. Are the brokers reachable?"
             )
-        if round.offsets and round.member is not None:
+        if commit.offsets and commit.member is not None:
             try:
-                self._acknowledge(round.offsets)
+                self._acknowledge(commit.offsets)
             except KafkaException as exception:
                 error: KafkaError = exception.args[0]
                 if error.code() in _OVER:

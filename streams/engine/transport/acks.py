@@ -1,4 +1,4 @@
-"""Acknowledgements of single events, counted in contiguous order: what may be committed is what has no gap before it."""
+"""Acknowledgements of single events in contiguous order: what may be committed is what has no gap before it."""
 
 from collections import deque
 

@@ -136,7 +136,7 @@ class Consumer(FaustConsumer):
 
     # -- known from the state, or from `throughline topics apply`
 
-    def topic_partitions(self, topic: str) -> int | None:  # noqa: ARG002, all topics have as many
+    def topic_partitions(self, topic: str) -> int | None:  # noqa: ARG002
         """Return the number of partitions of a topic."""
         return int(self.app.conf.topic_partitions)
 

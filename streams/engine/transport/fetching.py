@@ -58,7 +58,10 @@ class Listener(Protocol):
 
 
 class Fetching(threading.Thread):
-    """A consumer in a thread of its own. `config` is the client's; what no group has read is read from its beginning."""
+    """A consumer in a thread of its own. What the group has not read yet is read from the beginning.
+
+    `config` is that of the client, `listener` is told what comes and goes.
+    """
 
     def __init__(self, config: Mapping[str, Any], topics: Iterable[str], listener: Listener) -> None:
         super().__init__(name="fetching", daemon=True)
@@ -108,7 +111,7 @@ class Fetching(threading.Thread):
         done.result(_COMMIT_SECONDS_MAX)
 
     def stop(self) -> None:
-        """Leave the group (unless membership is static) and end the thread; partitions must have been given up before."""
+        """Leave the group, unless membership is static, and end the thread; partitions must be given up before."""
         self._stopping.set()
         self.room.wake()
         if self.ident is not None:
@@ -255,8 +258,8 @@ def _check(message: Message, error: KafkaError) -> None:
     if code == KafkaError._AUTO_OFFSET_RESET:
         raise FetchError(
             f"{message.topic()}, partition {message.partition()}: records that were still to be read, from offset "
-            f"{message.offset()} on, are not there any more; was the topic's retention shorter than the outage? Restore "
-            "them, or rebuild under another group"
+            f"{message.offset()} on, are not there any more; was the topic's retention shorter than the outage? "
+            "Restore them, or rebuild under another group"
         )
     if error.fatal() or code in (
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
