@@ -140,7 +140,7 @@ class Consumer(FaustConsumer):
         """Return the number of partitions of a topic."""
         return int(self.app.conf.topic_partitions)
 
-    def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> int | None:
+    def key_partition(self, _topic: str, key: bytes | None, partition: int | None = None) -> int | None:
         """Return the partition of a key, unless one is given."""
         if partition is not None or key is None:
             return partition
