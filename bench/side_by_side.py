@@ -34,7 +34,9 @@ class Variant(NamedTuple):
 VARIANTS = (
     Variant("faust", "Faust 0.15.3, at least once", "faust", "bench.peers.faust_job"),
     Variant("faust_take", "the same, in batches (take)", "faust", "bench.peers.faust_job", ("take",)),
-    Variant("quix_at_least_once", "Quix Streams 3.28, at least once", "quix", "bench.peers.quix_job", ("at-least-once",)),
+    Variant(
+        "quix_at_least_once", "Quix Streams 3.28, at least once", "quix", "bench.peers.quix_job", ("at-least-once",)
+    ),
     Variant("quix", "Quix Streams 3.28, exactly once", "quix", "bench.peers.quix_job", ("exactly-once",)),
     Variant("throughline", "this engine, exactly once", None, "bench.variants.engine", (), True),
     Variant("loop", "a bare loop, exactly once", None, "bench.variants.loop", (), True),

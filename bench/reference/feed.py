@@ -38,27 +38,36 @@ class Feed:
         milestones = iter(random.sample(range(contracts * 10), contracts * 10))
         for number, kind in enumerate(kinds):
             if kind == ENTRIES:
-                yield kind, {
-                    "contract": name(random.randrange(contracts)),
-                    "entry": f"T{number:07d}",
-                    "hours": random.randrange(25, 1_001, 25),
-                    "worked_on": _FIRST_DAY + timedelta(days=number * 365 // len(kinds)),
-                    "resource": f"R{random.randrange(500):04d}",
-                }
+                yield (
+                    kind,
+                    {
+                        "contract": name(random.randrange(contracts)),
+                        "entry": f"T{number:07d}",
+                        "hours": random.randrange(25, 1_001, 25),
+                        "worked_on": _FIRST_DAY + timedelta(days=number * 365 // len(kinds)),
+                        "resource": f"R{random.randrange(500):04d}",
+                    },
+                )
             elif kind == MILESTONES:
                 which = next(milestones)
-                yield kind, {
-                    "contract": name(which % contracts),
-                    "milestone": f"M{which // contracts}",
-                    "amount": random.randrange(100_000, 2_000_000, 100),
-                    "done": random.random() < 0.8,
-                }
+                yield (
+                    kind,
+                    {
+                        "contract": name(which % contracts),
+                        "milestone": f"M{which // contracts}",
+                        "amount": random.randrange(100_000, 2_000_000, 100),
+                        "done": random.random() < 0.8,
+                    },
+                )
             else:
-                yield kind, {
-                    "contract": name(order.pop()),
-                    "rate": random.randrange(8_000, 30_000, 100),
-                    "cap": random.randrange(3_000_000, 20_000_000, 100),
-                }
+                yield (
+                    kind,
+                    {
+                        "contract": name(order.pop()),
+                        "rate": random.randrange(8_000, 30_000, 100),
+                        "cap": random.randrange(3_000_000, 20_000_000, 100),
+                    },
+                )
 
     def result(self) -> Result:
         """Return what the whole feed comes to, computed from sums and not step by step."""

@@ -11,7 +11,7 @@ from bench.reference.avro import INPUTS, MARGINS, TRIGGERS, Framed
 from bench.reference.job import NEW, TAKE, State, margin_of
 from bench.reference.stamp import first_record
 from streams.config import load
-from streams.engine.wire import records_of
+from streams.domain.made import made
 from streams.engine.worker import run_steps
 from streams.step import Behaviour, Context, Record, Step
 
@@ -25,8 +25,12 @@ class AvroWire:
 
     def records(self, topic: str, partition: int, messages: Sequence[Message]) -> list[Record]:
         """Return records with their fields."""
-        read = self._read[topic]
-        return records_of(topic, partition, messages, lambda record: read(record.value))
+        read, records = self._read[topic], []
+        for message in messages:
+            key: Any = message.key()
+            place = message.timestamp()[1], partition, message.offset(), ()
+            records.append(made(Record, (topic, key.decode(), read(message.value()), *place)))
+        return records
 
     def read(self, record: Record) -> Any:
         """Return the fields of one record."""
