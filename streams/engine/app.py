@@ -33,6 +33,10 @@ from streams.step import Step
 _TOMBSTONES_MS = 20 * 60 * 60 * 1000
 """A store older than this is rebuilt: Kafka keeps deletions in a compacted topic for a day, unless told otherwise."""
 
+_COLLECTED_AFTER = (50_000, 20, 100)
+"""When the garbage collector looks: some ten thousand records are always on their way, and by Python's thresholds it
+would look through them again and again."""
+
 _STREAM_EVENTS_MAX = 1_000
 """Single events that wait at an agent, at most."""
 
@@ -58,6 +62,7 @@ class EngineApp(faust.App):
         await super().on_started()
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*_COLLECTED_AFTER)
 
     async def on_stop(self) -> None:
         """Commit what was taken in, and let go of the partitions."""

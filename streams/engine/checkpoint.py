@@ -28,6 +28,7 @@ from mode import Service
 
 from schemas.registry import RegistryUnavailable
 from state.rocks import Entry
+from streams.domain.made import made
 from streams.engine.assignment import Assignment
 from streams.engine.kit import Kit
 from streams.engine.transport.batch import Batch
@@ -185,15 +186,18 @@ class Checkpoints(Service):
     def _bytes_of(self, outputs: Sequence[Output]) -> list[Encoded]:
         write = self._kit.wire.write
         return [
-            Encoded(
-                output.topic,
-                None if output.key is None else output.key.encode(errors="surrogateescape"),
-                write(output.topic, output.value),
-                output.timestamp,
-                ANY_PARTITION if output.partition is None else output.partition,
-                output.headers or None,
+            made(
+                Encoded,
+                (
+                    topic,
+                    None if key is None else key.encode("utf-8", "surrogateescape"),
+                    write(topic, value),
+                    timestamp,
+                    ANY_PARTITION if partition is None else partition,
+                    headers or None,
+                ),
             )
-            for output in outputs
+            for topic, key, value, timestamp, partition, headers in outputs
         ]
 
     def _told(self, commit: Commit, began: float) -> None:

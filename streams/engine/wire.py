@@ -64,7 +64,7 @@ def records_of(topic: str, partition: int, messages: Sequence[Message], read: Ca
             Record,
             (
                 topic,
-                None if key is None else key.decode(errors="surrogateescape"),
+                None if key is None else key.decode("utf-8", "surrogateescape"),
                 message.value(),
                 max(message.timestamp()[1], 0),
                 partition,
@@ -72,7 +72,8 @@ def records_of(topic: str, partition: int, messages: Sequence[Message], read: Ca
                 tuple(headers) if headers else (),
             ),
         )
-        records.append(raw._replace(value=read(raw)))
+        # Not by _replace, which costs as much as all of the above.
+        records.append(made(Record, (*raw[:2], read(raw), *raw[3:])))
     return records
 
 

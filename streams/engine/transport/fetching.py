@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import groupby
 from typing import Any, Protocol
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -150,25 +151,26 @@ class Fetching(threading.Thread):
     def _hand_over(self, messages: Sequence[Message]) -> None:
         runs: dict[tuple[str, int], list[Message]] = {}
         ends: dict[tuple[str, int], int] = {}
-        for message in messages:
-            place: Any = (message.topic(), message.partition())
-            error = message.error()
-            if error is None:
-                run = runs.get(place)
-                if run is None:
-                    runs[place] = [message]
-                else:
-                    run.append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
+        told = list(filter(Message.error, messages))
+        for message in told:
+            error: Any = message.error()
+            if error.code() == KafkaError._PARTITION_EOF:
+                place: Any = (message.topic(), message.partition())
                 ends[place] = _offset(message)
                 runs.setdefault(place, [])
             else:
                 _check(message, error)
+        records = [message for message in messages if message.error() is None] if told else messages
+        # Neighbours are mostly of one partition; what is called for each record is C, as every record comes by here.
+        for topic, neighbours in groupby(records, Message.topic):
+            for partition, run in groupby(neighbours, Message.partition):
+                place = (topic, partition)
+                runs.setdefault(place, []).extend(run)
         batches = []
-        for place, run in runs.items():
+        for place, held in runs.items():
             tp, end = TP(*place), ends.get(place, 0)
-            batches.append(Batch(tp, run, max(end, _offset(run[-1]) + 1) if run else end, self.generation))
-            self.room.take(tp, len(run))
+            batches.append(Batch(tp, held, max(end, _offset(held[-1]) + 1) if held else end, self.generation))
+            self.room.take(tp, len(held))
         if batches:
             self._listener.fetched(batches)
 

@@ -1,0 +1,136 @@
+"""The reference job on every variant, in turn, each run held against the batch."""
+
+import shutil
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.peers.environments import python_of
+from bench.reference.avro import INPUTS, MARGINS, TRIGGERS, Framed
+from bench.reference.feed import Feed, Result
+from bench.running import Child, Failed, Run, measure
+from bench.topics import COMPACTED, Committed, fill, make_topics, read_all, remove_topics
+
+RUN_SECONDS_MAX = 600.0
+OPTIONS: dict[str, str] = {}
+
+Say = Callable[[str], None]
+
+
+class Variant(NamedTuple):
+    """A way to run the job: its row in the table, the environment it needs (None: ours), its module and arguments."""
+
+    name: str
+    told: str
+    peer: str | None
+    module: str
+    arguments: tuple[str, ...] = ()
+    has_changelog: bool = False
+    """Whether its changelog has to be made for it."""
+
+
+VARIANTS = (
+    Variant("faust", "Faust 0.15.3, at least once", "faust", "bench.peers.faust_job"),
+    Variant("faust_take", "the same, in batches (take)", "faust", "bench.peers.faust_job", ("take",)),
+    Variant(
+        "quix_at_least_once", "Quix Streams 3.28, at least once", "quix", "bench.peers.quix_job", ("at-least-once",)
+    ),
+    Variant("quix", "Quix Streams 3.28, exactly once", "quix", "bench.peers.quix_job", ("exactly-once",)),
+    Variant("throughline", "this engine, exactly once", None, "bench.variants.engine", (), True),
+    Variant("loop", "a bare loop, exactly once", None, "bench.variants.loop", (), True),
+)
+
+
+class SideBySide:
+    """Runs variants on a broker, over one input that was written before."""
+
+    def __init__(self, brokers: str, folder: Path, records: int, say: Say) -> None:
+        self._brokers = brokers
+        self._folder = folder
+        self._say = say
+        feed = Feed(records)
+        self.records = feed.records
+        say(f"writing {feed.records:,} records, and computing what must come of them")
+        make_topics(brokers, {topic: {} for topic in INPUTS})
+        writes = {topic: Framed(topic).write for topic in INPUTS}
+        fill(brokers, ((topic, row["contract"], writes[topic](row)) for topic, row in feed.rows()))
+        self._expected = feed.result()
+
+    def run(self, variants: Sequence[Variant], rounds: int) -> dict[str, list[Run]]:
+        """Run all variants once a round; return the runs of each."""
+        runs: dict[str, list[Run]] = {variant.name: [] for variant in variants}
+        pythons = {variant.peer: python_of(variant.peer, self._say) for variant in variants if variant.peer}
+        for number in range(1, rounds + 1):
+            for variant in variants:
+                run = self._once(variant, f"{variant.name}-{number}", pythons.get(variant.peer))
+                runs[variant.name].append(run)
+                self._say(
+                    f"round {number} of {rounds}, {variant.told:<34} {run.events_per_s:>9,.0f} events/s "
+                    f"{run.cpu_us_per_event:7.1f} µs CPU {run.rss_mb:5.0f} MB"
+                )
+        return runs
+
+    def _once(self, variant: Variant, group: str, python: Path | None) -> Run:
+        folder = self._folder / group
+        folder.mkdir()
+        topics: dict[str, Any] = {f"{group}.{kind}": {} for kind in (TRIGGERS, MARGINS)}
+        if variant.has_changelog:
+            topics[f"{group}.changelog"] = COMPACTED
+        make_topics(self._brokers, topics)
+        committed = Committed(self._brokers, group, INPUTS)
+        ends = committed.ends()
+        chosen = {} if python is None else {"python": python}
+        arguments = (self._brokers, group, str(folder), *variant.arguments)
+        with Child(self._folder / f"{group}.log", variant.module, *arguments, **chosen) as child:
+            run = measure(child, committed, ends, RUN_SECONDS_MAX)
+            child.stop()  # one that promises less may have outputs on their way
+        committed.close()
+        check(self._brokers, group, self._expected)
+        remove_topics(self._brokers, group)
+        shutil.rmtree(folder)
+        return run
+
+
+def check(brokers: str, group: str, expected: Result) -> None:
+    """Hold a run's outputs against the batch. Raises `Failed` with the first that differ."""
+    faults = []
+    read = Framed(TRIGGERS).read
+    triggers = [read(message.value() or b"") for message in read_all(brokers, f"{group}.{TRIGGERS}")]
+    counts = Counter(trigger["id"] for trigger in triggers)
+    faults += [f"trigger {name}: {counts[name]} times" for name in expected.triggers if counts[name] != 1]
+    faults += [f"trigger {name} is too much" for name in counts.keys() - expected.triggers.keys()]
+    faults += [
+        f"trigger {t['id']}: {t['amount']} instead of {expected.triggers[t['id']]}"
+        for t in triggers
+        if expected.triggers.get(t["id"], t["amount"]) != t["amount"]
+    ]
+    last = {message.key(): message.value() or b"" for message in read_all(brokers, f"{group}.{MARGINS}")}
+    read = Framed(MARGINS).read
+    margins = {margin["contract"]: margin for margin in map(read, last.values())}
+    faults += [
+        f"margin of {contract}: {margins.get(contract)} instead of {margin}"
+        for contract, margin in expected.margins.items()
+        if margins.get(contract) != margin
+    ]
+    if faults:
+        raise Failed(f"{group}: {len(faults)} outputs differ from the batch:\n  " + "\n  ".join(sorted(faults)[:8]))
+
+
+def medians(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return the median figures of some runs, with all of them."""
+    return {
+        "events_per_s": round(statistics.median(run.events_per_s for run in runs)),
+        "cpu_us_per_event": round(statistics.median(run.cpu_us_per_event for run in runs), 1),
+        "rss_mb": round(statistics.median(run.rss_mb for run in runs)),
+        "runs": [round(run.events_per_s) for run in runs],
+    }
+
+
+def chosen(names: Sequence[str]) -> Iterator[Variant]:
+    """Yield the variants of these names, or all. Raises ValueError for one there is not."""
+    unknown = set(names) - {variant.name for variant in VARIANTS}
+    if unknown:
+        raise ValueError(f"no variant {', '.join(sorted(unknown))}; there are {', '.join(v.name for v in VARIANTS)}")
+    return (variant for variant in VARIANTS if not names or variant.name in names)

@@ -1,0 +1,125 @@
+"""Topics on the broker of a bench: made, filled, read back, removed."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+PARTITIONS = 4
+COMPACTED = {"cleanup.policy": "compact"}
+_ANSWER_SECONDS_MAX = 30.0
+_FLUSH_SECONDS_MAX = 120.0
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+
+def make_topics(brokers: str, topics: Mapping[str, Mapping[str, str]], partitions: int = PARTITIONS) -> None:
+    """Make topics, each with its configuration. Raises `KafkaException`."""
+    wanted = [NewTopic(topic, partitions, 1, config=dict(config)) for topic, config in topics.items()]
+    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})  # held: its answers die with it
+    for made in admin.create_topics(wanted).values():
+        made.result(_ANSWER_SECONDS_MAX)
+
+
+def remove_topics(brokers: str, prefix: str) -> None:
+    """Remove all topics whose name begins so."""
+    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
+    found = [topic for topic in admin.list_topics(timeout=_ANSWER_SECONDS_MAX).topics if topic.startswith(prefix)]
+    for removed in (admin.delete_topics(found) if found else {}).values():
+        removed.result(_ANSWER_SECONDS_MAX)
+
+
+def producer_of(brokers: str, **config: object) -> Producer:
+    """Return a producer whose keys land where every other client would put them."""
+    return Producer(
+        {
+            "bootstrap.servers": brokers,
+            "partitioner": "murmur2_random",
+            "enable.idempotence": True,
+            "queue.buffering.max.messages": 2_000_000,
+            "linger.ms": 5,
+            "batch.size": 1_000_000,
+            "log_level": 2,
+            **config,
+        }
+    )
+
+
+def fill(brokers: str, records: Iterable[tuple[str, str, bytes]]) -> int:
+    """Write records of topic, key and value; return how many. Raises `OSError` for what did not arrive."""
+    producer, count = producer_of(brokers), 0
+    for topic, key, value in records:
+        while True:
+            try:
+                producer.produce(topic, value, key)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        count += 1
+    left = producer.flush(_FLUSH_SECONDS_MAX)
+    if left:
+        raise OSError(f"{left} of {count} records were not written within {_FLUSH_SECONDS_MAX:.0f} s")
+    return count
+
+
+def read_all(brokers: str, topic: str) -> Iterator[Message]:
+    """Yield all committed records of a topic, those of one key in their order."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": brokers,
+            "group.id": "bench-reader",  # never joined
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "queued.min.messages": 200_000,
+            "log_level": 2,
+        }
+    )
+    try:
+        numbers = consumer.list_topics(topic, timeout=_ANSWER_SECONDS_MAX).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
+        left = len(numbers)
+        while left:
+            for message in consumer.consume(10_000, 1.0):
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left -= 1
+    finally:
+        consumer.close()
+
+
+class Committed:
+    """Asks how far a group has committed, again and again, without joining it."""
+
+    def __init__(self, brokers: str, group: str, topics: Iterable[str], partitions: int = PARTITIONS) -> None:
+        self._places = [TopicPartition(topic, number) for topic in topics for number in range(partitions)]
+        self._client = Consumer(
+            {
+                "bootstrap.servers": brokers,
+                "group.id": group,
+                "enable.auto.commit": False,
+                # Or an offset in an open transaction would have to be waited for.
+                "isolation.level": "read_uncommitted",
+                "log_level": 2,
+            }
+        )
+
+    def ends(self) -> dict[Place, int]:
+        """Return where the topics end."""
+        return {
+            (place.topic, place.partition): self._client.get_watermark_offsets(place, _ANSWER_SECONDS_MAX)[1]
+            for place in self._places
+        }
+
+    def offsets(self) -> dict[Place, int]:
+        """Return what is committed."""
+        found = self._client.committed(self._places, timeout=_ANSWER_SECONDS_MAX)
+        return {(place.topic, place.partition): max(place.offset, 0) for place in found}
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
