@@ -37,6 +37,9 @@ _COLLECTED_AFTER = (50_000, 20, 100)
 """When the garbage collector looks: some ten thousand records are always on their way, and by Python's thresholds it
 would look through them again and again."""
 
+_WRITE_SECONDS_MAX = 5.0
+"""A checkpoint that waits longer for the brokers is a reason not to be called ready."""
+
 _STREAM_EVENTS_MAX = 1_000
 """Single events that wait at an agent, at most."""
 
@@ -77,15 +80,22 @@ class EngineApp(faust.App):
         return self.kit.metrics.registry
 
     def health(self) -> tuple[bool, dict[str, object]]:
-        """Return whether every partition with records waiting moves, and which do not."""
-        stalled = dict(self.watch.stalled)
+        """Return whether the worker works, and every partition with records waiting moves; and what does not."""
+        stalled, hangs_s = dict(self.watch.stalled), self.watch.hangs_s()
         told = {f"{tp.topic}/{tp.partition}": round(seconds, 1) for tp, seconds in stalled.items()}
-        return all(s < self.watch.stall_s for s in stalled.values()), {"without_progress_s": told}
+        well = max((hangs_s, *stalled.values())) < self.watch.stall_s
+        return well, {"without_progress_s": told, "hangs_s": round(hangs_s, 1)}
 
     def readiness(self) -> tuple[bool, dict[str, object]]:
         """Return whether all partitions held are restored and the registry answers, and what is missing."""
         restored, missing = self.assignment.ready(), self.kit.wire.unavailable()
-        return restored and missing is None, {"restored": restored, "registry": missing or "ok"}
+        writes = self.checkpoints.writing_s() < _WRITE_SECONDS_MAX
+        told: dict[str, object] = {
+            "restored": restored,
+            "brokers": "ok" if writes else "do not answer",
+            "registry": missing or "ok",
+        }
+        return restored and writes and missing is None, told
 
     # -- agents of single events, as a checkpoint sees them
 
@@ -120,16 +130,14 @@ def app(
     metrics = Metrics()
     kit = Kit(settings, wire, metrics, clock, probe)
     engine = _faust_app(settings, folder)
-    changelog = Changelog(
-        client_config(settings), changelog_topic, cluster, _TOMBSTONES_MS, metrics.restore_left, probe
-    )
+    changelog = Changelog(kit, changelog_topic, cluster, _TOMBSTONES_MS)
     engine.kit, engine.acks = kit, Acks()
     engine.assignment = Assignment(topology, kit, changelog, folder)
     writer = _writer(kit, changelog_topic, folder.identity, engine)
     engine.checkpoints = Checkpoints(engine.assignment, writer, engine, kit)
     engine.owner = GroupMember(kit, folder.identity, engine.assignment, engine.checkpoints)
     engine.owner.join(engine)
-    engine.watch = Watch(engine, engine.assignment, kit)
+    engine.watch = Watch(engine, engine.assignment, engine.checkpoints, kit)
     enlist(engine, engine.checkpoints, topology)
     return engine
 

@@ -10,6 +10,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from state.rocks import Entry, RocksStore
+from streams.engine.clients import client_config
+from streams.engine.kit import Kit
 from streams.engine.probe import Probe, unwatched
 
 log = logging.getLogger("throughline.restore")
@@ -38,25 +40,32 @@ class Interrupted(Exception):
 class Changelog:
     """The topic that holds the state of all partitions, as the brokers have it."""
 
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        topic: str,
-        cluster: str,
-        tombstones_ms: int,
-        left: Callable[[int, int], None],
-        probe: Probe = unwatched,
-    ) -> None:
+    def __init__(self, kit: Kit, topic: str, cluster: str, tombstones_ms: int) -> None:
         self.topic = topic
         self.cluster = cluster
-        self._config = config
-        self._client = AdminClient(dict(config))
+        self._config = client_config(kit.settings)
+        self._client = AdminClient(self._config)
         self._tombstones_ms = tombstones_ms
-        self._left = left
-        self._probe = probe
+        self._patience_s = kit.settings.patience_s
+        self._left = kit.metrics.restore_left
+        self._probe = kit.probe
 
     def extents(self, partitions: Iterable[int]) -> dict[int, Extent]:
-        """Return what the brokers hold of partitions, committed or not. Raises `KafkaException`."""
+        """Return what the brokers hold of partitions, committed or not; waits for brokers that do not answer.
+
+        Raises `KafkaException` when they have not for as long as the patience lasts.
+        """
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                return self._ask(partitions)
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("%s: %s; asked again", self.topic, error.args[0].str())
+                time.sleep(_POLL_SECONDS)
+
+    def _ask(self, partitions: Iterable[int]) -> dict[int, Extent]:
         found = []
         for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
             asked: dict[TopicPartition, Any] = {TopicPartition(self.topic, number): spec for number in partitions}

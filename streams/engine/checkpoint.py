@@ -76,6 +76,7 @@ class Checkpoints(Service):
         self._taken = 0
         self._ages: list[tuple[int, int]] = []
         self._committed_at = 0.0
+        self._writing_since: float | None = None
         self._broken = False
 
     async def on_start(self) -> None:
@@ -140,6 +141,18 @@ class Checkpoints(Service):
                 self._full.clear()
                 self._room.set()
 
+    def writing_s(self) -> float:
+        """Return for how many seconds a round has been waiting for the brokers, or 0. May be called by any thread."""
+        since = self._writing_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    async def _written(self, commit: Commit) -> None:
+        self._writing_since = time.monotonic()
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.write, commit)
+        finally:
+            self._writing_since = None
+
     async def _round(self) -> bool:
         now, began = self._kit.clock(), time.monotonic()
         sent, acked = self._agents.take_sent(), self._agents.advanced()
@@ -160,7 +173,7 @@ class Checkpoints(Service):
         encoded = [*await self._encoded(outputs), *(record for record, _ in sent)]
         self._kit.probe("settled")
         commit = Commit(encoded, changes, offsets, self._assignment.member)
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.write, commit)
+        await self._written(commit)
         for number, entries in changes.items():
             self._assignment.partitions[number].store.apply_entries(entries, commit.ends[number], now)
         self._kit.probe("stored")

@@ -1,6 +1,9 @@
 """The watch: how far behind each partition is, and whether it moves."""
 
+import faulthandler
 import logging
+import os
+import threading
 import time
 from typing import Any
 
@@ -8,6 +11,7 @@ from faust.types import TP
 from mode import Service
 
 from streams.engine.assignment import Assignment
+from streams.engine.checkpoint import Checkpoints
 from streams.engine.kit import Kit
 
 log = logging.getLogger("throughline.worker")
@@ -22,21 +26,45 @@ class StalledError(Exception):
 class Watch(Service):
     """Measures lag, and ends the worker when a partition stands still. A silent stall would be money not billed."""
 
-    def __init__(self, app: Any, assignment: Assignment, kit: Kit, **service: Any) -> None:
+    def __init__(self, app: Any, assignment: Assignment, checkpoints: Checkpoints, kit: Kit, **service: Any) -> None:
         super().__init__(**service)
         self.stall_s = kit.settings.stall_s
         self._app = app
         self._assignment = assignment
+        self._checkpoints = checkpoints
+        self._looked_at = time.monotonic()
+        self._over = threading.Event()
         self._metrics = kit.metrics
         self._clock = kit.clock
         self._seen: dict[TP, tuple[int, float]] = {}
         self.stalled: dict[TP, float] = {}
         """Partitions with records waiting that have not moved, and for how many seconds."""
 
+    def hangs_s(self) -> float:
+        """Return for how many seconds the event loop has not come round. May be called by any thread."""
+        return max(0.0, time.monotonic() - self._looked_at - _INTERVAL_SECONDS)
+
+    async def on_start(self) -> None:
+        """Watch the event loop from outside, too."""
+        threading.Thread(target=self._watch_loop, name="watch", daemon=True).start()
+
+    async def on_stop(self) -> None:
+        """Let the outside watch end."""
+        self._over.set()
+
+    def _watch_loop(self) -> None:
+        """End the process if the event loop hangs: nothing on it could."""
+        while not self._over.wait(_INTERVAL_SECONDS):
+            if self.hangs_s() >= self.stall_s:
+                log.critical("a step has not come to its end for %.0f s; ending. Where it is:", self.hangs_s())
+                faulthandler.dump_traceback()
+                os._exit(1)
+
     @Service.task
     async def _watching(self) -> None:
         while not self.should_stop:
-            self.look(time.monotonic())
+            self._looked_at = time.monotonic()
+            self.look(self._looked_at)
             worst = max(self.stalled.items(), key=lambda item: item[1], default=None)
             if worst is not None and worst[1] >= self.stall_s:
                 tp, seconds = worst
@@ -60,7 +88,9 @@ class Watch(Service):
                     age_s = max(0.0, (self._clock() - taken_at) / 1000) if waiting and taken_at else 0.0
                     self._metrics.lag(topic, number, waiting, age_s)
                     before, since = self._seen.get(tp, (-1, now_s))
-                    seen[tp] = (position, since if before == position and waiting else now_s)
+                    # Waiting for brokers has an end of its own: `patience_s`.
+                    still = before == position and waiting and not self._checkpoints.writing_s()
+                    seen[tp] = (position, since if still else now_s)
                     if waiting and seen[tp][1] < now_s:
                         stalled[tp] = now_s - seen[tp][1]
         self._seen, self.stalled = seen, stalled

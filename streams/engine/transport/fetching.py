@@ -204,12 +204,7 @@ class Fetching(threading.Thread):
         self._begin_generation(TP(place.topic, place.partition) for place in places)
         # Waits until no offset of these partitions is in a transaction that may still be committed: from here on, what
         # the former owner wrote is written.
-        found = consumer.committed(places, timeout=_ANSWER_SECONDS_MAX) if places else []
-        committed: dict[TP, int | None] = {}
-        for place in found:
-            if place.error is not None:
-                raise KafkaException(place.error)
-            committed[TP(place.topic, place.partition)] = place.offset if place.offset >= 0 else None
+        committed = self._committed(places) if places else {}
         starts = [
             TopicPartition(*tp, OFFSET_BEGINNING if offset is None else offset) for tp, offset in committed.items()
         ]
@@ -217,6 +212,24 @@ class Fetching(threading.Thread):
         if starts:
             consumer.pause(starts)
         self._wait_for(self._listener.assigned(committed, self.generation, consumer.consumer_group_metadata()))
+
+    def _committed(self, places: list[TopicPartition]) -> dict[TP, int | None]:
+        """Return the group's offsets; waits for brokers that do not answer, as long as the group waits for us."""
+        deadline = time.monotonic() + _REBALANCE_SECONDS_MAX
+        while True:
+            try:
+                found = self._consumer.committed(places, timeout=_ANSWER_SECONDS_MAX)
+                for place in found:
+                    if place.error is not None:
+                        raise KafkaException(place.error)
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                if time.monotonic() > deadline or self._stopping.is_set():
+                    raise
+                log.warning("the group's offsets: %s; asked again", error.str())
+                time.sleep(_POLL_SECONDS)
+            else:
+                return {TP(p.topic, p.partition): p.offset if p.offset >= 0 else None for p in found}
 
     def _on_revoke(self, _consumer: Consumer, _places: list[TopicPartition]) -> None:
         self._wait_for(self._listener.revoked())
