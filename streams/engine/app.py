@@ -15,7 +15,7 @@ from streams.engine.changelog import Changelog
 from streams.engine.checkpoint import Checkpoints
 from streams.engine.clients import client_config
 from streams.engine.clock import Clock, system_clock
-from streams.engine.cluster import changelog_of, check_topics
+from streams.engine.cluster import changelog_of, check_topics, deletions_kept_ms
 from streams.engine.group import GroupMember
 from streams.engine.kit import Kit
 from streams.engine.metrics import Metrics
@@ -30,15 +30,15 @@ from streams.engine.wire import Wire
 from streams.engine.writer import AtLeastOnce, ExactlyOnce, Writer
 from streams.step import Step
 
-_TOMBSTONES_MS = 20 * 60 * 60 * 1000
-"""A store older than this is rebuilt: Kafka keeps deletions in a compacted topic for a day, unless told otherwise."""
-
 _COLLECTED_AFTER = (50_000, 20, 100)
 """When the garbage collector looks: some ten thousand records are always on their way, and by Python's thresholds it
 would look through them again and again."""
 
 _WRITE_SECONDS_MAX = 5.0
 """A checkpoint that waits longer for the brokers is a reason not to be called ready."""
+
+_OF_DELETIONS = 0.9
+"""A database is rebuilt when its age comes this near to how long the changelog keeps deletions."""
 
 _STREAM_EVENTS_MAX = 1_000
 """Single events that wait at an agent, at most."""
@@ -130,7 +130,8 @@ def app(
     metrics = Metrics()
     kit = Kit(settings, wire, metrics, clock, probe)
     engine = _faust_app(settings, folder)
-    changelog = Changelog(kit, changelog_topic, cluster, _TOMBSTONES_MS)
+    deletions_ms = deletions_kept_ms(settings, changelog_topic, cluster)
+    changelog = Changelog(kit, changelog_topic, cluster, round(deletions_ms * _OF_DELETIONS))
     engine.kit, engine.acks = kit, Acks()
     engine.assignment = Assignment(topology, kit, changelog, folder)
     writer = _writer(kit, changelog_topic, folder.identity, engine)

@@ -1,14 +1,19 @@
 """What the brokers have: their cluster, their topics, and whether the worker can work on them."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from streams.config import Settings
 from streams.engine.clients import client_config
 
 _ANSWER_SECONDS_MAX = 15.0
+_EMBEDDED = "mockCluster"
+"""How the id of an embedded broker's cluster begins."""
+
+_DAY_MS = 24 * 60 * 60 * 1000
 
 
 class TopicsError(Exception):
@@ -18,6 +23,29 @@ class TopicsError(Exception):
 def changelog_of(group: str) -> str:
     """Return the name of the topic that holds the state of a group's workers."""
     return f"{group}.changelog"
+
+
+def deletions_kept_ms(settings: Settings, changelog: str, cluster: str) -> int:
+    """Return how long a changelog keeps deletions, and check that it is compacted and nothing else.
+
+    The embedded broker is not asked: it compacts nothing, and does not answer. Raises `TopicsError`.
+    """
+    if cluster.startswith(_EMBEDDED):
+        return _DAY_MS
+    topic: Any = ResourceType.TOPIC
+    client = AdminClient(client_config(settings))
+    answers = client.describe_configs([ConfigResource(topic, changelog)], request_timeout=_ANSWER_SECONDS_MAX)
+    try:
+        config = next(iter(answers.values())).result(_ANSWER_SECONDS_MAX)
+    except KafkaException as error:
+        raise TopicsError(f"brokers {settings.brokers}: topic {changelog}: {error.args[0].str()}") from error
+    policy = config["cleanup.policy"].value
+    if policy != "compact":
+        raise TopicsError(
+            f"topic {changelog} has cleanup.policy={policy}: it would lose state; it must be compact, and nothing else. "
+            "`throughline topics apply` sets it; if it has lost records already, see the operator's guide on the state"
+        )
+    return int(config["delete.retention.ms"].value)
 
 
 def check_topics(settings: Settings, topics: Iterable[str]) -> str:
