@@ -21,6 +21,10 @@ def unbounded(schema: Schema) -> str | None:
         _Widths(parsed["__named_schemas"]).of(parsed)
     except _Unbounded as fault:
         return str(fault)
+    except RecursionError:
+        return "it is nested too deep"
+    except (TypeError, ValueError) as error:
+        return f"a size that is none: {error}"
     return None
 
 
@@ -48,7 +52,9 @@ class _Widths:
             raise _Unbounded("an array of items that take no bytes may have any length")
         if kind == "map":
             self.of(node["values"])
-        return node["size"] if kind == "fixed" else int(kind != "null")
+        if kind == "fixed":
+            return max(int(node["size"]), _NO_BYTES)
+        return int(kind != "null")
 
     def _record(self, record: Schema) -> int:
         name = record["name"]

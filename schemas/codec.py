@@ -5,7 +5,7 @@ it is where there is none, such as a database nobody here designed. Schemas are 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from fastavro import parse_schema
 from fastavro.schema import SchemaParseException
@@ -13,11 +13,14 @@ from fastavro.schema import SchemaParseException
 from schemas.bounds import unbounded
 from schemas.contracts import Contract, Schema, avro_fault, fingerprint, full_name, load_contracts
 from schemas.debezium import Envelope, NoEnvelope, is_debezium
-from schemas.plan import Node, Plan, Planner, Tuples, Unplanned
+from schemas.plan import Node, Planner, Tuples, Unplanned, plan
 from schemas.plan_changes import change_nodes, debezium_nodes, has_needless_before, without_needless_before
 from schemas.plan_resolved import resolved_nodes
 from schemas.pure_codec import HEAD, Decoder, Encoder, Fields, Undecodable, Unencodable
 from schemas.registry import Registry, UnknownSchema
+
+if TYPE_CHECKING:
+    from schemas._plan import Plan
 
 __all__ = ["RECORD_BYTES_MAX", "Codec", "Fields", "Shape", "Undecodable", "Unencodable", "Way"]
 
@@ -76,7 +79,7 @@ class Codec:
         }
         self._record_bytes_max = record_bytes_max
         self._shapes = shapes or {}
-        self._compiled = compiled and Plan is not None
+        self._compiled = compiled
         self._decoders: dict[tuple[str, bytes], Decode] = {}
         self._change_decoders: dict[tuple[str, bytes], Decode] = {}
         self._encoders: dict[str, Encode] = {}
@@ -152,7 +155,7 @@ class Codec:
 
         def nodes() -> tuple[Node, ...]:
             if reader is None:
-                return change_nodes(parsed) if slim else Planner(parsed, shape.tuples if shape else None).plan()
+                return change_nodes(parsed) if slim else Planner(parsed, shape.tuples if shape else None).whole()
             if shape is not None:
                 raise Unplanned("its schema is another than that of the tuples")
             return resolved_nodes(parsed, reader, slim)
@@ -173,23 +176,21 @@ class Codec:
         return self._way(what, lambda: debezium_nodes(parsed, envelope, slim), Decoder(parsed, None, finish))
 
     def _way(self, what: str, nodes: Callable[[], tuple[Node, ...]], pure: Decoder) -> Decode:
-        plan = self._plan(what, nodes, b"", pure.decode)
-        return pure.decode if plan is None else plan.decode
+        found = self._plan(what, nodes, b"", pure.decode)
+        return pure.decode if found is None else found.decode
 
     def _plan(
         self, what: str, nodes: Callable[[], tuple[Node, ...]], head: bytes, pure: Callable[[Any], Any]
-    ) -> Plan | None:
-        """Return the plan of a schema, and remember it; or why there is none."""
-        self._ways[what] = "the compiled codec was not built, or is not wanted"
-        if not self._compiled:
-            return None
+    ) -> "Plan | None":
+        """Return the plan of a schema, or None; remember it, or why there is none."""
         try:
-            plan = Plan(nodes(), head, pure)
-        except (Unplanned, ValueError, TypeError) as error:
+            if not self._compiled:
+                raise Unplanned("the compiled codec is not wanted")
+            made = self._ways[what] = plan(nodes(), head, pure)
+        except (Unplanned, RecursionError) as error:
             self._ways[what] = str(error)
             return None
-        self._ways[what] = plan
-        return plan
+        return made
 
     def _writer(self, schema_id: int) -> Schema:
         try:
@@ -218,10 +219,10 @@ class Codec:
         pure = Encoder(subject, contract.schema, schema_id, None if shape is None else shape.to_fields)
 
         def nodes() -> tuple[Node, ...]:
-            return Planner(_parsed(contract.schema), shape.tuples if shape else None, contract=True).plan()
+            return Planner(_parsed(contract.schema), shape.tuples if shape else None, contract=True).whole()
 
-        plan = self._plan(f"encode {subject}", nodes, HEAD.pack(0, schema_id), pure.encode)
-        return pure.encode if plan is None else plan.encode
+        found = self._plan(f"encode {subject}", nodes, HEAD.pack(0, schema_id), pure.encode)
+        return pure.encode if found is None else found.encode
 
 
 def _parsed(schema: Schema) -> Schema:

@@ -7,11 +7,11 @@ all has no plan (`Unplanned`).
 """
 
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Context, Decimal
 from io import BytesIO
 from types import NoneType, UnionType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from fastavro import parse_schema, schemaless_writer, validate
@@ -19,11 +19,15 @@ from fastavro import parse_schema, schemaless_writer, validate
 from schemas.contracts import Schema
 
 try:
-    from schemas._plan import Plan
+    from schemas import _plan
 except ImportError:  # no compiler when it was set up, or a platform without 128-bit integers
-    Plan = None  # type: ignore[assignment,misc]
+    _plan = None  # type: ignore[assignment]
 
-__all__ = ["NO_PLACE", "Fields", "Node", "Plan", "Planner", "Tuples", "Unplanned"]
+if TYPE_CHECKING:
+    from schemas._plan import Plan
+
+COMPILED: Final = _plan is not None
+"""Whether the compiled codec was built."""
 
 Fields = dict[str, Any]
 Node = tuple[Any, ...]
@@ -38,6 +42,8 @@ _LOGICAL: Final = {
     "long-local-timestamp-millis": "local-timestamp-millis",
     "long-local-timestamp-micros": "local-timestamp-micros",
 }
+_PRECISION_MAX: Final = 1000
+_DECIMALS: Final = frozenset(["decimal", "fixed-decimal"])
 NO_PLACE: Final = -1
 """Stands for the place of a field in a tuple where there is no tuple."""
 
@@ -55,6 +61,19 @@ class Tuples(NamedTuple):
 
     classes: Mapping[str, type]
     type_names: Mapping[str, str]
+
+
+def plan(nodes: tuple[Node, ...], head: bytes, pure: Callable[[Any], Any]) -> "Plan":
+    """Return a plan of nodes, which begins what it writes with `head` and leaves to `pure` what it declines.
+
+    Raises Unplanned, also if the compiled codec was not built.
+    """
+    if _plan is None:
+        raise Unplanned("the compiled codec was not built")
+    try:
+        return _plan.Plan(nodes, head, pure)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise Unplanned(str(error)) from error
 
 
 class Planner:
@@ -76,7 +95,7 @@ class Planner:
         self.nodes.append(node)
         return len(self.nodes) - 1
 
-    def plan(self) -> tuple[Node, ...]:
+    def whole(self) -> tuple[Node, ...]:
         """Return the nodes of the whole schema; raises Unplanned."""
         self.value(self.schema)
         return tuple(self.nodes)
@@ -121,8 +140,8 @@ class Planner:
     def decimal(self, node: Schema, half_up: bool = False) -> Node:
         """Return the node of a decimal; `half_up` says that what it is given is rounded to its scale."""
         precision, scale = node.get("precision"), node.get("scale", 0)
-        if type(precision) is not int or type(scale) is not int:
-            raise Unplanned("a decimal has no precision")
+        if type(precision) is not int or type(scale) is not int or not 0 <= scale <= precision <= _PRECISION_MAX:
+            raise Unplanned(f"a decimal of precision {precision} and scale {scale}")
         # Digits are counted before, so this rounds nothing; it is the fastest way from a text to a Decimal.
         make = Context(prec=precision).create_decimal
         if node["type"] == "bytes":
@@ -136,8 +155,11 @@ class Planner:
         return self.union(branches, [self.value(branch, hints[0] if len(hints) == 1 else None) for branch in branches])
 
     def union(self, branches: list[Any], places: list[int]) -> int:
-        """Add a union, given the places of its branches."""
-        return self.add("union", tuple(places), tuple(map(_name_in_union, branches)), self._tuples is not None)
+        """Add a union, given the places of its branches; raises Unplanned if two are of one kind."""
+        names = tuple(map(_name_in_union, branches))
+        if len({*names}) < len(names) or sum(self.nodes[place][0] in _DECIMALS for place in places) > 1:
+            raise Unplanned(f"a union of {', '.join(names)}, which are too much alike")
+        return self.add("union", tuple(places), names, self._tuples is not None)
 
     def _record(self, record: Schema) -> int:
         name = record["name"]

@@ -80,7 +80,7 @@ class Encoder:
         if self._to_fields is not None:
             record = self._to_fields(record)
         if not self._fields >= record.keys():
-            unknown = ", ".join(sorted(record.keys() - self._fields))
+            unknown = ", ".join(sorted(map(str, record.keys() - self._fields)))
             raise Unencodable(f"{self._subject}: the contract has no field {unknown}")
         for name in self._instants:
             if type(moment := record.get(name)) is datetime:
@@ -141,4 +141,5 @@ def _wholes(schema: Schema) -> Iterator[tuple[str, int]]:
 
 
 def _told(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    # Where in memory the bytes lay is of no use to anyone, and would make each dead letter differ.
+    return str(error).partition(" from <_io.BytesIO")[0] or type(error).__name__

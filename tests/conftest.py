@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from schemas.plan import COMPILED
+
 TESTS = Path(__file__).parent
 TIERS = {name: name for name in ("tidy", "unit", "scenarios", "properties", "contract", "broker", "stack")}
 TIERS["oracle"] = "unit"  # the independent batch computation is tested by tables of cases, too
@@ -33,6 +35,15 @@ def tier_of(path: Path) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stack", action="store_true", help="run the stack tier: real Kafka, Connect, databases and ERP")
+
+
+@pytest.fixture(params=["compiled", "pure"])
+def codec_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test with the compiled codec, then again without."""
+    if request.param == "pure":
+        monkeypatch.setattr("schemas.plan._plan", None)
+    elif not COMPILED:
+        pytest.skip("the compiled codec was not built: no C compiler at set-up")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

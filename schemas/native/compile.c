@@ -262,7 +262,10 @@ compile_node(Plan *plan, Node *node, PyObject *told)
     case AVRO_ENUM:
         return compile_enum(node, told);
     case AVRO_FIXED:
-        return PyArg_ParseTuple(told, "Oi:fixed", &name, &node->size) && node->size >= 0 ? 0 : -1;
+        if (PyArg_ParseTuple(told, "Oi:fixed", &name, &node->size) && node->size < 0) {
+            PyErr_SetString(PyExc_ValueError, "a fixed of less than no bytes");
+        }
+        return PyErr_Occurred() ? -1 : 0;
     case DECIMAL_BYTES:
     case DECIMAL_FIXED:
         return compile_decimal(node, told);

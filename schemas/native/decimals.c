@@ -29,7 +29,10 @@ digits_of(uint128 number, char *digits)
 PyObject *
 read_decimal(const Node *node, const uint8_t *bytes, Py_ssize_t size)
 {
-    char digits[40], text[TEXT_MAX], *at = text;
+    char digits[2 * DIGITS_MAX], text[TEXT_MAX], *at = text;
+    for (; size > 16 && bytes[0] == (bytes[1] & 0x80 ? 0xff : 0); size--) {
+        bytes++; /* a fixed number of bytes repeats the sign */
+    }
     if (size > 16 || node->scale > DIGITS_MAX) {
         return NULL;
     }

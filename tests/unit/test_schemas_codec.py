@@ -15,6 +15,8 @@ from schemas.json_view import JsonView
 from schemas.registry import Layered, Manifest, Recorded
 from tests.unit.schemas_samples import sample
 
+pytestmark = pytest.mark.usefixtures("codec_path")
+
 CONTRACTS = load_contracts()
 
 

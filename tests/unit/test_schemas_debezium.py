@@ -19,6 +19,8 @@ from schemas.debezium_writing import DebeziumShape, debezium_subject
 from schemas.mapping import load_mappings
 from schemas.registry import Layered, Manifest, Recorded
 
+pytestmark = pytest.mark.usefixtures("codec_path")
+
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 PSA, TRYTON = "psa-postgres", "tryton"
 CONTRACTS = load_contracts()
