@@ -14,7 +14,7 @@ from schemas.bounds import unbounded
 from schemas.contracts import Contract, Schema, avro_fault, fingerprint, full_name, load_contracts
 from schemas.debezium import Envelope, NoEnvelope, is_debezium
 from schemas.plan import Node, Planner, Tuples, Unplanned, plan
-from schemas.plan_changes import change_nodes, debezium_nodes, has_needless_before, without_needless_before
+from schemas.plan_changes import change_nodes, debezium_nodes, is_change, slim
 from schemas.plan_resolved import resolved_nodes
 from schemas.pure_codec import HEAD, Decoder, Encoder, Fields, Undecodable, Unencodable
 from schemas.registry import Registry, UnknownSchema
@@ -98,9 +98,9 @@ class Codec:
         return decode(payload)
 
     def decode_change(self, topic: str, payload: bytes) -> Any:
-        """Return the change in the bytes of a source topic as `decode` does, but `before` only of a delete.
+        """Return the change in the bytes of a source topic as whoever applies it needs it.
 
-        Nobody looks at the row before an update: of others than deletes it is None, and costs a third.
+        As `decode`, but `before` is None unless it is a delete, and `source` has name, ts_ms and position alone.
         """
         decode = self._change_decoders.get((topic, payload[:_SHORTEST]))
         if decode is None or len(payload) > self._record_bytes_max:
@@ -136,33 +136,32 @@ class Codec:
         if magic:
             raise Undecodable(f"bad magic byte 0x{payload[0]:02x}: a record begins with 0x00 and its schema id")
         head = payload[:_SHORTEST]
-        slim = known is self._change_decoders
-        decode = known[topic, head] = self._decoder_of(topic, schema_id, slim)
+        decode = known[topic, head] = self._decoder_of(topic, schema_id, known is self._change_decoders)
         return decode
 
-    def _decoder_of(self, topic: str, schema_id: int, slim: bool) -> Decode:
+    def _decoder_of(self, topic: str, schema_id: int, is_slim: bool) -> Decode:
         writer = self._writer(schema_id)
-        what = f"decode {topic}, schema id {schema_id}{', changes' if slim else ''}"
+        what = f"decode {topic}, schema id {schema_id}{', changes' if is_slim else ''}"
         if is_debezium(writer):
-            return self._debezium_decoder(what, writer, slim)
+            return self._debezium_decoder(what, writer, is_slim)
         contract = self._by_name.get(full_name(writer)) or self._contracts.get(topic)
         same = contract is None or fingerprint(contract.schema) == fingerprint(writer)
         parsed = _parsed(_as_read(writer, contract))
         reader = None if contract is None or same else _parsed(_as_read(contract.schema, contract))
         shape = None if contract is None else self._shapes.get(contract.subject)
-        slim = slim and has_needless_before(parsed if reader is None else reader)
-        finish = shape.of_fields if shape is not None else without_needless_before if slim else None
+        is_slim = is_slim and is_change(parsed if reader is None else reader)
+        finish = shape.of_fields if shape is not None else slim if is_slim else None
 
         def nodes() -> tuple[Node, ...]:
             if reader is None:
-                return change_nodes(parsed) if slim else Planner(parsed, shape.tuples if shape else None).whole()
+                return change_nodes(parsed) if is_slim else Planner(parsed, shape.tuples if shape else None).whole()
             if shape is not None:
                 raise Unplanned("its schema is another than that of the tuples")
-            return resolved_nodes(parsed, reader, slim)
+            return resolved_nodes(parsed, reader, is_slim)
 
         return self._way(what, nodes, Decoder(parsed, reader, finish))
 
-    def _debezium_decoder(self, what: str, writer: Schema, slim: bool) -> Decode:
+    def _debezium_decoder(self, what: str, writer: Schema, is_slim: bool) -> Decode:
         try:
             envelope = Envelope(writer)
         except NoEnvelope as error:
@@ -170,10 +169,10 @@ class Codec:
 
         def finish(record: Fields) -> Fields:
             change = envelope.change(record)
-            return without_needless_before(change) if slim else change
+            return slim(change) if is_slim else change
 
         parsed = _parsed(writer)
-        return self._way(what, lambda: debezium_nodes(parsed, envelope, slim), Decoder(parsed, None, finish))
+        return self._way(what, lambda: debezium_nodes(parsed, envelope, is_slim), Decoder(parsed, None, finish))
 
     def _way(self, what: str, nodes: Callable[[], tuple[Node, ...]], pure: Decoder) -> Decode:
         found = self._plan(what, nodes, b"", pure.decode)

@@ -157,7 +157,7 @@ class Envelope:
                 value = row[name]
                 if value is not None:
                     row[name] = convert(value)
-        except (ValueError, OverflowError, KeyError, TypeError) as error:
+        except (ValueError, ArithmeticError, KeyError, TypeError) as error:
             raise ValueError(f"field {name!r} holds {row[name]!r}: {error}") from error
 
     def _keep_untouched(self, before: Row | None, after: Row) -> None:

@@ -7,7 +7,7 @@ all has no plan (`Unplanned`).
 """
 
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Context, Decimal
 from io import BytesIO
 from types import NoneType, UnionType
@@ -159,7 +159,9 @@ class Planner:
         names = tuple(map(_name_in_union, branches))
         if len({*names}) < len(names) or sum(self.nodes[place][0] in _DECIMALS for place in places) > 1:
             raise Unplanned(f"a union of {', '.join(names)}, which are too much alike")
-        return self.add("union", tuple(places), names, self._tuples is not None)
+        # Told by its name which branch is meant, fastavro finds some others only where it does not check them.
+        sayable = tuple(name if _is_sayable(branch) else None for name, branch in zip(names, branches, strict=True))
+        return self.add("union", tuple(places), sayable, self._tuples is not None)
 
     def _record(self, record: Schema) -> int:
         name = record["name"]
@@ -168,11 +170,16 @@ class Planner:
             self._records[name] = self._tuple(record, self._tuples) if self._tuples else self.dict_record(record)
         return self._records[name]
 
-    def dict_record(self, record: Schema, condition: tuple[str, str] | None = None, only_if: Iterable[str] = ()) -> int:
-        """Add a record held as a dict; the fields `only_if` are None unless a field has a value: (name, text)."""
+    def dict_record(
+        self, record: Schema, modes: Mapping[str, str] | None = None, condition: tuple[str, str] | None = None
+    ) -> int:
+        """Add a record held as a dict; its fields are kept but for those that have another mode.
+
+        Conditional ones are None unless a field, the first of `condition`, has a text, the second.
+        """
         fields = []
         for field in record["fields"]:
-            mode = "conditional" if field["name"] in only_if else "kept"
+            mode = "kept" if modes is None else modes.get(field["name"], "kept")
             fields.append((field["name"], self.field(record, field), mode, NO_PLACE, self._absent(field)))
         return self.add_dict(fields, {}, condition)
 
@@ -234,6 +241,10 @@ def _branches(hint: Any) -> tuple[Any, ...]:
 
 def _is_decimal(hint: Any) -> bool:
     return Decimal in _branches(hint)
+
+
+def _is_sayable(branch: Any) -> bool:
+    return isinstance(branch, str) or branch["type"] == "record"
 
 
 def _name_in_union(branch: Any) -> str:

@@ -12,37 +12,56 @@ from schemas.contracts import Schema
 from schemas.debezium import NATIVE, NO_SNAPSHOT, UNAVAILABLE_TEXT, Converter, Envelope
 from schemas.plan import NO_PLACE, Fields, Node, Planner, Unplanned
 
-_CONDITION: Final = ("op", "d")
-_SOURCE_FIELDS: Final = frozenset("connector name ts_ms schema table".split())
+IS_DELETE: Final = ("op", "d")
+"""The condition on which the row before a change is looked at."""
+OF_SOURCE: Final = frozenset("name ts_ms position".split())
+"""What is looked at of the source of a change."""
+
+_SOURCE_FIELDS: Final = frozenset("connector name ts_ms snapshot schema table".split())
 _WHOLE: Final = frozenset(["int", "long"])
 
 
-def has_needless_before(schema: Schema) -> bool:
-    """Tell whether a schema is an envelope whose row before the change can be told to be needless, by its op."""
-    return {"before", "after", "op"} <= {field["name"] for field in schema["fields"]}
+def is_change(schema: Schema) -> bool:
+    """Tell whether a parsed schema is the product's own envelope of a change."""
+    types = {field["name"]: field["type"] for field in schema["fields"]}
+    source = types.get("source")
+    source = schema["__named_schemas"].get(source, {}) if isinstance(source, str) else source
+    if not isinstance(source, dict) or not {"before", "after", "op"} <= types.keys():
+        return False
+    return {field["name"] for field in source.get("fields", ())} >= OF_SOURCE
 
 
-def without_needless_before(change: Fields) -> Fields:
-    """Return a change without the row before it, unless it is a delete; the change given is used up."""
+def slim(change: Fields) -> Fields:
+    """Return a change as whoever applies it needs it; the change given is used up."""
     if change["op"] != "d":
         change["before"] = None
+    source = change["source"]
+    change["source"] = {name: source[name] for name in OF_SOURCE}
     return change
 
 
 def change_nodes(schema: Schema) -> tuple[Node, ...]:
-    """Return the plan of the product's own envelope, without what is needless; raises Unplanned."""
-    planner = Planner(schema)
-    planner.dict_record(schema, _CONDITION, ["before"])
+    """Return the plan of the product's own envelope, slim; raises Unplanned."""
+    planner = _SlimPlanner(schema)
+    planner.dict_record(schema, {"before": "conditional"}, IS_DELETE)
     return tuple(planner.nodes)
 
 
-def debezium_nodes(schema: Schema, envelope: Envelope, slim: bool) -> tuple[Node, ...]:
-    """Return the plan of a connector's envelope, without the row before a change where it is needless and `slim`.
+class _SlimPlanner(Planner):
+    def field(self, record: Schema, field: Schema) -> int:
+        if record is not self.schema or field["name"] != "source":
+            return super().field(record, field)
+        source = self.resolved(field["type"])
+        return self.dict_record(source, {inner["name"]: "left-out" for inner in source["fields"]} | _KEPT)
 
-    Raises Unplanned.
-    """
+
+_KEPT: Final = dict.fromkeys(OF_SOURCE, "kept")
+
+
+def debezium_nodes(schema: Schema, envelope: Envelope, is_slim: bool) -> tuple[Node, ...]:
+    """Return the plan of a connector's envelope, slim or whole; raises Unplanned."""
     planner = _DebeziumPlanner(schema, envelope)
-    planner.envelope(slim)
+    planner.envelope(is_slim)
     return tuple(planner.nodes)
 
 
@@ -60,16 +79,18 @@ class _DebeziumPlanner(Planner):
         if self._only_record("after")["name"] != self._row:
             raise Unplanned("before and after are rows of two kinds")
 
-    def envelope(self, slim: bool) -> None:
-        """Add the whole envelope."""
+    def envelope(self, is_slim: bool) -> None:
+        """Add the envelope."""
         if "ts_ms" not in self._fields:
             raise Unplanned("it has no ts_ms")
         modes = {"before": "kept", "after": "kept", "op": "kept", "ts_ms": "needed", "source": "kept"}
-        if slim:
+        if is_slim:
             modes["before"] = "conditional"
-        places = {name: self._source() if name == "source" else self.value(node) for name, node in self._fields.items()}
+        places = {
+            name: self._source(is_slim) if name == "source" else self.value(node) for name, node in self._fields.items()
+        }
         fields = [(name, place, modes.get(name, "left-out"), NO_PLACE, None) for name, place in places.items()]
-        self.add_dict(fields, {}, _CONDITION if slim else None)
+        self.add_dict(fields, {}, IS_DELETE if is_slim else None)
 
     def _only_record(self, name: str) -> Schema:
         branches = [self.resolved(branch) for branch in _branches(self._fields[name]) if branch != "null"]
@@ -111,25 +132,31 @@ class _DebeziumPlanner(Planner):
             return self.add(native, datetime.fromisoformat)
         return self.add("called", self.value(node), converter)
 
-    def _source(self) -> int:
+    def _source(self, is_slim: bool) -> int:
         """Add the source: what counts of it, under the names of the product's own envelope."""
         source = self._only_record("source")
         types = {field["name"]: field["type"] for field in source["fields"]}
         if "lsn" not in types:
-            return self.add("called", self.value(source), self._envelope.source)
+            return self.add("called", self.value(source), _slim_source if is_slim else Envelope.source)
         if not {self.resolved(branch) for branch in _branches(types["lsn"])} <= {"null", *_WHOLE}:
             raise Unplanned("lsn is no whole number")
+        wanted = OF_SOURCE if is_slim else _SOURCE_FIELDS
         fields = []
         for name, node in types.items():
             place = self.value(node)
             if name == "snapshot":
                 place = self.add("not-among", place, NO_SNAPSHOT)
-            mode = "needed" if name == "lsn" else "kept" if name in _SOURCE_FIELDS | {"snapshot"} else "left-out"
+            mode = "needed" if name == "lsn" else "kept" if name in wanted else "left-out"
             fields.append(("position" if name == "lsn" else name, place, mode, NO_PLACE, None))
-        missing: Fields = dict.fromkeys(_SOURCE_FIELDS - types.keys())
-        if "snapshot" not in types:
+        missing: Fields = dict.fromkeys(wanted - types.keys() - {"position"})
+        if "snapshot" in missing:
             missing["snapshot"] = False
         return self.add_dict(fields, missing)
+
+
+def _slim_source(source: Fields) -> Fields:
+    whole = Envelope.source(source)
+    return {name: whole[name] for name in OF_SOURCE}
 
 
 def _branches(node: Any) -> list[Any]:

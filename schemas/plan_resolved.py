@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from schemas.contracts import Schema
 from schemas.plan import NO_PLACE, Fields, Node, Planner, Unplanned
+from schemas.plan_changes import IS_DELETE, OF_SOURCE
 
 _NAMED: Final = frozenset("record enum fixed error".split())
 _PROMOTIONS: Final = frozenset(
@@ -24,21 +25,21 @@ _PROMOTIONS: Final = frozenset(
 _PLAIN: Final = (str, int, float, bool, type(None))
 
 
-def resolved_nodes(writer: Schema, reader: Schema, slim: bool) -> tuple[Node, ...]:
+def resolved_nodes(writer: Schema, reader: Schema, is_slim: bool) -> tuple[Node, ...]:
     """Return the plan of a writer's bytes read by a reader's schema, both as `parse_schema` returned them.
 
-    `slim` leaves out the row before a change where it is needless. Raises Unplanned.
+    `is_slim` says that they are changes, of which only what is needed is read. Raises Unplanned.
     """
-    planner = _ResolvingPlanner(writer, reader, slim)
+    planner = _ResolvingPlanner(writer, reader, is_slim)
     planner.resolve(writer, reader)
     return tuple(planner.nodes)
 
 
 class _ResolvingPlanner(Planner):
-    def __init__(self, writer: Schema, reader: Schema, slim: bool) -> None:
+    def __init__(self, writer: Schema, reader: Schema, is_slim: bool) -> None:
         super().__init__(writer)
         self._reader_named: Mapping[str, Schema] = reader["__named_schemas"]
-        self._slim = slim
+        self._is_slim = is_slim
         self._resolved: dict[tuple[str, str], int] = {}
 
     def resolve(self, writer: Any, reader: Any) -> int:
@@ -90,29 +91,54 @@ class _ResolvingPlanner(Planner):
     def _record_as(self, writer: Schema, reader: Schema) -> int:
         names = (writer["name"], reader["name"])
         if names not in self._resolved:
-            self._resolved[names] = self._fields_as(writer, reader)
+            is_change = self._is_slim and writer is self.schema
+            self._resolved[names] = self._change_as(writer, reader) if is_change else self._fields_as(writer, reader)
         return self._resolved[names]
 
-    def _fields_as(self, writer: Schema, reader: Schema) -> int:
+    def _change_as(self, writer: Schema, reader: Schema) -> int:
+        """Add the envelope of a change, of which only what is needed is read."""
+        if not {"before", "op", "source"} <= {field["name"] for field in writer["fields"]}:
+            raise Unplanned("the writer's is no change")
+        return self._fields_as(writer, reader, condition=IS_DELETE)
+
+    def _field_as(self, record: Schema, field: Schema, known: Schema) -> int:
+        if not (self._is_slim and record is self.schema and field["name"] == "source"):
+            return self.resolve(field["type"], known["type"])
+        source, known_source = self.resolved(field["type"]), self._of_reader(known["type"])
+        if not isinstance(field["type"], dict) or not isinstance(known["type"], dict):
+            raise Unplanned("the source is described elsewhere")
+        if _kind(source) != "record" or (_kind(source), source["name"]) != (_kind(known_source), known_source["name"]):
+            raise Unplanned("the source is another")
+        if not {inner["name"] for inner in source["fields"]} >= OF_SOURCE:
+            raise Unplanned("the writer's source has too little")
+        return self._fields_as(source, known_source, only=OF_SOURCE)
+
+    def _fields_as(
+        self,
+        writer: Schema,
+        reader: Schema,
+        only: frozenset[str] | None = None,
+        condition: tuple[str, str] | None = None,
+    ) -> int:
+        """Add a record's fields as another's, or `only` some; with a condition, `before` depends on it."""
         wanted = {field["name"]: field for field in reader["fields"]}
         if any(field.get("aliases") for field in reader["fields"]):
             raise Unplanned(f"{reader['name']} has aliases")
-        is_slim = self._slim and writer is self.schema
         fields: list[tuple[Any, ...]] = []
         for field in writer["fields"]:
             name = field["name"]
             known = wanted.pop(name, None)
-            if known is None:
-                fields.append((name, self.value(field["type"]), "left-out", NO_PLACE, None))
-            else:
-                mode = "conditional" if is_slim and name == "before" else "kept"
-                fields.append((name, self.resolve(field["type"], known["type"]), mode, NO_PLACE, None))
+            place = self.value(field["type"]) if known is None else self._field_as(writer, field, known)
+            is_wanted = known is not None and (only is None or name in only)
+            mode = "conditional" if condition and name == "before" else "kept" if is_wanted else "left-out"
+            fields.append((name, place, mode, NO_PLACE, None))
         defaults: Fields = {}
         for name, field in wanted.items():
-            if type(field.get("default", self)) not in _PLAIN or (is_slim and name in {"before", "op"}):
+            if type(field.get("default", self)) not in _PLAIN:
                 raise Unplanned(f"{name} has no default, or one that could be changed")
-            defaults[name] = field["default"]
-        return self.add_dict(fields, defaults, ("op", "d") if is_slim else None)
+            if only is None or name in only:
+                defaults[name] = field["default"]
+        return self.add_dict(fields, defaults, condition)
 
 
 def _kind(node: Any) -> Any:
