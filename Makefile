@@ -6,6 +6,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
+NATIVE := $(wildcard schemas/native/*.[ch])
 PACKAGES = $(patsubst %/__init__.py,%,$(wildcard */__init__.py))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -67,7 +68,7 @@ clean: ## remove what tests, checks and the demo made; .venv stays
 	find . -name .venv -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 # The stamp is written last, so that a set-up which was interrupted starts again.
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml $(NATIVE)
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "Throughline needs Python 3.11 or newer, and there is no $(PYTHON) here. Install it," \
 			"or name another one: make setup PYTHON=python3.12" >&2; exit 1; }
@@ -80,4 +81,6 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -c 'import schemas._plan' 2>/dev/null || \
+		echo "Without the compiled codec, which needs a C compiler and Python's headers: the pure one is slower, no more"
 	@touch $@

@@ -1,4 +1,7 @@
-"""`python -m bench`: replay of a generated firm, and growth of cost with history; table and JSON."""
+"""`python -m bench`: replay of a generated firm, and growth of cost with history; table and JSON.
+
+`python -m bench codec`: the codec alone, compiled and pure.
+"""
 
 import argparse
 import json
@@ -6,6 +9,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
+from bench import codec
 from bench.growth import FLAT_WITHIN, run
 from bench.replaying import Replayed, generate, replay
 
@@ -24,13 +28,34 @@ def measured(path: Path, records: int, out: Path) -> Replayed:
     return r
 
 
+def write(name: str, figures: object) -> None:
+    """Keep figures in the folder of results."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / name).write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def codecs(rounds: int) -> None:
+    """Time the codec on both paths and say how it went."""
+    say(f"codec: µs a record, best of {rounds} rounds of {codec.RECORDS:,} records")
+    say(f"  {'':<20} {'':<9} {'encode':>7} {'decode':>7} {'change':>7}")
+    timed = codec.run(rounds)
+    for t in timed:
+        change = "" if t.decode_change_us is None else f"{t.decode_change_us:7.2f}"
+        say(f"  {t.case:<20} {t.path:<9} {t.encode_us:7.2f} {t.decode_us:7.2f} {change}")
+    write("codec.json", [t._asdict() for t in timed])
+
+
 def main() -> None:
     """Measure and print."""
     arguments = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    arguments.add_argument("what", nargs="?", choices=["all", "codec"], default="all")
     arguments.add_argument("--time-entries", type=int, default=200_000, help="size of the replayed firm")
     arguments.add_argument("--rounds", type=int, default=3, help="runs of each; the median counts")
     arguments.add_argument("--seed", type=int, default=1)
     options = arguments.parse_args()
+    if options.what == "codec":
+        codecs(options.rounds)
+        return
     with tempfile.TemporaryDirectory() as folder:
         path, records = generate(Path(folder), options.time_entries, options.seed)
         say(f"replay of {records:,} records ({options.time_entries:,} entries), {options.rounds} runs on one processor")
@@ -46,7 +71,6 @@ def main() -> None:
         print(f"  {g.kind:<28} {g.entries:>9,} entries: {g.us_per_record:6.1f} µs  {times:5.2f} x")
     flat = all(g.us_per_record / base[g.kind] - 1 <= FLAT_WITHIN for g in growth)
     print(f"  {'flat' if flat else 'not flat'} within {FLAT_WITHIN:.0%}")
-    RESULTS.mkdir(exist_ok=True)
     figures = {
         "replay": {
             "records": records,
@@ -59,7 +83,7 @@ def main() -> None:
             kind: {str(g.entries): round(g.us_per_record, 1) for g in growth if g.kind == kind} for kind in base
         },
     }
-    (RESULTS / "replay.json").write_text(json.dumps(figures, indent=2) + "\n")
+    write("replay.json", figures)
 
 
 main()

@@ -1,37 +1,56 @@
 """The codec: records to Confluent's wire format and back (a zero byte, the schema id in four bytes, the Avro body).
 
 Decoding resolves an older or newer writer's schema to ours where there is a contract for it, and takes the writer's as
-it is where there is none, such as a database nobody here designed. Schemas are parsed once an id.
+it is where there is none, such as a database nobody here designed. Schemas are read once an id.
 """
 
-import struct
-from collections.abc import Iterator, Mapping
-from datetime import datetime
-from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
-from io import BytesIO
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import parse_schema
 from fastavro.schema import SchemaParseException
 
+from schemas.bounds import unbounded
 from schemas.contracts import Contract, Schema, avro_fault, fingerprint, full_name, load_contracts
 from schemas.debezium import Envelope, NoEnvelope, is_debezium
-from schemas.misfit import misfit
+from schemas.plan import Node, Planner, Tuples, Unplanned, plan
+from schemas.plan_changes import change_nodes, debezium_nodes, is_change, slim
+from schemas.plan_resolved import resolved_nodes
+from schemas.pure_codec import HEAD, Decoder, Encoder, Fields, Undecodable, Unencodable
 from schemas.registry import Registry, UnknownSchema
 
-Fields = dict[str, Any]
+if TYPE_CHECKING:
+    from schemas._plan import Plan
+
+__all__ = ["RECORD_BYTES_MAX", "Codec", "Fields", "Shape", "Undecodable", "Unencodable", "Way"]
 
 RECORD_BYTES_MAX: Final = 1024 * 1024
-_HEAD: Final = struct.Struct(">bI")
-_WIDE: Final = Context(prec=60)
+_SHORTEST: Final = HEAD.size
+
+Decode = Callable[[bytes], Any]
+Encode = Callable[[Any], bytes]
 
 
-class Undecodable(ValueError):
-    """Bytes that cannot be read as a record. The text says why; the bytes belong in the dead letters."""
+class Shape(NamedTuple):
+    """How the records of a contract are held if not as fields: as tuples of the classes in `tuples`.
+
+    `to_fields` and `of_fields` say between which tuple and which fields; ValueError, if fields make none.
+    """
+
+    tuples: Tuples
+    to_fields: Callable[[Any], Fields]
+    of_fields: Callable[[Fields], Any]
 
 
-class Unencodable(ValueError):
-    """A record that does not fit its contract. The text names contract, field and value: a defect of the writer."""
+class Way(NamedTuple):
+    """How one schema is decoded or encoded: `what` names it, `unplanned` says why not by the compiled codec.
+
+    `declined` counts the records that the compiled codec has left to the pure one.
+    """
+
+    what: str
+    unplanned: str | None
+    declined: int
 
 
 class Codec:
@@ -46,51 +65,133 @@ class Codec:
         registry: Registry,
         contracts: Mapping[str, Contract] | None = None,
         record_bytes_max: int = RECORD_BYTES_MAX,
+        shapes: Mapping[str, Shape] | None = None,
+        compiled: bool = True,
     ) -> None:
+        """Take the shapes of records that are not held as fields, by subject.
+
+        `compiled` False leaves everything to the pure codec, also where the compiled one was built.
+        """
         self._registry = registry
         self._contracts = load_contracts() if contracts is None else contracts
         self._by_name = {
             full_name(contract.schema): contract for contract in self._contracts.values() if contract.is_own
         }
         self._record_bytes_max = record_bytes_max
-        self._decoders: dict[tuple[str, int], Decoder] = {}
-        self._encoders: dict[str, Encoder] = {}
+        self._shapes = shapes or {}
+        self._compiled = compiled
+        self._decoders: dict[tuple[str, bytes], Decode] = {}
+        self._change_decoders: dict[tuple[str, bytes], Decode] = {}
+        self._encoders: dict[str, Encode] = {}
+        self._ways: dict[str, Plan | str] = {}
 
-    def decode(self, topic: str, payload: bytes) -> Fields:
-        """Return the record in the bytes of a topic.
+    def decode(self, topic: str, payload: bytes) -> Any:
+        """Return the record in the bytes of a topic: its fields, or a tuple where its contract has a shape.
 
         A change comes in the product's own envelope, also where a Debezium connector wrote it: before, after, op, ts_ms
         and source with connector, name, ts_ms, snapshot (bool) and position. Raises Undecodable saying why, or
         RegistryUnavailable.
         """
-        if len(payload) > self._record_bytes_max:
-            raise Undecodable(f"too large: {len(payload)} bytes, the limit is {self._record_bytes_max}")
-        if len(payload) < _HEAD.size:
-            raise Undecodable(f"too short: {len(payload)} bytes, a schema id takes {_HEAD.size}")
-        magic, schema_id = _HEAD.unpack_from(payload)
-        if magic:
-            raise Undecodable(f"bad magic byte 0x{payload[0]:02x}: a record begins with 0x00 and its schema id")
-        decoder = self._decoders.get((topic, schema_id))
-        if decoder is None:
-            decoder = self._decoders[topic, schema_id] = self._decoder(topic, schema_id)
-        return decoder.decode(payload)
+        decode = self._decoders.get((topic, payload[:_SHORTEST]))
+        if decode is None or len(payload) > self._record_bytes_max:
+            decode = self._decoder(self._decoders, topic, payload)
+        return decode(payload)
 
-    def encode(self, subject: str, record: Fields) -> bytes:
+    def decode_change(self, topic: str, payload: bytes) -> Any:
+        """Return the change in the bytes of a source topic as whoever applies it needs it.
+
+        As `decode`, but `before` is None unless it is a delete, and `source` has name, ts_ms and position alone.
+        """
+        decode = self._change_decoders.get((topic, payload[:_SHORTEST]))
+        if decode is None or len(payload) > self._record_bytes_max:
+            decode = self._decoder(self._change_decoders, topic, payload)
+        return decode(payload)
+
+    def encode(self, subject: str, record: Any) -> bytes:
         """Return the bytes of a record under the contract of a subject.
 
         Values as `decode` gives them; instants may also be whole milliseconds. Quotients that the contract declares
         `rounded` are rounded half up to its scale; any other decimal must fit. Raises Unencodable naming the field, or
         RegistryUnavailable.
         """
-        encoder = self._encoders.get(subject)
-        if encoder is None:
-            encoder = self._encoders[subject] = self._encoder(subject)
-        payload = encoder.encode(record)
+        encode = self._encoders.get(subject)
+        if encode is None:
+            encode = self._encoders[subject] = self._encoder(subject)
+        payload = encode(record)
         if len(payload) > self._record_bytes_max:
             raise Unencodable(f"{subject}: too large: {len(payload)} bytes, the limit is {self._record_bytes_max}")
         return payload
 
-    def _decoder(self, topic: str, schema_id: int) -> "Decoder":
+    def ways(self) -> Iterator[Way]:
+        """Yield how each schema met so far is decoded or encoded."""
+        for what, way in self._ways.items():
+            yield Way(what, way, 0) if isinstance(way, str) else Way(what, None, way.declined)
+
+    def _decoder(self, known: dict[tuple[str, bytes], Decode], topic: str, payload: bytes) -> Decode:
+        if len(payload) > self._record_bytes_max:
+            raise Undecodable(f"too large: {len(payload)} bytes, the limit is {self._record_bytes_max}")
+        if len(payload) < _SHORTEST:
+            raise Undecodable(f"too short: {len(payload)} bytes, a schema id takes {_SHORTEST}")
+        magic, schema_id = HEAD.unpack_from(payload)
+        if magic:
+            raise Undecodable(f"bad magic byte 0x{payload[0]:02x}: a record begins with 0x00 and its schema id")
+        head = payload[:_SHORTEST]
+        decode = known[topic, head] = self._decoder_of(topic, schema_id, known is self._change_decoders)
+        return decode
+
+    def _decoder_of(self, topic: str, schema_id: int, is_slim: bool) -> Decode:
+        writer = self._writer(schema_id)
+        what = f"decode {topic}, schema id {schema_id}{', changes' if is_slim else ''}"
+        if is_debezium(writer):
+            return self._debezium_decoder(what, writer, is_slim)
+        contract = self._by_name.get(full_name(writer)) or self._contracts.get(topic)
+        same = contract is None or fingerprint(contract.schema) == fingerprint(writer)
+        parsed = _parsed(_as_read(writer, contract))
+        reader = None if contract is None or same else _parsed(_as_read(contract.schema, contract))
+        shape = None if contract is None else self._shapes.get(contract.subject)
+        is_slim = is_slim and is_change(parsed if reader is None else reader)
+        finish = shape.of_fields if shape is not None else slim if is_slim else None
+
+        def nodes() -> tuple[Node, ...]:
+            if reader is None:
+                return change_nodes(parsed) if is_slim else Planner(parsed, shape.tuples if shape else None).whole()
+            if shape is not None:
+                raise Unplanned("its schema is another than that of the tuples")
+            return resolved_nodes(parsed, reader, is_slim)
+
+        return self._way(what, nodes, Decoder(parsed, reader, finish))
+
+    def _debezium_decoder(self, what: str, writer: Schema, is_slim: bool) -> Decode:
+        try:
+            envelope = Envelope(writer)
+        except NoEnvelope as error:
+            raise Undecodable(str(error)) from error
+
+        def finish(record: Fields) -> Fields:
+            change = envelope.change(record)
+            return slim(change) if is_slim else change
+
+        parsed = _parsed(writer)
+        return self._way(what, lambda: debezium_nodes(parsed, envelope, is_slim), Decoder(parsed, None, finish))
+
+    def _way(self, what: str, nodes: Callable[[], tuple[Node, ...]], pure: Decoder) -> Decode:
+        found = self._plan(what, nodes, b"", pure.decode)
+        return pure.decode if found is None else found.decode
+
+    def _plan(
+        self, what: str, nodes: Callable[[], tuple[Node, ...]], head: bytes, pure: Callable[[Any], Any]
+    ) -> "Plan | None":
+        """Return the plan of a schema, or None; remember it, or why there is none."""
+        try:
+            if not self._compiled:
+                raise Unplanned("the compiled codec is not wanted")
+            made = self._ways[what] = plan(nodes(), head, pure)
+        except (Unplanned, RecursionError) as error:
+            self._ways[what] = str(error)
+            return None
+        return made
+
+    def _writer(self, schema_id: int) -> Schema:
         try:
             writer = self._registry.schema(schema_id)
         except UnknownSchema as error:
@@ -99,14 +200,11 @@ class Codec:
             raise Undecodable(f"schema id {schema_id} is no record: {str(writer)[:60]}")
         if fault := avro_fault(writer):
             raise Undecodable(f"schema id {schema_id} is no valid Avro: {fault}")
-        if is_debezium(writer):
-            return Decoder(writer, None)
-        contract = self._by_name.get(full_name(writer)) or self._contracts.get(topic)
-        if contract is None or fingerprint(contract.schema) == fingerprint(writer):
-            return Decoder(_as_read(writer, contract), None)
-        return Decoder(_as_read(writer, contract), _as_read(contract.schema, contract))
+        if fault := unbounded(writer):
+            raise Undecodable(f"schema id {schema_id} cannot be read safely: {fault}")
+        return writer
 
-    def _encoder(self, subject: str) -> "Encoder":
+    def _encoder(self, subject: str) -> Encode:
         contract = self._contracts.get(subject)
         if contract is None:
             raise Unencodable(f"there is no contract {subject!r}")
@@ -114,92 +212,24 @@ class Codec:
             schema_id = self._registry.id_of(subject, contract.schema)
         except UnknownSchema as error:
             raise Unencodable(str(error)) from error
-        return Encoder(subject, contract.schema, schema_id)
+        if fault := unbounded(contract.schema):
+            raise Unencodable(f"{subject}: its contract cannot be written safely: {fault}")
+        shape = self._shapes.get(subject)
+        pure = Encoder(subject, contract.schema, schema_id, None if shape is None else shape.to_fields)
+
+        def nodes() -> tuple[Node, ...]:
+            return Planner(_parsed(contract.schema), shape.tuples if shape else None, contract=True).whole()
+
+        found = self._plan(f"encode {subject}", nodes, HEAD.pack(0, schema_id), pure.encode)
+        return pure.encode if found is None else found.encode
 
 
-class Decoder:
-    """The compiled decoding of one writer's schema."""
-
-    def __init__(self, writer: Schema, reader: Schema | None) -> None:
-        try:
-            self._writer = parse_schema(writer)
-            self._reader = None if reader is None else parse_schema(reader)
-            self._change = Envelope(writer).change if is_debezium(writer) else None
-        except NoEnvelope as error:
-            raise Undecodable(str(error)) from error
-        except (SchemaParseException, ValueError, KeyError, TypeError) as error:
-            raise Undecodable(f"its schema is no valid Avro: {error}") from error
-
-    def decode(self, payload: bytes) -> Fields:
-        """Return the record in a payload whose head was read; raises Undecodable."""
-        body = BytesIO(payload)
-        body.seek(_HEAD.size)
-        try:
-            record: Any = schemaless_reader(body, self._writer, self._reader)
-        except Exception as error:
-            # Hostile or cut bytes raise whatever they happen to run into; nothing else is called here.
-            raise Undecodable(f"the body does not fit its schema: {_told(error)}") from error
-        if body.tell() != len(payload):
-            raise Undecodable(f"{len(payload) - body.tell()} bytes are left over after the record")
-        if self._change is None:
-            return record  # type: ignore[no-any-return]
-        try:
-            return self._change(record)
-        except ValueError as error:
-            raise Undecodable(str(error)) from error
-
-
-class Encoder:
-    """The compiled encoding of one contract."""
-
-    def __init__(self, subject: str, schema: Schema, schema_id: int) -> None:
-        self._subject = subject
-        self._avro = schema
-        self._schema = parse_schema(schema)
-        self._head = _HEAD.pack(0, schema_id)
-        self._fields = frozenset(field["name"] for field in schema["fields"])
-        self._quanta = tuple(_quanta(schema))
-        self._wholes = tuple(_wholes(schema))
-        self._instants = tuple(name for name, plain in _plain_types(schema) if _logical(plain) == "timestamp-millis")
-
-    def encode(self, record: Fields) -> bytes:
-        """Return the bytes of a record; raises Unencodable."""
-        if not self._fields >= record.keys():
-            unknown = ", ".join(sorted(record.keys() - self._fields))
-            raise Unencodable(f"{self._subject}: the contract has no field {unknown}")
-        for name in self._instants:
-            if type(moment := record.get(name)) is datetime:
-                self._check_moment(name, moment)
-        if self._quanta:
-            record = self._rounded(record)
-        for name, whole in self._wholes:
-            # fastavro counts the digits given, and so lets through a number whose padding to the scale is too long.
-            if type(number := record.get(name)) is Decimal and number.is_finite() and number.adjusted() >= whole:
-                raise Unencodable(f"{self._subject}: {name} {number} has more than {whole} digits before the point")
-        body = BytesIO()
-        body.write(self._head)
-        try:
-            schemaless_writer(body, self._schema, record)
-        except Exception as error:
-            raise Unencodable(f"{self._subject}: {misfit(self._avro, record) or error}") from error
-        return body.getvalue()
-
-    def _check_moment(self, name: str, moment: datetime) -> None:
-        if moment.tzinfo is None:
-            raise Unencodable(f"{self._subject}: {name} {moment} has no time zone")
-        if moment.microsecond % 1000:
-            raise Unencodable(f"{self._subject}: {name} {moment} is finer than a millisecond")
-
-    def _rounded(self, record: Fields) -> Fields:
-        record = dict(record)
-        for name, quantum in self._quanta:
-            number = record.get(name)
-            if isinstance(number, Decimal):
-                try:
-                    record[name] = number.quantize(quantum, ROUND_HALF_UP, _WIDE)
-                except InvalidOperation:
-                    raise Unencodable(f"{self._subject}: {name} {number} is no finite number") from None
-        return record
+def _parsed(schema: Schema) -> Schema:
+    try:
+        parsed: Any = parse_schema(schema)
+    except (SchemaParseException, ValueError, KeyError, TypeError) as error:
+        raise Undecodable(f"its schema is no valid Avro: {error}") from error
+    return cast(Schema, parsed)
 
 
 def _as_read(schema: Schema, contract: Contract | None) -> Schema:
@@ -218,30 +248,3 @@ def _without_instants(node: Any) -> Any:
     if isinstance(node, list):
         return [_without_instants(item) for item in node]
     return node
-
-
-def _plain_types(schema: Schema) -> Iterator[tuple[str, Any]]:
-    for field in schema["fields"]:
-        for branch in field["type"] if isinstance(field["type"], list) else [field["type"]]:
-            yield field["name"], branch
-
-
-def _logical(plain: Any) -> str | None:
-    return plain.get("logicalType") if isinstance(plain, dict) else None
-
-
-def _quanta(schema: Schema) -> Iterator[tuple[str, Decimal]]:
-    declared = {field["name"] for field in schema["fields"] if field.get("rounded") == "half_up"}
-    for name, plain in _plain_types(schema):
-        if name in declared and _logical(plain) == "decimal":
-            yield name, Decimal(1).scaleb(-plain["scale"])
-
-
-def _wholes(schema: Schema) -> Iterator[tuple[str, int]]:
-    for name, plain in _plain_types(schema):
-        if _logical(plain) == "decimal":
-            yield name, plain["precision"] - plain["scale"]
-
-
-def _told(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -18,15 +18,16 @@ Row = dict[str, Any]
 HEARTBEAT_PREFIX: Final = "__debezium-heartbeat."
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
-_UNAVAILABLE_TEXT: Final = "__debezium_unavailable_value"
-_NO_SNAPSHOT: Final = ("false", None, False)
+UNAVAILABLE_TEXT: Final = "__debezium_unavailable_value"
+NO_SNAPSHOT: Final = ("false", None, False)
+"""What `source.snapshot` says of a change that no snapshot has read."""
 
 
 class Unavailable:
     """Stands for a value that an update did not touch and Debezium was not told: the old one is to be kept."""
 
     def __repr__(self) -> str:
-        return _UNAVAILABLE_TEXT
+        return UNAVAILABLE_TEXT
 
 
 UNAVAILABLE: Final = Unavailable()
@@ -80,9 +81,22 @@ _CONVERTERS: Mapping[str, Converter] = {
 }
 """Semantic type -> converter. A timestamp without a zone is taken as UTC. Other types stay as Avro has them."""
 
+NATIVE: Mapping[Converter, str] = {
+    _date: "date",
+    _milliseconds: "timestamp-millis",
+    _microseconds: "timestamp-micros",
+    _nanoseconds: "timestamp-nanos",
+    _zoned: "zoned-text",
+}
+"""Converter -> the kind of node by which a plan does the same."""
+
 
 class Envelope:
-    """The compiled reading of one Debezium schema: a decoded record becomes a change in the product's own envelope."""
+    """The compiled reading of one Debezium schema: a decoded record becomes a change in the product's own envelope.
+
+    `pairs` are the fields of its rows that are converted, each with its converter; `untouchable` names those that may
+    hold a value which Debezium was not told.
+    """
 
     def __init__(self, schema: Schema) -> None:
         """Compile a schema; raises NoEnvelope if it is no change envelope."""
@@ -97,8 +111,9 @@ class Envelope:
         source = _record(fields["source"], named)
         if source is None or "ts_ms" not in {field["name"] for field in source["fields"]}:
             raise NoEnvelope(f"{schema.get('name')} is no change envelope: its source has no ts_ms")
-        self._pairs = tuple(_pairs(row))
-        self._untouchable = tuple(_names_of(row, "string")), tuple(_names_of(row, "bytes"))
+        self.pairs = tuple(_pairs(row))
+        self._texts, self._blobs = tuple(_names_of(row, "string")), tuple(_names_of(row, "bytes"))
+        self.untouchable = frozenset(self._texts + self._blobs)
 
     def change(self, decoded: Row) -> Row:
         """Return the change a decoded record describes; raises NoEnvelope or ValueError naming what is wrong.
@@ -119,34 +134,38 @@ class Envelope:
             "after": after,
             "op": decoded["op"],
             "ts_ms": source["ts_ms"] if captured is None else captured,
-            "source": {
-                "connector": source.get("connector"),
-                "name": source.get("name"),
-                "ts_ms": source["ts_ms"],
-                "snapshot": source.get("snapshot") not in _NO_SNAPSHOT,
-                "position": _position(source),
-                "schema": source.get("schema"),
-                "table": source.get("table"),
-            },
+            "source": self.source(source),
+        }
+
+    @staticmethod
+    def source(source: Mapping[str, Any]) -> Row:
+        """Return what counts of a connector's source; raises NoEnvelope if it has no position."""
+        return {
+            "connector": source.get("connector"),
+            "name": source.get("name"),
+            "ts_ms": source["ts_ms"],
+            "snapshot": source.get("snapshot") not in NO_SNAPSHOT,
+            "position": _position(source),
+            "schema": source.get("schema"),
+            "table": source.get("table"),
         }
 
     def _convert(self, row: Row) -> None:
         name = ""
         try:
-            for name, convert in self._pairs:
+            for name, convert in self.pairs:
                 value = row[name]
                 if value is not None:
                     row[name] = convert(value)
-        except (ValueError, OverflowError, KeyError, TypeError) as error:
+        except (ValueError, ArithmeticError, KeyError, TypeError) as error:
             raise ValueError(f"field {name!r} holds {row[name]!r}: {error}") from error
 
     def _keep_untouched(self, before: Row | None, after: Row) -> None:
-        texts, blobs = self._untouchable
-        for name in texts:
-            if after[name] == _UNAVAILABLE_TEXT:
+        for name in self._texts:
+            if after[name] == UNAVAILABLE_TEXT:
                 after[name] = _old(before, name)
-        for name in blobs:
-            if after[name] == _UNAVAILABLE_TEXT.encode():
+        for name in self._blobs:
+            if after[name] == UNAVAILABLE_TEXT.encode():
                 after[name] = _old(before, name)
 
 

@@ -38,7 +38,7 @@ def _of_union(branches: list[Any], value: Any, path: str, named: dict[str, Any])
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
         # fastavro's way to say which branch is meant: (name of the record, its fields).
         name, value = value
-        branches = [branch for branch in branches if name in (branch, _full_name(named.get(branch, branch)))]
+        branches = [branch for branch in branches if name in (branch, _full_name(branch, named))]
     # What is wrong with the first branch that is a value tells more than that no branch fits.
     found = [next(_misfits(branch, value, path, named), None) for branch in branches if branch != "null"]
     if None not in found:
@@ -58,7 +58,8 @@ def _of_record(node: Mapping[str, Any], value: Any, path: str, named: dict[str, 
             yield f"{inner}: is missing"
 
 
-def _full_name(node: Any) -> str | None:
+def _full_name(node: Any, named: dict[str, Any]) -> str | None:
+    node = named.get(node, node) if isinstance(node, str) else node
     if not isinstance(node, Mapping) or "name" not in node:
         return None
     return f"{node['namespace']}.{node['name']}" if "namespace" in node else str(node["name"])

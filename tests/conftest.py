@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from schemas.plan import COMPILED
 from tests.support import no_skips
 
 TESTS = Path(__file__).parent
@@ -48,6 +49,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if whole and not config.getoption("--stack"):
         left_out = len([*(TESTS / "stack").glob("test_*.py")])
         terminalreporter.write_line(f"not run: the stack tier, {left_out} files in tests/stack; run `make test-stack`")
+@pytest.fixture(params=["compiled", "pure"])
+def codec_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test with the compiled codec, then again without."""
+    if request.param == "pure":
+        monkeypatch.setattr("schemas.plan._plan", None)
+    elif not COMPILED:
+        pytest.skip("the compiled codec was not built: no C compiler at set-up")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

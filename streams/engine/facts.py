@@ -8,9 +8,14 @@ texts are a map; and a fact says the type of its row, which its kind leaves open
 import types
 import typing
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any, NamedTuple
 
+from schemas.avro import CANONICAL_NAMESPACE
+from schemas.codec import Shape
+from schemas.contracts import CANONICAL
+from schemas.plan import Tuples
 from streams.domain import canonical
 from streams.domain.fact import (
     Allocation,
@@ -92,7 +97,10 @@ CONTRACTS: tuple[type, ...] = tuple(_as_travels(message, _TRAVELLING) for messag
 
 
 class FactShapes:
-    """Turns messages into Avro fields and back, with functions compiled from their type hints."""
+    """Turns messages into Avro fields and back, with functions compiled from their type hints.
+
+    They say what a message is on the wire; the compiled codec goes without the fields in between, by `of_subjects`.
+    """
 
     def __init__(self) -> None:
         self._out: dict[Any, Turn | None] = {}
@@ -116,7 +124,7 @@ class FactShapes:
             if row_type is not None:
                 turn = self._rows_out[row_type]
                 assert turn is not None  # rows are NamedTuples
-                fields["row"] = (f"throughline.canonical.{row_type}", turn(row))
+                fields["row"] = (f"{CANONICAL_NAMESPACE}.{row_type}", turn(row))
         return fields
 
     def message_of(self, name: str, fields: Fields) -> Any:
@@ -129,11 +137,38 @@ class FactShapes:
                 fields["row"] = turn(fields["row"])
         return self._messages_back[name](fields)
 
+    def of_subjects(self) -> dict[str, Shape]:
+        """Return the shapes of all messages for a codec, by the subjects of their contracts."""
+        classes: dict[str, type] = {}
+        for cls in (*MESSAGES.values(), *ROWS.values()):
+            _gather(cls, classes)
+        tuples = Tuples({f"{CANONICAL_NAMESPACE}.{name}": cls for name, cls in classes.items()}, {_ROW_TYPE: "row"})
+        return {
+            f"{CANONICAL}{name}": Shape(tuples, self.fields_of, partial(self._message_of_fields, name))
+            for name in MESSAGES
+        }
+
+    def _message_of_fields(self, name: str, fields: Fields) -> Any:
+        try:
+            return self.message_of(name, fields)
+        except (KeyError, TypeError, InvalidOperation) as error:
+            raise ValueError(f"these fields make no {name}: {type(error).__name__} {error}") from error
+
     def _turn(self, hint: Any, known: dict[Any, Turn | None], make: Callable[..., Turn | None]) -> Turn | None:
         if hint not in known:
             known[hint] = None  # no type holds itself
             known[hint] = make(hint, lambda inner: self._turn(inner, known, make))
         return known[hint]
+
+
+def _gather(hint: Any, found: dict[str, type]) -> None:
+    """Add the NamedTuple classes that a value may be made of, by name."""
+    if _is_named(hint):
+        found[hint.__name__] = hint
+        for field in typing.get_type_hints(hint).values():
+            _gather(field, found)
+    for argument in typing.get_args(hint):
+        _gather(argument, found)
 
 
 class _Exact(NamedTuple):

@@ -4,7 +4,6 @@ Sources are read by intake's reader, which turns what it cannot read into dead l
 original's bytes. Internal topics carry messages (`streams.engine.facts`), public ones the records of their contracts.
 """
 
-import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ import orjson
 from confluent_kafka import Message
 
 from schemas.codec import Codec
+from schemas.contracts import CANONICAL
 from schemas.registry import Confluent, Layered, Manifest, Recorded, Registry
 from streams.config import Contracts
 from streams.domain.made import made
@@ -19,9 +19,6 @@ from streams.engine.facts import FactShapes
 from streams.intake.reading import Reader
 from streams.step import Record
 from streams.topics import DEAD_LETTERS, TOPICS, Role
-
-_SCHEMA_ID = struct.Struct(">xI")
-_CANONICAL = "canonical."
 
 
 class Wire(Protocol):
@@ -83,9 +80,7 @@ class ContractWire:
     def __init__(self, registry: Registry, reader: Reader) -> None:
         self._registry = registry
         self._reader = reader
-        self._codec = Codec(registry)
-        self._shapes = FactShapes()
-        self._names: dict[int, str] = {}
+        self._codec = Codec(registry, shapes=FactShapes().of_subjects())
 
     def records(self, topic: str, partition: int, messages: Sequence[Message], /) -> list[Record]:
         """Return records that carry changes, messages or derived records, as `read` does."""
@@ -102,17 +97,7 @@ class ContractWire:
             return self._reader.read(record)
         if value is None or record.topic == DEAD_LETTERS:
             return value
-        fields = self._codec.decode(record.topic, value)
-        if topic.role is Role.PUBLIC:
-            return fields
-        return self._shapes.message_of(self._name_of(value), fields)
-
-    def _name_of(self, value: bytes) -> str:
-        (schema_id,) = _SCHEMA_ID.unpack_from(value)
-        name = self._names.get(schema_id)
-        if name is None:
-            name = self._names[schema_id] = str(self._registry.schema(schema_id)["name"])
-        return name
+        return self._codec.decode(record.topic, value)
 
     def write(self, topic: str, value: Any, /) -> bytes | None:
         """Return the bytes of an output. Raises `schemas.codec.Unencodable` for one that breaks its contract."""
@@ -121,7 +106,7 @@ class ContractWire:
         if topic == DEAD_LETTERS:
             return value if isinstance(value, bytes) else orjson.dumps(value, default=str)
         if TOPICS[topic].role is Role.INTERNAL:
-            return self._codec.encode(_CANONICAL + type(value).__name__, self._shapes.fields_of(value))
+            return self._codec.encode(CANONICAL + type(value).__name__, value)
         return self._codec.encode(topic, value)
 
     def unavailable(self) -> str | None:

@@ -42,7 +42,9 @@ LEFT_OPEN = re.compile("|".join([r"\bTO" + r"DO\b", r"\bFIX" + r"ME\b"]))
 MACHINE_PATH = re.compile(r"(?<![\w.})>/-])/(?:work|farm|root|home|Users|tmp)/\w")
 OUTER_FOLDER = re.compile(r"\.\./" + "shared")
 
-TEXT_SUFFIXES = frozenset(".py .pyi .md .toml .yaml .yml .json .avsc .j2 .html .css .js .sql .sh .cfg .ini".split())
+TEXT_SUFFIXES = frozenset(
+    ".py .pyi .c .h .md .toml .yaml .yml .json .avsc .j2 .html .css .js .sql .sh .cfg .ini".split()
+)
 TEXT_NAMES = frozenset(["Makefile", "Dockerfile", "run"])
 NOT_OURS = frozenset(["__pycache__", "build", "demo-out", "dist", "node_modules"])
 OWN_DOTTED = frozenset([".ci", ".pre-commit-config.yaml"])

@@ -19,6 +19,8 @@ from tests.support import spoil
 from tests.support.command import Json, Ran, replay
 from tests.support.feed import firm
 
+pytestmark = pytest.mark.usefixtures("codec_path")
+
 ENTRIES = "psa.public.time_entries"
 
 

@@ -16,6 +16,8 @@ from streams.topology import topology
 from tests.oracle.firms import UNTIL, random_firm
 from tests.support.streams import instant_of, reader, record_of, rulebook
 
+pytestmark = pytest.mark.usefixtures("codec_path")
+
 _IDS = {TRIGGERS: "trigger_id", AUDIT: "audit_id", ANALYTICS: "fact_id", "activation.events": "event_id"}
 _KEYS = {
     TRIGGERS: ("contract_number",),

@@ -1,5 +1,7 @@
 """The firm's records fit the contracts of their topics: those of the PSA as Debezium writes them, others in our own."""
 
+import pytest
+
 from firm.history import History
 from firm.size import FirmSize
 from schemas.codec import Codec
@@ -7,6 +9,8 @@ from schemas.contracts import load_contracts
 from schemas.debezium_writing import DebeziumShape, debezium_subject
 from schemas.json_view import JsonView
 from schemas.registry import Manifest
+
+pytestmark = pytest.mark.usefixtures("codec_path")
 
 SIZE = FirmSize(600, seed=2, days=120)
 

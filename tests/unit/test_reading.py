@@ -19,6 +19,8 @@ from streams.topology import topology
 from tests.support.feed import Feed, firm
 from tests.support.streams import Collected, file_run, reader, record_of, rulebook
 
+pytestmark = pytest.mark.usefixtures("codec_path")
+
 ENTRIES = "psa.public.time_entries"
 
 

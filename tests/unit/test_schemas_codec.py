@@ -15,6 +15,8 @@ from schemas.json_view import JsonView
 from schemas.registry import Layered, Manifest, Recorded
 from tests.unit.schemas_samples import sample
 
+pytestmark = pytest.mark.usefixtures("codec_path")
+
 CONTRACTS = load_contracts()
 
 
@@ -28,6 +30,9 @@ def codec(reader: Contract, *writers: Contract, **limits: int) -> Codec:
     recorded = Recorded({7 + index: known.schema for index, known in enumerate((reader, *writers))})
     return Codec(recorded, {reader.subject: reader}, **limits)
 
+
+ROWS = next(field for field in CONTRACTS["canonical.Fact"].schema["fields"] if field["name"] == "row")["type"]
+ACCOUNT = Contract("canonical.Account", Level.BACKWARD, Path("Account.avsc"), ROWS[1])
 
 ID = {"name": "id", "type": "string"}
 MONEY = {"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": 4}
@@ -208,6 +213,13 @@ def test_what_does_not_fit_its_contract_is_told_with_field_and_value(record: dic
     with pytest.raises(Unencodable) as caught:
         sale.encode("shop.Sale", record)
     assert str(caught.value).startswith(f"shop.Sale: {told}")
+
+
+def test_a_fault_in_one_of_many_kinds_of_row_is_told_with_its_path() -> None:
+    fact = sample(CONTRACTS["canonical.Fact"], full=True)
+    fact["row"] = ("throughline.canonical.Account", {**sample(ACCOUNT, full=True), "name": 5})
+    with pytest.raises(Unencodable, match=r"canonical\.Fact: row\.name: 5 is no string"):
+        Codec(Manifest()).encode("canonical.Fact", fact)
 
 
 def spoilt(path: str) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from schemas.debezium_writing import DebeziumShape, debezium_subject
 from schemas.mapping import load_mappings
 from schemas.registry import Layered, Manifest, Recorded
 
+pytestmark = pytest.mark.usefixtures("codec_path")
+
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 PSA, TRYTON = "psa-postgres", "tryton"
 CONTRACTS = load_contracts()
@@ -244,10 +246,17 @@ def test_a_change_that_nothing_orders_is_none(source: dict[str, Any]) -> None:
         change_from_debezium(decoded, schema)
 
 
-def test_a_value_out_of_range_is_told_with_its_field() -> None:
-    schema = envelope({"ts_ms": "long", "lsn": "long"}, due=named("long", "io.debezium.time.Date"))
-    decoded = {"before": None, "after": {"due": 2**31}, "op": "c", "source": {"ts_ms": 5, "lsn": 9}}
-    with pytest.raises(ValueError, match="field 'due' holds 2147483648: "):
+OUT_OF_RANGE = [
+    ("io.debezium.time.Date", 2**31, "2147483648"),
+    ("io.debezium.data.VariableScaleDecimal", {"scale": 2**62, "value": b"\x01"}, "{'scale': 4611686018427387904"),
+]
+
+
+@pytest.mark.parametrize(("name", "wire", "told"), OUT_OF_RANGE)
+def test_a_value_out_of_range_is_told_with_its_field(name: str, wire: Any, told: str) -> None:
+    schema = envelope({"ts_ms": "long", "lsn": "long"}, due=named("long", name))
+    decoded = {"before": None, "after": {"due": wire}, "op": "c", "source": {"ts_ms": 5, "lsn": 9}}
+    with pytest.raises(ValueError, match=f"field 'due' holds {told}"):
         change_from_debezium(decoded, schema)
 
 
