@@ -14,19 +14,27 @@ export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-stack stack-tools lint style types layers tidy format bench lock hooks clean
+.PHONY: help setup compiled demo test test-compiled test-stack stack-tools lint style types layers tidy format bench lock
+.PHONY: hooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(READY) ## make .venv with the locked dependencies and the throughline command
+setup: $(READY) ## make .venv with the locked dependencies and the throughline command; compile the steps if there is a C compiler
+	@$(BIN)/python -m streams.compiling || echo "The steps did not compile, and run as pure Python, at half the speed." >&2
 	@echo "Ready: $(BIN)/throughline"
+
+compiled: $(READY) ## compile the steps; fails where `make setup` goes on with pure Python
+	$(BIN)/python -m streams.compiling
 
 demo: $(READY) ## a generated firm through the real worker on an embedded broker, and the answers
 	$(BIN)/throughline demo
 
 test: $(READY) ## every test but the stack tier
 	$(BIN)/python -m pytest -m "not stack" -n $(WORKERS) --dist loadgroup
+
+test-compiled: compiled ## what the steps do, on compiled modules
+	PURE_PYTHON=0 $(BIN)/python -m pytest -m "unit or scenarios or properties" -n $(WORKERS)
 
 test-stack: stack-tools ## the stack tier: real servers on this machine
 	$(BIN)/python -m pytest --stack --timeout 900 tests/stack

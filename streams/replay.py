@@ -254,9 +254,10 @@ def replay(
 
     with ExitStack() as stack:
         spilled = Path(stack.enter_context(TemporaryDirectory(prefix="throughline-replay-")))
-        folders = (spilled / str(number) for number in count())
-        budget = Budget(_STATE_BYTES_MAX)
-        simulator = Simulator(topology(rulebook, reader), deliver, store=lambda: SpillingStore(next(folders), budget))
+        budget, numbers = Budget(_STATE_BYTES_MAX), count()
+        simulator = Simulator(
+            topology(rulebook, reader), deliver, store=lambda: SpillingStore(spilled / str(next(numbers)), budget)
+        )
         stack.callback(simulator.close)
         inputs = [open_input(path, stack, progress) for path in paths]
         run(merged(inputs), simulator, reader, None if until is None else instant(until))

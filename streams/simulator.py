@@ -64,7 +64,7 @@ class Simulator:
         self._ready: deque[Seat] = deque()
         self._touched: list[int] = []  # indexes of seats to commit, most upstream first
         self._routes: dict[str, Route] = {}
-        for topic in {*TOPICS, *(topic for step in steps for topic in step.reads)}:
+        for topic in {*TOPICS, *[topic for step in steps for topic in step.reads]}:
             public = topic in TOPICS and TOPICS[topic].role is Role.PUBLIC
             rows = [self._seats_of[step.name] for step in steps if topic in step.reads]
             self._routes[topic] = Route(public, rows, [0] * partitions)

@@ -1,6 +1,10 @@
 """Tiers: the folder of a test is its tier, and its tier is its marker."""
 
+import os
 from pathlib import Path
+
+# Pure Python is what is tested, also where compiled modules lie at hand; `make test-compiled` sets it to 0.
+os.environ.setdefault("PURE_PYTHON", "1")
 
 import pytest
 from hypothesis import HealthCheck, settings

@@ -40,7 +40,7 @@ class Terms:
 
     def value_at(self, day: date) -> Decimal:
         """Return the contract's value with the amendments effective by a date."""
-        deltas = (a.value_delta for a in self.amendments if a.effective_from <= day and a.value_delta)
+        deltas = [a.value_delta for a in self.amendments if a.effective_from <= day and a.value_delta]
         return sum(deltas, self.contract.value or ZERO)
 
     def covers(self, day: date) -> bool:
@@ -79,7 +79,7 @@ class Terms:
         rank = 0
         for listed, not_before in (
             (self.contract.rates, date.min),
-            *((a.rates, a.effective_from) for a in self.amendments),
+            *[(a.rates, a.effective_from) for a in self.amendments],
         ):
             for rate in listed:
                 rank += 1

@@ -18,4 +18,4 @@ def dead_letter(record: Record, unreadable: Unreadable) -> tuple[Any, Headers]:
         "exception.message": unreadable.message,
         "stage": unreadable.stage,
     }
-    return unreadable.original, (*record.headers, *((_PREFIX + name, text.encode()) for name, text in said.items()))
+    return unreadable.original, (*record.headers, *[(_PREFIX + name, text.encode()) for name, text in said.items()])

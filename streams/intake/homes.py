@@ -1,9 +1,10 @@
 """Homes: which contract's ledger a project's facts go to, and the move when that changes."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from streams.domain.canonical import ErpProject, Invoice, Project
 from streams.domain.fact import Allocation, Cause, Fact, ProjectView
+from streams.domain.kept import Home
 from streams.domain.ledger import NO_CONTRACT_PREFIX
 from streams.domain.made import made
 from streams.intake.memory import Memory
@@ -11,15 +12,6 @@ from streams.step import Context
 from streams.topics import CONTRACT_FACTS, PERSON_FACTS
 
 _ITEMS = {"TimeEntry": "time_entry", "Expense": "expense", "Milestone": "milestone", "Assignment": "assignment"}
-
-
-class Home(NamedTuple):
-    """Where a project's facts go; `past` are the ledgers it has been under before. `generation` counts its moves."""
-
-    ledger: str
-    generation: int
-    past: tuple[str, ...]
-    view: ProjectView
 
 
 def ledger_key(project: Project) -> str:
@@ -57,7 +49,7 @@ class Homes:
             return
         past = () if home is None else home.past
         if home is not None and moves:
-            past = (*(p for p in past if p != home.ledger), home.ledger)
+            past = (*[p for p in past if p != home.ledger], home.ledger)
             self._leave(project_id, home.ledger, cause)
         self._homes.put(project_id, Home(ledger, generation, past, view))
         self._emit(ledger, Fact("project", project_id, project_id, view, cause, (0, 0)))

@@ -1,9 +1,9 @@
 """The memory of intake: of every row the newest version seen, the last good one, and what was refused."""
 
 from collections.abc import Iterator
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any
 
-from streams.domain.fact import Cause
+from streams.domain.kept import Kept, Refused
 from streams.intake.change import Change, Refusal
 from streams.intake.rows import row_type
 from streams.step import Context
@@ -12,40 +12,11 @@ SEP = "\x1f"
 MASTERS = frozenset({"Contract", "Project", "Account", "Worker", "LegalEntity"})
 """Rows that are archived, not deleted: deleting one is never applied."""
 
-RowT = TypeVar("RowT")
-
 KINDS = (
     "Account", "Client", "Opportunity", "Contract", "Amendment", "Project", "ErpProject", "Milestone", "Assignment",
     "TimeEntry", "Expense", "Resource", "Worker", "LegalEntity", "Customer", "Invoice", "CostPosting",
     "RevenueSchedule", "FxRate", "Period",
 )  # fmt: skip
-
-
-class Kept(NamedTuple, Generic[RowT]):
-    """A row: position of the newest version seen, whether that was no delete, the version in force.
-
-    `refused` says that the newest version is not in force.
-    """
-
-    epoch: int
-    position: int
-    live: bool
-    good: RowT | None
-    refused: bool = False
-
-
-class Refused(NamedTuple):
-    """A version that is not applied, kept until a later good one, or until mappings change."""
-
-    topic: str
-    scope: str
-    id: str
-    kind: str
-    reasons: tuple[str, ...]
-    raw: str
-    first_seen: int
-    attempts: int
-    cause: Cause
 
 
 TABLES: dict[str, Any] = {

@@ -1,10 +1,11 @@
 """Ownership: a field has one owning system; a copy elsewhere that differs is not applied, and says so."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from schemas.mapping import Ownership
 from streams.domain.fact import Cause
+from streams.domain.kept import Violation
 from streams.intake.memory import SEP, Memory
 from streams.rules.exceptions import Entity
 from streams.step import Context
@@ -18,16 +19,8 @@ def never_checked(ownership: Ownership) -> list[str]:
         f"{owned.where}: {owned.entity}.{owned.name}: copies of {', '.join(_PROJECT_ROWS)} are compared, no others"
         for owned in ownership.fields.values()
         if owned.copies
-        and (owned.entity != "project" or not {owned.owner.topic, *(c.topic for c in owned.copies)} <= {*_PROJECT_ROWS})
+        and (owned.entity != "project" or not {owned.owner.topic, *[c.topic for c in owned.copies]} <= {*_PROJECT_ROWS})
     ]
-
-
-class Violation(NamedTuple):
-    """An open violation: since when, and what both sides say."""
-
-    since: int
-    owner: str
-    copy: str
 
 
 class OwnershipCheck:
@@ -77,8 +70,8 @@ class OwnershipCheck:
         project_id: str,
         name: str,
         owner_system: str,
-        owner: str | None,
-        copy: tuple[str, str | None],
+        owner: Any,
+        copy: tuple[str, Any],
         cause: Cause,
     ) -> None:
         place = SEP.join((project_id, name, copy[0]))
@@ -104,5 +97,5 @@ class OwnershipCheck:
         self._tell("ownership_violation", entity, (name,), message, (shown.since, after is not None), cause, evidence)
 
 
-def _said(row: Any, name: str) -> str | None:
+def _said(row: Any, name: str) -> Any:
     return None if row is None else getattr(row, name)

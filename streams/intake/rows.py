@@ -76,11 +76,8 @@ class RowReader:
                     convert(value)
                 elif required:
                     raise Fault("a required field is missing")
-            except UnmappedValue as fault:
-                kinds.add("unmapped_value")
-                reasons.append(f"{name}: {fault}")
             except Fault as fault:
-                kinds.add("validation_failed")
+                kinds.add("unmapped_value" if isinstance(fault, UnmappedValue) else "validation_failed")
                 reasons.append(f"{name}: {fault}")
         return Refusal("validation_failed" if "validation_failed" in kinds else "unmapped_value", tuple(reasons))
 

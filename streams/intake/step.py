@@ -7,14 +7,15 @@ import orjson
 
 from schemas.mapping import Mappings, Ownership
 from streams.domain.fact import Cause, Claim, Fact
+from streams.domain.kept import Home, Kept, Refused, Violation
 from streams.domain.ledger import NO_CONTRACT_PREFIX
 from streams.domain.made import made
 from streams.domain.money import ZERO
 from streams.intake.change import NO_MAPPING, Change, Heartbeat, Refusal, Unreadable
 from streams.intake.deadletter import dead_letter
-from streams.intake.homes import Home, Homes
-from streams.intake.memory import MASTERS, TABLES, Kept, Memory, Refused, is_new
-from streams.intake.ownership import OwnershipCheck, Violation
+from streams.intake.homes import Homes
+from streams.intake.memory import MASTERS, TABLES, Memory, is_new
+from streams.intake.ownership import OwnershipCheck
 from streams.intake.reading import Reader
 from streams.rules.audit import audit_record
 from streams.rules.claims import AGAINST, NONE
@@ -283,7 +284,7 @@ def _entity_kind(kind: str) -> str:
 def intake_step(reader: Reader, mappings: Mappings, ownership: Ownership) -> Step:
     """Declare the step that takes rows in."""
     fingerprint = f"{mappings.fingerprint}:{ownership.fingerprint}"
-    topics = dict.fromkeys((*(topic.name for topic in SOURCES), *mappings.topics))
+    topics = dict.fromkeys((*[topic.name for topic in SOURCES], *mappings.topics))
     return Step(
         name="intake",
         key="as its source is",

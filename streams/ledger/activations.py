@@ -1,9 +1,10 @@
 """Activations: how far the deals of a contract have come, told as commands and events."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from streams.domain.canonical import Opportunity
 from streams.domain.fact import NO_CAUSE, Cause
+from streams.domain.kept import Activation
 from streams.domain.policy import Policy
 from streams.ledger.book import Book
 from streams.ledger.publish import Publisher
@@ -17,20 +18,6 @@ TIMER = "activation"
 _LATE = "timed_out"
 _NEVER = 1 << 62
 """When a step is late that is not asked for again."""
-
-
-class Activation(NamedTuple):
-    """A deal and how much of its activation was told (`done` -1: none). `failed` are the reasons of its exception.
-
-    `attempt` counts the attempts at the step that is due; `due_at` is when it is late, 0 while it is not waited for.
-    """
-
-    opportunity: Opportunity
-    done: int = -1
-    failed: tuple[str, ...] = ()
-    failed_since: int = 0
-    due_at: int = 0
-    attempt: int = 1
 
 
 TABLES: dict[str, Any] = {"ledger.activation": Activation}

@@ -6,10 +6,11 @@ and in any order. An alert is open while somebody claims for it, nobody against 
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from streams.domain.calendar import moment
 from streams.domain.fact import Cause, Claim, by_the_clock
+from streams.domain.kept import Alert
 from streams.domain.money import ZERO, round_quotient
 from streams.domain.policy import Policy
 from streams.rules.audit import audit_record
@@ -38,19 +39,6 @@ _UNITS = {
 }
 _ADDED_UP = "reconciliation_gap"
 _PARTS = ("triggered", "invoiced")
-
-
-class Alert(NamedTuple):
-    """The life of an alert: who claims what, and how it was last published (None: never, or resolved) to which owner.
-
-    `wakes_at` is when its timer fires, if that lies ahead.
-    """
-
-    claims: tuple[Claim, ...] = ()
-    opened_at: int = 0
-    said: Claim | None = None
-    wakes_at: int = 0
-    owner: str = ""
 
 
 class DriftBehaviour:
@@ -171,7 +159,7 @@ def _combined(claims: tuple[Claim, ...]) -> Claim | None:
     if not measure:
         return None
     parts: dict[str, Decimal] = {}
-    for name, part in (pair for c in for_it for pair in c.evidence if pair[0] in _PARTS):
+    for name, part in [pair for c in for_it for pair in c.evidence if pair[0] in _PARTS]:
         parts[name] = parts.get(name, ZERO) + Decimal(part)
     evidence = tuple((name, str(parts.get(name, value))) for name, value in newest.evidence)
     return newest._replace(measure=measure, due_at=max(c.due_at for c in for_it), evidence=evidence)

@@ -5,10 +5,11 @@ When a project changes its contract, two ledgers speak of it for a while; the ne
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from streams.domain.calendar import moment
 from streams.domain.fact import Cause, Figures, MarginPart, by_the_clock
+from streams.domain.kept import Published
 from streams.domain.money import EXACT, round_quotient
 from streams.domain.policy import Policy
 from streams.rules.claims import FOR, Party, claim, nothing
@@ -18,16 +19,6 @@ from streams.topics import DRIFT_CLAIMS, MARGIN_PARTS, MARGINS
 _KIND = "margin_erosion"
 _QUOTIENTS = ("margin_pct", "percent_complete", "forecast_margin_pct")
 _HOURS = Decimal("0.0001")
-
-
-class Published(NamedTuple):
-    """What is known and said of a project's margin; `figures` None while no ledger has it."""
-
-    generation: int
-    figures: Figures | None
-    said: Figures | None
-    sequence: int
-    eroding: bool
 
 
 _UNKNOWN = Published(-1, None, None, 0, False)
@@ -131,7 +122,7 @@ def _evidence(figures: Figures) -> list[tuple[str, str]]:
         ("forecast_cost", figures.forecast_cost),
         ("baseline_margin_pct", figures.baseline_margin_pct),
     ]
-    return [("currency", figures.currency), *((name, str(value)) for name, value in shown if value is not None)]
+    return [("currency", figures.currency), *[(name, str(value)) for name, value in shown if value is not None]]
 
 
 def margin_step(policy: Policy) -> Step:

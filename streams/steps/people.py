@@ -8,10 +8,10 @@ employee's id, on the partition that HR's rows of that worker reach.
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from streams.domain.calendar import date_of, monday_of, start_of
-from streams.domain.canonical import Resource, Worker
+from streams.domain.canonical import Resource
 from streams.domain.fact import (
     NO_CAUSE,
     Allocation,
@@ -23,6 +23,7 @@ from streams.domain.fact import (
     PersonQuery,
     by_the_clock,
 )
+from streams.domain.kept import KnownResource, KnownWorker
 from streams.domain.money import ZERO, divide
 from streams.domain.policy import Policy
 from streams.rules.claims import FOR, NONE, Party, claim, nothing
@@ -32,21 +33,6 @@ from streams.topics import CONTRACT_FACTS, DRIFT_CLAIMS, PERSON_FACTS
 
 SEP = "\x1f"
 _KIND = "overallocation"
-
-
-class KnownResource(NamedTuple):
-    """Who a resource is; `version` rises when it becomes another worker."""
-
-    employee_id: str | None
-    version: int
-    cause: Cause
-
-
-class KnownWorker(NamedTuple):
-    """A worker with the cause of what is known."""
-
-    worker: Worker
-    cause: Cause
 
 
 TABLES: dict[str, Any] = {

@@ -9,8 +9,9 @@ from schemas.contracts import load_contracts
 from schemas.json_view import JsonView
 from schemas.registry import Manifest
 from streams.domain.fact import Cause
+from streams.domain.kept import Kept
 from streams.intake.change import Change, Heartbeat, Refusal, Unreadable
-from streams.intake.memory import Kept, is_new
+from streams.intake.memory import is_new
 from streams.intake.reading import Reader
 from streams.replay import run
 from streams.simulator import Simulator
