@@ -34,7 +34,9 @@ def settings_rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def _shown(default: Any) -> str:
-    return "none" if default is None or default == {} else f"`{default}`"
+    if default is None or default == {}:
+        return "none"
+    return f"`{str(default).lower()}`" if isinstance(default, bool) else f"`{default}`"
 
 
 def table(page: str, head: str) -> list[str]:
