@@ -5,11 +5,13 @@ unflushed writes is all that undoing a crash needs.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from state.cache import DECODED_TIMES, ENTRY_BYTES, CacheBudget
 from state.store import Store
 
 END = "\U0010ffff"
@@ -18,8 +20,8 @@ END = "\U0010ffff"
 FIRST = "\x00"
 """Put to a key, makes the one that sorts right after it."""
 
-CACHED_VALUES_MAX = 2_000
-"""Decoded values a table keeps for reading: bounds memory, never changes a result."""
+LOADS_PER_WEIGHING = 512
+"""How many values may be loaded before a table looks how much it holds."""
 
 _encode = msgspec.msgpack.Encoder(decimal_format="string").encode
 
@@ -42,8 +44,13 @@ class Table(Generic[Value]):
     get: Callable[[str], Value | None]
     """Returns the value of a key, or None. It is the lookup of a dict itself: nothing is called as often."""
 
-    def __init__(self, name: str, value_type: Any, store: Store) -> None:
+    def __init__(self, name: str, value_type: Any, store: Store, cache: CacheBudget) -> None:
         self.name = name
+        self._cache = cache
+        self._held = 0  # of the cache's budget, when it was weighed last
+        self._sizes_seen = 0
+        self._bytes_seen = 0
+        self._loads = 0
         self._store = store
         self._decode = msgspec.msgpack.Decoder(value_type).decode
         self._values = _Values(self._load)  # all that is unflushed, and a cache of what is stored
@@ -53,8 +60,15 @@ class Table(Generic[Value]):
 
     def _load(self, key: str) -> Value | None:
         stored = self._store.get(self.name, key)
-        value: Value | None = None if stored is None else self._decode(stored)
-        self._remember(key, value)
+        value: Value | None = None
+        if stored is not None:
+            value = self._decode(stored)
+            self._sizes_seen += 1
+            self._bytes_seen += len(stored)
+        self._loads += 1
+        if self._loads >= LOADS_PER_WEIGHING:
+            self._weigh()
+        self._values[key] = value
         return value
 
     def put(self, key: str, value: Value) -> None:
@@ -66,7 +80,7 @@ class Table(Generic[Value]):
     def delete(self, key: str) -> None:
         """Forget a key; deleting what is not there is no error."""
         stored = self._store.get(self.name, key) is not None
-        self._remember(key, None)  # before it is marked: what is unflushed has a value
+        self._values[key] = None  # before it is marked: what is unflushed has a value
         if key in self._unflushed:
             # Nothing stored to delete: without a mark, scans need not step over what came and went between flushes.
             if not stored:
@@ -136,34 +150,59 @@ class Table(Generic[Value]):
     def take_writes(self) -> dict[str, bytes | None]:
         """Return the unflushed writes as bytes and keep their values for reading."""
         values, encode = self._values, _encode
-        written = {key: values[key] for key in self._unflushed}
-        if len(values) > CACHED_VALUES_MAX:
-            values.clear()
-            values.update(written)
+        writes: dict[str, bytes | None] = {}
+        for key in self._unflushed:
+            value = values[key]
+            if value is None:
+                writes[key] = None
+            else:
+                encoded = writes[key] = encode(value)
+                self._bytes_seen += len(encoded)
+                self._sizes_seen += 1
         self._unflushed = set()
         self._order = None
-        return {key: None if value is None else encode(value) for key, value in written.items()}
+        # Weighed before anything is read: what is written is kept, as the store does not have it yet.
+        self._weigh(writes)
+        return writes
 
     def unflushed(self) -> int:
         """Return how many keys have been written since the last flush."""
         return len(self._unflushed)
 
-    def _remember(self, key: str, value: Value | None) -> None:
-        if len(self._values) >= CACHED_VALUES_MAX + len(self._unflushed):
-            kept = {unflushed: self._values[unflushed] for unflushed in self._unflushed}
-            self._values.clear()
-            self._values.update(kept)
-        self._values[key] = value
+    def _weigh(self, kept: Collection[str] = ()) -> None:
+        """See how much the decoded values take, and give back the older half if the budget says so."""
+        cache = self._cache
+        cache.loads += self._loads
+        self._loads = 0
+        held = self._weight()
+        if cache.settle(self._held, held):
+            unflushed, values = self._unflushed, self._values
+            for key in list(islice(values, len(values) // 2)):
+                if key not in unflushed and key not in kept:
+                    del values[key]
+            before, held = held, self._weight()
+            cache.settle(before, held)
+        self._held = held
+
+    def _weight(self) -> int:
+        size = self._bytes_seen // self._sizes_seen if self._sizes_seen else 0
+        return len(self._values) * (ENTRY_BYTES + DECODED_TIMES * size)
+
+    def release(self) -> None:
+        """Give back what the table holds of the budget; it is not used afterwards."""
+        self._cache.settle(self._held, 0)
+        self._held = 0
 
 
 class State:
     """The memory of one step on one partition: its tables, flushed to the store together.
 
-    `name` sets its tables apart from those of other steps in the same store.
+    `name` sets its tables apart from those of other steps in the same store; `cache` may be shared between states.
     """
 
-    def __init__(self, store: Store, name: str = "") -> None:
+    def __init__(self, store: Store, name: str = "", cache: CacheBudget | None = None) -> None:
         self.store = store
+        self._cache = CacheBudget() if cache is None else cache
         self._prefix = f"{name}/" if name else ""
         self._tables: dict[str, Table[Any]] = {}
 
@@ -171,7 +210,7 @@ class State:
         """Return the table of that name; the first call says what type its values have."""
         table = self._tables.get(name)
         if table is None:
-            table = self._tables[name] = Table(self._prefix + name, value_type, self.store)
+            table = self._tables[name] = Table(self._prefix + name, value_type, self.store, self._cache)
         return table
 
     def unflushed(self) -> int:
@@ -190,4 +229,10 @@ class State:
 
     def close(self) -> None:
         """Release the store; unflushed writes are dropped, as a crash would drop them."""
+        self.release()
         self.store.close()
+
+    def release(self) -> None:
+        """Give back what is held of the cache's budget."""
+        for table in self._tables.values():
+            table.release()

@@ -110,7 +110,7 @@ class Settings(BaseSettings):
         default=128,
         ge=8,
         le=1_000_000,
-        description="Megabytes that all databases of the worker hold in memory together, at most.",
+        description="Megabytes that state takes in memory, about: half for the databases, half for decoded values.",
     )
     checkpoint_interval_ms: int = Field(
         default=100,

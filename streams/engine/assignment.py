@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from faust.types import TP
 
+from state.cache import CacheBudget
 from state.rocks import RocksMemory, RocksStore, StoreCorrupt, set_aside
 from streams.engine.changelog import Changelog, Interrupted, Restore
 from streams.engine.kit import Kit
@@ -27,6 +28,14 @@ class MissingStateError(Exception):
     """The group has read on from records of whose state neither the folder nor the changelog knows anything."""
 
 
+class MemoryHeld(NamedTuple):
+    """Bytes that databases and decoded values take in memory, and how many values had to be read from the databases."""
+
+    database_bytes: int
+    cache_bytes: int
+    loads: int
+
+
 class Assignment:
     """Opens, restores and closes partitions. Used on the event loop; waits for disk and brokers in threads.
 
@@ -42,7 +51,8 @@ class Assignment:
         self._kit = kit
         self._changelog = changelog
         self._folder = folder
-        self._memory = RocksMemory(kit.settings.state_memory_mb * _MEGABYTE)
+        half = kit.settings.state_memory_mb * _MEGABYTE // 2
+        self._memory, self._cache = RocksMemory(half), CacheBudget(half)
         self._restore: Restore | None = None
 
     def ready(self) -> bool:
@@ -57,7 +67,9 @@ class Assignment:
         numbers = self._complete_numbers(committed)
         self.generation, self.member = generation, member
         stores = await asyncio.to_thread(self._open_all, numbers)
-        self.partitions = {number: Partition(number, self.steps, store, self._kit) for number, store in stores.items()}
+        self.partitions = {
+            number: Partition(number, self.steps, store, self._kit, self._cache) for number, store in stores.items()
+        }
         self._kit.probe("opened")
         log.info("assigned: partitions %s", ", ".join(map(str, numbers)) or "none")
 
@@ -154,6 +166,6 @@ class Assignment:
         for partition in partitions.values():
             await asyncio.to_thread(partition.close)
 
-    def memory_bytes(self) -> int:
-        """Return how many bytes the databases hold in memory, of `state_memory_mb`."""
-        return self._memory.bytes_held()
+    def memory(self) -> "MemoryHeld":
+        """Return what the state takes in memory, of `state_memory_mb`, and how often it was not there."""
+        return MemoryHeld(self._memory.bytes_held(), self._cache.bytes_held, self._cache.loads)

@@ -159,17 +159,27 @@ class Metrics:
 
     def _states(self) -> None:
         self._state_bytes = self._gauge("state_bytes", "Bytes of a partition's database.", ["partition"])
-        self._memory_bytes = self._gauge("state_memory_bytes", "Bytes the databases hold in memory.")
+        self._memory_bytes = self._gauge(
+            "state_memory_bytes", "Bytes of state in memory, by what holds them.", ["part"]
+        )
+        self._misses = self._counter("state_cache_misses", "Values that had to be read from the databases.")
+        self._misses_told = 0
         self._restore_left = self._gauge(
             "restore_left_records",
             "Records of the changelog still to be read before the partition works.",
             ["partition"],
         )
 
-    def state(self, partition: int, size: int, memory: int) -> None:
-        """Set the size of a partition's database, and of what all hold in memory."""
+    def state(self, partition: int, size: int) -> None:
+        """Set the size of a partition's database."""
         self._state_bytes.labels(str(partition)).set(size)
-        self._memory_bytes.set(memory)
+
+    def memory(self, database: int, cache: int, loads: int) -> None:
+        """Set what databases and decoded values take in memory, and how many values were read since the start."""
+        self._memory_bytes.labels("database").set(database)
+        self._memory_bytes.labels("cache").set(cache)
+        self._misses.inc(loads - self._misses_told)
+        self._misses_told = loads
 
     def restore_left(self, partition: int, records: int) -> None:
         """Set how much of a partition is still to be restored."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from faust.types import TP
 
 from state import State
+from state.cache import CacheBudget
 from state.rocks import Entry, RocksStore, entry_key
 from streams.engine.kit import Kit
 from streams.engine.tracing import traces_of, tracing
@@ -46,10 +47,13 @@ class Taken(NamedTuple):
 class Partition:
     """All steps on one partition number, over one database. Not usable before what it lacks is restored."""
 
-    def __init__(self, number: int, steps: Iterable[Step], store: RocksStore, kit: Kit) -> None:
+    def __init__(
+        self, number: int, steps: Iterable[Step], store: RocksStore, kit: Kit, cache: CacheBudget | None = None
+    ) -> None:
         self.number = number
         self.store = store
         self.ready = False
+        self._cache = CacheBudget() if cache is None else cache
         self._wire = kit.wire
         self._metrics = kit.metrics
         self._tracing = tracing()
@@ -71,12 +75,12 @@ class Partition:
 
     def begin(self, cluster: str) -> None:
         """Start the tasks over the state as it is now, and note whose it is."""
-        own = State(self.store, ENGINE)
+        own = State(self.store, ENGINE, self._cache)
         self._states = [own]
         self._consumed = own.table("consumed", int)
         own.table("cluster", str).put("", cluster)
         for step in self._steps:
-            state = State(self.store, step.name)
+            state = State(self.store, step.name, self._cache)
             self._states.append(state)
             self._tasks[step.name] = Task(step, self.number, self._partitions, state)
         self.ready = True
@@ -153,4 +157,6 @@ class Partition:
     def close(self) -> None:
         """Release the database. What was not committed is dropped, and will be delivered again."""
         self.ready = False
+        for state in self._states:
+            state.release()
         self.store.close()

@@ -75,11 +75,12 @@ class Watch(Service):
     def look(self, now_s: float) -> None:
         """Measure all partitions held, at a time of the monotonic clock."""
         self._metrics.ready(self._assignment.ready())
+        self._metrics.memory(*self._assignment.memory())
         seen, stalled = {}, {}
         for number, partition in self._assignment.partitions.items():
             if not partition.ready:
                 continue
-            self._metrics.state(number, partition.store.size_bytes(), self._assignment.memory_bytes())
+            self._metrics.state(number, partition.store.size_bytes())
             for step in self._assignment.steps:
                 for topic in step.reads:
                     tp = TP(topic, number)

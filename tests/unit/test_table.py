@@ -10,7 +10,8 @@ import pytest
 
 from state import MemoryStore, State, Store, Table
 from state.rocks import RocksStore
-from state.table import CACHED_VALUES_MAX, END
+from state.cache import DECODED_TIMES, DEFAULT_BYTES_MAX, ENTRY_BYTES, CacheBudget
+from state.table import END
 
 
 class Row(NamedTuple):
@@ -19,8 +20,8 @@ class Row(NamedTuple):
     days: tuple[date, ...] = ()
 
 
-def _table(store: Store | None = None) -> tuple[State, Table[int]]:
-    state = State(store or MemoryStore())
+def _table(store: Store | None = None, cache: CacheBudget | None = None) -> tuple[State, Table[int]]:
+    state = State(store or MemoryStore(), cache=cache)
     return state, state.table("t", int)
 
 
@@ -134,13 +135,13 @@ def test_a_prefix_scan_takes_all_that_begins_with_it() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("on_disk", [False, True])
-@pytest.mark.parametrize("cached", [1, CACHED_VALUES_MAX])
+@pytest.mark.parametrize("cached", [1, DEFAULT_BYTES_MAX])
 def test_a_table_is_a_sorted_dict(
     seed: int, on_disk: bool, cached: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("state.table.CACHED_VALUES_MAX", cached)
+    monkeypatch.setattr("state.table.LOADS_PER_WEIGHING", 1)
     random = Random(seed)
-    state, table = _table(RocksStore(tmp_path / "0") if on_disk else None)
+    state, table = _table(RocksStore(tmp_path / "0") if on_disk else None, CacheBudget(cached))
     model: dict[str, int] = {}
     keys = [f"{group}\x1f{number}" for group in "abc" for number in range(6)]
     for turn in range(200):
@@ -173,14 +174,47 @@ def test_what_is_not_flushed_is_undone_by_a_restart() -> None:
 
 
 def test_reading_through_a_bounded_cache_changes_nothing() -> None:
-    state, table = _table()
-    many = CACHED_VALUES_MAX * 2 + 10
-    for number in range(many):
+    budget = CacheBudget(100_000)
+    state, table = _table(cache=budget)
+    for number in range(5_000):
         table.put(f"{number:06d}", number)
-        if number % 1000 == 0:
+        if number % 500 == 0:
             state.flush()
-    assert all(table.get(f"{number:06d}") == number for number in range(many))
+    state.flush()
+    assert all(table.get(f"{number:06d}") == number for number in range(5_000))
     assert table.get("none") is None
+    assert budget.bytes_held <= 2 * budget.bytes_max
+    assert budget.loads > 0
+
+
+def test_tables_of_several_states_share_a_budget_and_give_back_what_they_hold() -> None:
+    budget = CacheBudget(1_000_000)
+    states = [_table(cache=budget)[0] for _ in range(3)]
+    for state in states:
+        state.table("u", str).put("key", "x" * 1_000)
+        state.flush()
+    each = ENTRY_BYTES + DECODED_TIMES * 1_003  # MessagePack takes three bytes to say how long a text is
+    assert (budget.bytes_held, budget.tables) == (3 * each, 3)
+    for state in states:
+        state.close()
+    assert (budget.bytes_held, budget.tables) == (0, 0)
+
+
+def test_a_table_that_holds_most_gives_back_first() -> None:
+    budget = CacheBudget(200_000)
+    (small_state, small), (large_state, large) = _table(cache=budget), _table(cache=budget)
+    small.put("a", 1)
+    small_state.flush()
+    for number in range(2_000):
+        large.put(f"{number:06d}", number)
+    large_state.flush()
+    for number in range(2_000):
+        large.put(f"{number:06d}", -number)
+    large_state.flush()
+    before = budget.loads
+    assert small.get("a") == 1
+    small_state.flush()
+    assert budget.loads == before, "the small table was emptied, too"
 
 
 def test_unflushed_keys_are_counted() -> None:
