@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from state import MemoryStore, State, Store, Table
-from state.rocks import RocksStore
 from state.cache import DECODED_TIMES, DEFAULT_BYTES_MAX, ENTRY_BYTES, CacheBudget
+from state.rocks import RocksStore
 from state.table import END
 
 
