@@ -91,9 +91,9 @@ class Context:
                 self.timers.set(REVISED, 1)
 
     def emit(self, topic: str, key: str | None, value: Any, headers: Headers = ()) -> None:
-        """Write a record to a topic, on the partition its key hashes to."""
-        if self.traces:
-            headers += self._trace_of(key)
+        """Write a record to a topic, on the partition its key hashes to; one with headers of its own keeps to them."""
+        if self.traces and not headers:
+            headers = self._trace_of(key)
         self.outputs.append(made(Output, (topic, key, value, self.now, None, headers)))
 
     def emit_to_all(self, topic: str, key: str, value: Any) -> None:

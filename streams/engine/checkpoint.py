@@ -207,7 +207,7 @@ class Checkpoints(Service):
                     write(topic, value),
                     timestamp,
                     ANY_PARTITION if partition is None else partition,
-                    headers or None,
+                    list(headers) if headers else None,  # the client takes no tuple
                 ),
             )
             for topic, key, value, timestamp, partition, headers in outputs

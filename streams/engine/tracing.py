@@ -11,7 +11,10 @@ from typing import Any, Protocol
 
 from streams.step import Headers, Record
 
-_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_IDS = rb"(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+_TRACEPARENT = re.compile(rb"00-%b|(?!00|ff)[0-9a-f]{2}-%b(-.*)?" % (_IDS, _IDS))
+"""Version 00, or a later one, which may say more; ids of zeros alone are none."""
+
 _NAMES = ("traceparent", "tracestate")
 
 

@@ -5,13 +5,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from streams.engine.drained import GroupLag
 
@@ -69,11 +69,11 @@ def worker(brokers: str, folder: Path, *arguments: str) -> Iterator[WorkerChild]
             child.kill()
 
 
-def feed(brokers: str, records: Iterable[tuple[str, str, bytes]]) -> None:
-    """Write records of topic, key and value, as every producer of the product does."""
+def feed(brokers: str, records: Iterable[tuple[str, str, bytes]], headers: Mapping[str, bytes] | None = None) -> None:
+    """Write records of topic, key and value, as every producer of the product does; all with the same headers."""
     producer = Producer({"bootstrap.servers": brokers, "partitioner": "murmur2_random", "log_level": 2})
     for topic, key, value in records:
-        producer.produce(topic, value=value, key=key)
+        producer.produce(topic, value=value, key=key, headers=dict(headers or {}))
     assert producer.flush(WAIT_SECONDS_MAX) == 0
 
 
@@ -101,20 +101,29 @@ def drain(brokers: str, written: int, child: WorkerChild) -> None:
 
 def read_all(brokers: str, *topics: str) -> list[tuple[str, str, Any]]:
     """Return all records of some topics as topic, key and JSON value; those of one key in their order."""
-    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "reader", "log_level": 2})
     records = []
+    for message in read_messages(brokers, *topics):
+        topic, key, value = message.topic(), message.key(), message.value()
+        assert topic is not None
+        assert key is not None
+        assert value is not None
+        records.append((topic, key.decode(), orjson.loads(value)))
+    return records
+
+
+def read_messages(brokers: str, *topics: str) -> list[Message]:
+    """Return all records of some topics as they lie there; those of one key in their order."""
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "reader", "log_level": 2})
+    messages: list[Message] = []
     for topic in topics:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         for place in (TopicPartition(topic, partition, 0) for partition in partitions):
             left = consumer.get_watermark_offsets(place, timeout=10, cached=False)[1]
             consumer.assign([place])
             while left:
-                for message in consumer.consume(left, timeout=10):
-                    assert message.error() is None
-                    left -= 1
-                    key, value = message.key(), message.value()
-                    assert key is not None
-                    assert value is not None
-                    records.append((topic, key.decode(), orjson.loads(value)))
+                found = consumer.consume(left, timeout=10)
+                assert [message.error() for message in found if message.error()] == []
+                left -= len(found)
+                messages += found
     consumer.close()
-    return records
+    return messages
