@@ -13,7 +13,7 @@ export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-stack stack-tools lint style types layers tidy format bench lock hooks clean
+.PHONY: help setup demo test test-stack crash stack-tools lint style types layers tidy format bench lock hooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +29,9 @@ test: $(READY) ## every test but the stack tier
 
 test-stack: stack-tools ## the stack tier: real servers on this machine
 	$(BIN)/python -m pytest --stack --timeout 900 tests/stack
+
+crash: stack-tools ## two workers killed at every point of their work; KILLS, RECORDS and SEED may be given
+	$(BIN)/python -m tests.crash
 
 stack-tools: $(READY) ## Java and Maven for the stack: installed by apt as root, else told
 	$(BIN)/python -m stack.install
