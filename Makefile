@@ -14,7 +14,7 @@ export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup compiled demo test test-compiled test-stack stack-tools lint style types layers tidy format bench lock
+.PHONY: help setup compiled demo test test-compiled test-stack stack-tools crash lint style types layers tidy format bench lock
 .PHONY: hooks clean
 
 help: ## list the targets
@@ -38,6 +38,9 @@ test-compiled: compiled ## what the steps do, on compiled modules
 
 test-stack: stack-tools ## the stack tier: real servers on this machine
 	$(BIN)/python -m pytest --stack --timeout 900 tests/stack
+
+crash: stack-tools ## two workers killed at every point of their work; KILLS, RECORDS and SEED may be given
+	$(BIN)/python -m tests.crash
 
 stack-tools: $(READY) ## Java and Maven for the stack: installed by apt as root, else told
 	$(BIN)/python -m stack.install

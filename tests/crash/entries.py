@@ -10,7 +10,7 @@ CONTRACTS = 5_000
 
 
 class Entry(NamedTuple):
-    """One input record."""
+    """One input record. `topic` is a field of `tests.crash.job.Topics`."""
 
     topic: str
     contract: str

@@ -4,6 +4,8 @@ Its results do not depend on the order between topics, so that a batch over the 
 """
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
@@ -12,11 +14,40 @@ from confluent_kafka import Message
 from streams.engine.wire import records_of
 from streams.step import Behaviour, Context, Record, Step
 
-TIME, MILESTONES = "crash.time", "crash.milestones"
-FACTS = "crash.facts"
-TRIGGERS, MARGINS, REMINDERS = "crash.triggers", "crash.margins", "crash.reminders"
-INPUTS = (TIME, MILESTONES)
-TOPICS = (*INPUTS, FACTS, TRIGGERS, MARGINS, REMINDERS)
+
+class Topics(NamedTuple):
+    """The topics of one run, so that several may share a Kafka."""
+
+    time: str
+    milestones: str
+    facts: str
+    triggers: str
+    margins: str
+    reminders: str
+
+
+def topics_of(run: str) -> Topics:
+    """Return the topics of a run by its name, which is also its group's."""
+    return Topics(*(f"{run}.{name}" for name in Topics._fields))
+
+
+class Run(NamedTuple):
+    """One run of the job: its name (its group's, too), where it runs and leaves its files, and what it is fed."""
+
+    name: str
+    brokers: str
+    out: Path
+    seed: int
+    records: int
+
+    @property
+    def topics(self) -> Topics:
+        """Return its topics."""
+        return topics_of(self.name)
+
+
+INPUTS = ("time", "milestones")
+"""What is fed, as fields of `Topics`."""
 
 PORTION = 40
 """Hours billed by one trigger."""
@@ -55,7 +86,8 @@ class JsonWire:
 class Notes(Behaviour):
     """Notes every entry once under its contract, passes it on, and sets one reminder a contract."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, topics: Topics, context: Context) -> None:
+        self._topics = topics
         self._context = context
         self._entries = context.table("entries")
         self._reminded = context.table("reminded")
@@ -65,7 +97,7 @@ class Notes(Behaviour):
         for record in records:
             contract, (entry, hours) = record.key or "", record.value
             self._entries.put(f"{contract}|{entry:09d}", hours)
-            self._context.emit(FACTS, contract, [entry, hours])
+            self._context.emit(self._topics.facts, contract, [entry, hours])
             if self._reminded.get(contract) is None:
                 self._reminded.put(contract, False)
                 self._context.timers.set(contract, self._context.now + REMINDER_MS)
@@ -73,7 +105,7 @@ class Notes(Behaviour):
     def on_timer(self, key: str) -> None:
         """Remind of a contract."""
         self._reminded.put(key, True)
-        self._context.emit(REMINDERS, key, [])
+        self._context.emit(self._topics.reminders, key, [])
 
     def before_commit(self) -> None:
         """Nothing is told once a commit."""
@@ -82,7 +114,8 @@ class Notes(Behaviour):
 class Ledger(Behaviour):
     """Sums entries by contract, bills whole portions, and tells the sum once a commit."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, topics: Topics, context: Context) -> None:
+        self._topics = topics
         self._context = context
         self._totals = context.table("totals")
         self._touched: dict[str, Total] = {}
@@ -95,7 +128,7 @@ class Ledger(Behaviour):
             total = Total(before.hours + hours, before.entries + 1, before.portions)
             while total.hours >= (total.portions + 1) * PORTION:
                 total = total._replace(portions=total.portions + 1)
-                self._context.emit(TRIGGERS, contract, [f"{contract}:{total.portions}", PORTION])
+                self._context.emit(self._topics.triggers, contract, [f"{contract}:{total.portions}", PORTION])
             self._totals.put(contract, total)
             self._touched[contract] = total
 
@@ -105,10 +138,20 @@ class Ledger(Behaviour):
     def before_commit(self) -> None:
         """Tell the sums that have changed."""
         for contract, total in self._touched.items():
-            self._context.emit(MARGINS, contract, [total.hours, total.entries])
+            self._context.emit(self._topics.margins, contract, [total.hours, total.entries])
         self._touched.clear()
 
 
-NOTES = Step("notes", "contract", INPUTS, (FACTS, REMINDERS), Notes, {"entries": int, "reminded": bool})
-LEDGER = Step("ledger", "contract", (FACTS,), (TRIGGERS, MARGINS), Ledger, {"totals": Total})
-STEPS = (NOTES, LEDGER)
+def steps_of(topics: Topics) -> tuple[Step, Step]:
+    """Return the steps over the topics of a run."""
+    notes = Step(
+        "notes",
+        "contract",
+        (topics.time, topics.milestones),
+        (topics.facts, topics.reminders),
+        partial(Notes, topics),
+        {"entries": int, "reminded": bool},
+    )
+    tells = (topics.triggers, topics.margins)
+    ledger = Step("ledger", "contract", (topics.facts,), tells, partial(Ledger, topics), {"totals": Total})
+    return notes, ledger

@@ -12,9 +12,9 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from state.rocks import RocksStore
 from streams.engine.cluster import changelog_of
 from tests.crash.entries import Result
-from tests.crash.job import FACTS, MARGINS, REMINDERS, TRIGGERS
+from tests.crash.job import Run
 
-_WAIT_SECONDS = 1.0
+_WAIT_SECONDS = 0.1
 
 
 class Verdict(NamedTuple):
@@ -25,7 +25,9 @@ class Verdict(NamedTuple):
     examples: tuple[str, ...]
 
 
-class _Count:
+class Count:
+    """Counts what is missing and what is too much."""
+
     def __init__(self) -> None:
         self.lost = 0
         self.doubled = 0
@@ -47,6 +49,10 @@ class _Count:
             self.lost += 1
             self.examples.append(f"{what}: {found} instead of {expected}")
 
+    def verdict(self) -> Verdict:
+        """Return what was counted."""
+        return Verdict(self.lost, self.doubled, tuple(sorted(self.examples)[:10]))
+
 
 def committed(brokers: str, topic: str) -> Iterator[Message]:
     """Yield all committed records of a topic, by partition."""
@@ -63,7 +69,7 @@ def committed(brokers: str, topic: str) -> Iterator[Message]:
     consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
     left = len(numbers)
     while left:
-        for message in consumer.consume(10_000, _WAIT_SECONDS):
+        for message in consumer.consume(2_000, _WAIT_SECONDS):
             error = message.error()
             if error is None:
                 yield message
@@ -81,26 +87,32 @@ def _value(message: Message) -> list[int]:
     return value
 
 
-def verdict(brokers: str, group: str, expected: Result) -> Verdict:
-    """Hold outputs and changelog against the batch."""
-    count = _Count()
-    facts = Counter(f"{_key(message)}/{_value(message)[0]}" for message in committed(brokers, FACTS))
+def verdict(run: Run, expected: Result) -> Verdict:
+    """Hold outputs and changelog of a run against the batch."""
+    count = Count()
+    hold_outputs(count, run, expected)
+    _hold_state(count, changelog_state(run), expected)
+    return count.verdict()
+
+
+def hold_outputs(count: Count, run: Run, expected: Result) -> None:
+    """Hold the committed outputs of a run against the batch."""
+    brokers, topics = run.brokers, run.topics
+    facts = Counter(f"{_key(message)}/{_value(message)[0]}" for message in committed(brokers, topics.facts))
     count.hold("fact", facts, (f"{contract}/{n}" for contract, rows in expected.entries.items() for n in rows))
-    triggers = Counter(str(_value(message)[0]) for message in committed(brokers, TRIGGERS))
+    triggers = Counter(str(_value(message)[0]) for message in committed(brokers, topics.triggers))
     wanted = (f"{c}:{n}" for c in expected.hours for n in range(1, expected.portions(c) + 1))
     count.hold("trigger", triggers, wanted)
-    count.hold("reminder", Counter(map(_key, committed(brokers, REMINDERS))), list(expected.hours))
-    margins = {_key(message): _value(message) for message in committed(brokers, MARGINS)}
+    count.hold("reminder", Counter(map(_key, committed(brokers, topics.reminders))), list(expected.hours))
+    margins = {_key(message): _value(message) for message in committed(brokers, topics.margins)}
     for contract, hours in expected.hours.items():
         count.equal(f"margin of {contract}", margins.get(contract), [hours, len(expected.entries[contract])])
-    _hold_state(count, changelog_state(brokers, group), expected)
-    return Verdict(count.lost, count.doubled, tuple(sorted(count.examples)[:10]))
 
 
-def changelog_state(brokers: str, group: str) -> dict[int, dict[bytes, bytes]]:
+def changelog_state(run: Run) -> dict[int, dict[bytes, bytes]]:
     """Return the state that the changelog holds, by partition."""
     state: dict[int, dict[bytes, bytes]] = defaultdict(dict)
-    for message in committed(brokers, changelog_of(group)):
+    for message in committed(run.brokers, changelog_of(run.name)):
         rows, key, value = state[message.partition() or 0], message.key() or b"", message.value()
         if value is None:
             rows.pop(key, None)
@@ -109,7 +121,7 @@ def changelog_state(brokers: str, group: str) -> dict[int, dict[bytes, bytes]]:
     return dict(state)
 
 
-def _hold_state(count: _Count, state: dict[int, dict[bytes, bytes]], expected: Result) -> None:
+def _hold_state(count: Count, state: dict[int, dict[bytes, bytes]], expected: Result) -> None:
     rows = {key.decode(): value for partition in state.values() for key, value in partition.items()}
     found = Counter(key.removeprefix("notes/entries\x00") for key in rows if key.startswith("notes/entries\x00"))
     count.hold("entry", found, (f"{c}|{n:09d}" for c, entries in expected.entries.items() for n in entries))

@@ -1,9 +1,10 @@
-"""A worker of the crash job: `python -m tests.crash.worker BROKERS FOLDER PARTITIONS [POINT COUNT]`.
+"""A worker of the crash job: `python -m tests.crash.worker RUN BROKERS FOLDER PARTITIONS`, and how it is to be.
 
 It kills itself the COUNT-th time it passes POINT, which is a point of `streams.engine.probe` or `batch`: in the middle
 of the records of a batch.
 """
 
+import argparse
 import os
 import signal
 import sys
@@ -12,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from streams.config import load
+from streams.engine import app
 from streams.engine.worker import run_steps
 from streams.step import Behaviour, Context, Record, Step
-from tests.crash.job import STEPS, JsonWire
+from tests.crash.careless import Careless
+from tests.crash.job import JsonWire, steps_of, topics_of
 
-GROUP = "crash"
 SESSION_SECONDS = 6.0
+TRANSACTION_SECONDS = 5.0
 
 
 class Fate:
@@ -67,20 +70,33 @@ def mortal(step: Step, fate: Fate) -> Step:
     return replace(step, begin=begin)
 
 
-def main(brokers: str, folder: str, partitions: str, point: str | None = None, count: str = "0") -> int:
+def main(words: Sequence[str]) -> int:
     """Run the worker."""
+    parser = argparse.ArgumentParser(prog="tests.crash.worker")
+    parser.add_argument("run", help="name of the group, and prefix of its topics")
+    parser.add_argument("brokers")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("partitions", type=int)
+    parser.add_argument("--dies", nargs=2, metavar=("POINT", "COUNT"), default=(None, "0"))
+    parser.add_argument("--guest", action="store_true", help="a member that leaves the group when it stops")
+    parser.add_argument("--careless", action="store_true", help="writes its outputs outside of the transaction")
+    asked = parser.parse_args(words)
     settings = load(
         None,
-        brokers=brokers,
-        group=GROUP,
-        partitions=int(partitions),
-        state_folder=Path(folder),
+        brokers=asked.brokers,
+        group=asked.run,
+        partitions=asked.partitions,
+        state_folder=asked.folder,
         session_timeout_s=SESSION_SECONDS,
-        transaction_timeout_ms=5_000,
+        transaction_timeout_ms=round(TRANSACTION_SECONDS * 1000),
+        static_membership=not asked.guest,
     )
-    fate = Fate(point, int(count))
-    return run_steps(settings, tuple(mortal(step, fate) for step in STEPS), JsonWire(), probe=fate)
+    if asked.careless:
+        vars(app)["ExactlyOnce"] = Careless
+    fate = Fate(asked.dies[0], int(asked.dies[1]))
+    steps = tuple(mortal(step, fate) for step in steps_of(topics_of(asked.run)))
+    return run_steps(settings, steps, JsonWire(), probe=fate)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

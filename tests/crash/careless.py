@@ -1,0 +1,24 @@
+"""A writer that is wrong, to show that the matrix finds out: outputs leave outside of the transaction."""
+
+from typing import Any
+
+from confluent_kafka import Producer
+
+from streams.engine.writer import ExactlyOnce, Round
+
+
+class Careless(ExactlyOnce):
+    """Writes outputs first, each by itself; only state and offsets are one transaction."""
+
+    def __init__(self, config: Any, *arguments: Any) -> None:
+        super().__init__(config, *arguments)
+        self._plain = Producer({**config, "partitioner": "murmur2_random"})
+
+    def write(self, round: Round) -> None:  # noqa: A002, the protocol's name
+        """Write a round in two parts, between which a worker may die."""
+        for topic, key, value, timestamp, partition, _ in round.outputs:
+            self._plain.produce(topic, value, key, partition, timestamp=max(timestamp, 0))
+        self._plain.flush()
+        outputs, round.outputs = round.outputs, ()
+        super().write(round)
+        round.outputs = outputs
