@@ -84,7 +84,7 @@ def best_us(rounds: int, work: Callable[[], object]) -> float:
         began = time.perf_counter()
         work()
         best = min(best, time.perf_counter() - began)
-    return best / RECORDS * 1e6
+    return round(best / RECORDS * 1e6, 3)
 
 
 def measure(case: Case, compiled: bool, rounds: int) -> Timed:

@@ -23,6 +23,10 @@ NO_SNAPSHOT: Final = ("false", None, False)
 """What `source.snapshot` says of a change that no snapshot has read."""
 
 
+DECIMAL_BYTES_MAX: Final = 512
+"""The longest number that is read: of a thousand digits. To tell those of a million takes minutes."""
+
+
 class Unavailable:
     """Stands for a value that an update did not touch and Debezium was not told: the old one is to be kept."""
 
@@ -67,7 +71,10 @@ def _duration(count: int) -> timedelta:
 
 
 def _variable_scale(number: Mapping[str, Any]) -> Decimal:
-    return Decimal(int.from_bytes(number["value"], "big", signed=True)).scaleb(-number["scale"])
+    digits: bytes = number["value"]
+    if len(digits) > DECIMAL_BYTES_MAX:
+        raise ValueError(f"a decimal of {len(digits)} bytes, the limit is {DECIMAL_BYTES_MAX}")
+    return Decimal(int.from_bytes(digits, "big", signed=True)).scaleb(-number["scale"])
 
 
 _CONVERTERS: Mapping[str, Converter] = {

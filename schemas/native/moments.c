@@ -202,7 +202,7 @@ count_of_moment(const Node *node, PyObject *value, int64_t *count)
     PyTypeObject *type = Py_TYPE(value);
     switch ((Kind)node->kind) {
     case DATE:
-        return type == date_type || type == datetime_type ? count_of_date(value, count) : -1;
+        return type == date_type ? count_of_date(value, count) : -1; /* a moment would lose its time */
     case TIME_MILLIS:
     case TIME_MICROS:
         return type == time_type ? count_of_time(node, value, count) : -1;

@@ -65,7 +65,7 @@ static const struct {
     [DECIMAL_BYTES] = {OF_BYTES | OF_DECIMAL, 0, 0},
     [DECIMAL_FIXED] = {OF_BYTES | OF_DECIMAL, 0, 0},
     [DECIMAL_TEXT] = {OF_DECIMAL, 0, 0},
-    [DATE] = {OF_INT | OF_DATE | OF_DATETIME, 0, OF_STR},
+    [DATE] = {OF_INT | OF_DATE, 0, OF_STR | OF_DATETIME},
     [TIME_MILLIS] = {OF_INT | OF_TIME, 0, 0},
     [TIME_MICROS] = {OF_INT | OF_TIME, 0, 0},
     [INSTANT_MILLIS] = {OF_INT | OF_DATETIME, 0, 0},

@@ -15,10 +15,12 @@ from schemas.contracts import CANONICAL
 from schemas.registry import Confluent, Layered, Manifest, Recorded, Registry
 from streams.config import Contracts
 from streams.domain.made import made
-from streams.engine.facts import FactShapes
+from streams.engine.facts import MESSAGES, FactShapes
 from streams.intake.reading import Reader
 from streams.step import Record
 from streams.topics import DEAD_LETTERS, TOPICS, Role
+
+_SUBJECTS = {message: f"{CANONICAL}{name}" for name, message in MESSAGES.items()}
 
 
 class Wire(Protocol):
@@ -106,7 +108,7 @@ class ContractWire:
         if topic == DEAD_LETTERS:
             return value if isinstance(value, bytes) else orjson.dumps(value, default=str)
         if TOPICS[topic].role is Role.INTERNAL:
-            return self._codec.encode(CANONICAL + type(value).__name__, value)
+            return self._codec.encode(_SUBJECTS[type(value)], value)
         return self._codec.encode(topic, value)
 
     def unavailable(self) -> str | None:

@@ -8,6 +8,8 @@ import sys
 import tracemalloc
 from collections.abc import Iterator
 from copy import deepcopy
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -207,6 +209,41 @@ def of_one(kind: Any, compiled: bool = True) -> Codec:
     schema = {"type": "record", "name": "Sale", "fields": [{"name": "a", "type": kind}]}
     contract = Contract("shop.Sale", Level.BACKWARD, Path("shop.Sale.avsc"), schema)
     return Codec(Recorded({7: schema}), {"shop.Sale": contract}, compiled=compiled)
+
+
+DAY = {"type": "int", "logicalType": "date"}
+MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
+AMOUNT = {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}
+DOUBTFUL = [
+    ([DAY, MILLIS], datetime(2026, 1, 1, 12, tzinfo=UTC)),
+    ([DAY, MILLIS], datetime(2026, 1, 1, 12, 0, 0, 1, UTC)),
+    ([DAY, "string"], "no day"),
+    (["int", "long"], 2**40),
+    (["int", "double"], 2**70),
+    (["float", "double"], 0.1),
+    (["string", {"type": "array", "items": "int"}], b"ab"),
+    ([{"type": "map", "values": "int"}, {"type": "record", "name": "A", "fields": []}], {"b": 1}),
+    ([AMOUNT, "string"], Decimal("1.234")),
+    ([AMOUNT, {"type": "fixed", "name": "F", "size": 4, "logicalType": "decimal", "precision": 3}], Decimal(1000)),
+    (["null", {"type": "array", "items": [{"type": "double"}, "string"]}], [("double", 1.0)]),
+    ({"type": "fixed", "name": "F", "size": 4, "logicalType": "decimal", "precision": 3}, Decimal("-0")),
+    (AMOUNT, Decimal("0E+9")),
+    (AMOUNT, Decimal("-0.00")),
+    (AMOUNT, Decimal("1E-9")),
+    (MILLIS, datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))),
+    ("boolean", 1),
+    ("long", True),
+    ("double", 1),
+    ("string", "\ud800"),
+    ({"type": "array", "items": "long"}, (1, 2)),
+    ({"type": "map", "values": "long"}, {5: 1}),
+]
+
+
+@pytest.mark.parametrize(("kind", "value"), DOUBTFUL)
+def test_what_only_the_pure_codec_can_tell_is_left_to_it(kind: Any, value: Any) -> None:
+    expected = outcome(of_one(kind, False).encode, "shop.Sale", {"a": value})
+    assert outcome(of_one(kind).encode, "shop.Sale", {"a": value}) == expected
 
 
 HUGE = b"\xfe\xff\xff\xff\xff\xff\xff\xff\x7f"

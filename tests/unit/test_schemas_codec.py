@@ -136,6 +136,12 @@ def test_what_cannot_be_read_is_told_why(payload: bytes, told: str) -> None:
     assert reader.decode("shop.Sale", GOOD)["id"] == "A"
 
 
+def test_a_number_too_long_to_tell_its_digits_is_refused_at_once() -> None:
+    payload = GOOD[:7] + b"\x80\x89\x7a" + b"\x7f" * 1_000_000
+    with pytest.raises(Undecodable, match="a decimal of 1000000 bytes, the limit is 512"):
+        codec(SALE).decode("shop.Sale", payload)
+
+
 def test_the_limit_is_a_mebibyte_unless_told_otherwise() -> None:
     with pytest.raises(Undecodable, match="too large: 10485760 bytes, the limit is 1048576"):
         codec(SALE).decode("shop.Sale", b"\x00" * 10_485_760)

@@ -248,6 +248,7 @@ def test_a_change_that_nothing_orders_is_none(source: dict[str, Any]) -> None:
 
 OUT_OF_RANGE = [
     ("io.debezium.time.Date", 2**31, "2147483648"),
+    ("io.debezium.data.VariableScaleDecimal", {"scale": 0, "value": b"\x7f" * 513}, "{'scale': 0, 'value': "),
     ("io.debezium.data.VariableScaleDecimal", {"scale": 2**62, "value": b"\x01"}, "{'scale': 4611686018427387904"),
 ]
 
