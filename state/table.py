@@ -7,17 +7,17 @@ unflushed writes is all that undoing a crash needs.
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from state.cache import DECODED_TIMES, ENTRY_BYTES, CacheBudget
 from state.store import Store
 
-END = "\U0010ffff"
+END: Final = "\U0010ffff"
 """Sorts after every key that begins with the same prefix."""
 
-FIRST = "\x00"
+FIRST: Final = "\x00"
 """Put to a key, makes the one that sorts right after it."""
 
 LOADS_PER_WEIGHING = 512

@@ -1,9 +1,11 @@
 """Durable timers: a key and the time it falls due, kept with the rest of the partition's state."""
 
+from typing import Final
+
 from state.table import END, State
 
-_NEVER = -1
-_UNKNOWN = -2
+_NEVER: Final = -1
+_UNKNOWN: Final = -2
 
 
 class Timers:

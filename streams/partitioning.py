@@ -1,9 +1,10 @@
 """Kafka's murmur2 partitioning, so that the same key lands on the same partition as any Kafka client would put it."""
 
 from functools import lru_cache
+from typing import Final
 
-_M = 0x5BD1E995
-_MASK = 0xFFFFFFFF
+_M: Final = 0x5BD1E995
+_MASK: Final = 0xFFFFFFFF
 
 
 def murmur2(key: bytes) -> int:

@@ -13,7 +13,7 @@ from io import BufferedReader
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import msgspec
 import orjson
@@ -37,10 +37,10 @@ _STATE_BYTES_MAX = 384 * 1024 * 1024
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _FLUSH_CHECK = 0xFF
-_LATEST_MS = instant(datetime.max.replace(tzinfo=UTC, microsecond=0))
-_INT64 = 2**63
-_LEVELS_MAX = 4_000
-_BRACKETS_MAX = 200
+_LATEST_MS: Final = instant(datetime.max.replace(tzinfo=UTC, microsecond=0))
+_INT64: Final = 2**63
+_LEVELS_MAX: Final = 4_000
+_BRACKETS_MAX: Final = 200
 """Brackets in a line above which its nesting is looked at."""
 LINE_BYTES_MAX = 32 * 1024 * 1024
 """A line as long is not read on: a file that is one line, or unpacks to one, must not fill the memory."""

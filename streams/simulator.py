@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from random import Random
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from state import MemoryStore, State, Store
 from streams.domain.made import made
@@ -18,7 +18,7 @@ from streams.partitioning import partition_of
 from streams.step import Output, Record, Step, Task
 from streams.topics import TOPICS, Role
 
-NEVER = 1 << 62
+NEVER: Final = 1 << 62
 
 Deliver = Callable[[Record], None]
 

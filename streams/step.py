@@ -7,7 +7,7 @@ simulator and the agents of the engine both run Tasks; neither knows what a Step
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from state import State, Table
 from state.timers import Timers
@@ -15,7 +15,7 @@ from streams.domain.made import made
 
 Headers = tuple[tuple[str, bytes], ...]
 
-REVISED = "\x1frevised"
+REVISED: Final = "\x1frevised"
 """The timer that fires once after a start with another policy than the state was made under."""
 
 

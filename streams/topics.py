@@ -1,7 +1,7 @@
 """Every topic: its name, its role, and what its records are keyed by."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Role(StrEnum):
@@ -21,15 +21,15 @@ class Topic(NamedTuple):
     carries: str
 
 
-_PSA = ("clients", "resources", "projects", "milestones", "assignments", "time_entries", "expenses")
-_PSA_OWN_KEY = ("clients", "resources", "projects")
-_CRM = {
+_PSA: Final = ("clients", "resources", "projects", "milestones", "assignments", "time_entries", "expenses")
+_PSA_OWN_KEY: Final = ("clients", "resources", "projects")
+_CRM: Final = {
     "Account": "account id",
     "Opportunity": "opportunity id",
     "Contract": "contract number",
     "ContractAmendment": "contract number",
 }
-_ERP = {
+_ERP: Final = {
     "LegalEntity": "legal entity id",
     "Customer": "customer id",
     "Project": "project id",
@@ -45,37 +45,37 @@ def _source(name: str, key: str) -> Topic:
     return Topic(name, Role.SOURCE, key, f"changes of {name} rows")
 
 
-SOURCES: tuple[Topic, ...] = (
+SOURCES: Final[tuple[Topic, ...]] = (
     *(_source(f"psa.public.{table}", "own id" if table in _PSA_OWN_KEY else "project id") for table in _PSA),
     *(_source(f"crm.{name}", key) for name, key in _CRM.items()),
     _source("hr.Worker", "employee id"),
     *(_source(f"erp.{name}", key) for name, key in _ERP.items()),
 )
 
-CONTRACT_FACTS = "facts.contract"
-PERSON_FACTS = "facts.person"
-MARGIN_PARTS = "margin.parts"
-DRIFT_CLAIMS = "drift.claims"
+CONTRACT_FACTS: Final = "facts.contract"
+PERSON_FACTS: Final = "facts.person"
+MARGIN_PARTS: Final = "margin.parts"
+DRIFT_CLAIMS: Final = "drift.claims"
 
-INTERNAL: tuple[Topic, ...] = (
+INTERNAL: Final[tuple[Topic, ...]] = (
     Topic(CONTRACT_FACTS, Role.INTERNAL, "contract number", "facts for a contract's ledger; reference rows go to all"),
     Topic(PERSON_FACTS, Role.INTERNAL, "resource or employee id", "people, their assignments, and who asks for them"),
     Topic(MARGIN_PARTS, Role.INTERNAL, "project id", "what a contract's ledger says of a project's margin"),
     Topic(DRIFT_CLAIMS, Role.INTERNAL, "alert id", "what a ledger says for or against an alert"),
 )
 
-TRIGGERS = "billing.triggers"
-MARGINS = "margin.updates"
-ALERTS = "drift.alerts"
-EXCEPTIONS = "exceptions"
-DEAD_LETTERS = "dead.letters"
-ACTIVATION_COMMANDS = "activation.commands"
-ACTIVATION_EVENTS = "activation.events"
-RECEIPTS = "erp.receipts"
-ANALYTICS = "analytics.delivery"
-AUDIT = "audit.trail"
+TRIGGERS: Final = "billing.triggers"
+MARGINS: Final = "margin.updates"
+ALERTS: Final = "drift.alerts"
+EXCEPTIONS: Final = "exceptions"
+DEAD_LETTERS: Final = "dead.letters"
+ACTIVATION_COMMANDS: Final = "activation.commands"
+ACTIVATION_EVENTS: Final = "activation.events"
+RECEIPTS: Final = "erp.receipts"
+ANALYTICS: Final = "analytics.delivery"
+AUDIT: Final = "audit.trail"
 
-PUBLIC: tuple[Topic, ...] = (
+PUBLIC: Final[tuple[Topic, ...]] = (
     Topic(TRIGGERS, Role.PUBLIC, "contract number", "amounts to invoice, and their reversals"),
     Topic(MARGINS, Role.PUBLIC, "project id", "cost, revenue, margin and forecast of a project"),
     Topic(ALERTS, Role.PUBLIC, "alert id", "where systems or plans drift apart, from open to resolved"),
@@ -88,4 +88,4 @@ PUBLIC: tuple[Topic, ...] = (
     Topic(AUDIT, Role.PUBLIC, "contract number, else project id", "every change of money or state, with its cause"),
 )
 
-TOPICS: dict[str, Topic] = {topic.name: topic for topic in (*SOURCES, *INTERNAL, *PUBLIC)}
+TOPICS: Final[dict[str, Topic]] = {topic.name: topic for topic in (*SOURCES, *INTERNAL, *PUBLIC)}

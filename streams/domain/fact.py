@@ -6,7 +6,7 @@ and scope before it. `row` None says that it is gone.
 
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from streams.domain.canonical import CostRate, ErpProject, Project
 
@@ -25,7 +25,7 @@ class Cause(NamedTuple):
     occurred_at: int
 
 
-NO_CAUSE = Cause(None, None, None, None, 0, 0)
+NO_CAUSE: Final = Cause(None, None, None, None, 0, 0)
 """The cause of what no change has led to."""
 
 

@@ -3,19 +3,19 @@
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from streams.domain.canonical import Amendment, Contract, RevenueSchedule
 from streams.domain.fact import Cause, Figures, ProjectView
 from streams.domain.made import made
 from streams.domain.money import ZERO
 
-TIME_ENTRY = "time_entry"
-EXPENSE = "expense"
-MILESTONE = "milestone"
-RETAINER_PERIOD = "retainer_period"
+TIME_ENTRY: Final = "time_entry"
+EXPENSE: Final = "expense"
+MILESTONE: Final = "milestone"
+RETAINER_PERIOD: Final = "retainer_period"
 
-NO_CONTRACT_PREFIX = "\x1e"
+NO_CONTRACT_PREFIX: Final = "\x1e"
 """Ledger keys of projects and deals without a contract begin with it: each has a ledger of its own, under its id.
 
 A control character, which no contract number holds: else a contract could be named like such a ledger and bill in it.
@@ -118,7 +118,7 @@ class Totals(NamedTuple):
     done: Decimal = ZERO
 
 
-NOTHING = Totals()
+NOTHING: Final = Totals()
 
 
 def added_up(totals: Totals, share: Totals, sign: int) -> Totals:

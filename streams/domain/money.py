@@ -1,26 +1,27 @@
 """Money: decimal amounts, rounded half up to the minor unit of their currency (ISO 4217)."""
 
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
+from typing import Final
 
-ZERO = Decimal(0)
-ONE = Decimal(1)
+ZERO: Final = Decimal(0)
+ONE: Final = Decimal(1)
 
-_DIGITS = {
+_DIGITS: Final = {
     "BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0, "UGX": 0,
     "UYI": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
     "BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
     "CLF": 4, "UYW": 4,
 }  # fmt: skip
-_UNITS = {digits: Decimal(1).scaleb(-digits) for digits in (0, 2, 3, 4)}
-_UNIT = {currency: _UNITS[digits] for currency, digits in _DIGITS.items()}
-_CENT = _UNITS[2]
-_FINEST = Decimal(1).scaleb(-30)
-_PUBLISHED = Decimal("0.000001")
+_UNITS: Final = {digits: Decimal(1).scaleb(-digits) for digits in (0, 2, 3, 4)}
+_UNIT: Final = {currency: _UNITS[digits] for currency, digits in _DIGITS.items()}
+_CENT: Final = _UNITS[2]
+_FINEST: Final = Decimal(1).scaleb(-30)
+_PUBLISHED: Final = Decimal("0.000001")
 
-EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
+EXACT: Final = Context(prec=60, rounding=ROUND_HALF_UP)
 """Precision of intermediate results: wide enough that no product of three declared fields loses a digit."""
 
-_WIDE = Context(prec=120, rounding=ROUND_HALF_UP)
+_WIDE: Final = Context(prec=120, rounding=ROUND_HALF_UP)
 """Room to write such a product with 30 digits after the point: the largest fields allowed must not stop a run."""
 
 

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -60,7 +60,7 @@ class AlertPolicies(_Strict):
         return self
 
 
-LIMITS: dict[str, frozenset[str]] = {
+LIMITS: Final[dict[str, frozenset[str]]] = {
     "milestone_unbilled": frozenset({"after_hours"}),
     "margin_erosion": frozenset({"floor", "points_under_baseline", "points_to_clear"}),
     "revenue_drift": frozenset({"fraction", "amount"}),

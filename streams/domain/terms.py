@@ -2,17 +2,17 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streams.domain.canonical import Amendment, Contract, CostRate
 from streams.domain.money import ZERO, whole_units
 
-ANY_ROLE = "*"
-CAPPED = "capped_time_and_materials"
-TIME_AND_MATERIALS = "time_and_materials"
-FIXED_FEE = "fixed_fee"
-RETAINER = "retainer"
-INACTIVE_STAGES = frozenset({"planned", "on_hold", "cancelled"})
+ANY_ROLE: Final = "*"
+CAPPED: Final = "capped_time_and_materials"
+TIME_AND_MATERIALS: Final = "time_and_materials"
+FIXED_FEE: Final = "fixed_fee"
+RETAINER: Final = "retainer"
+INACTIVE_STAGES: Final = frozenset({"planned", "on_hold", "cancelled"})
 
 
 class _DatedRate(NamedTuple):

@@ -1,10 +1,10 @@
 """Changes as intake takes them in: read, checked and translated, or refused with the reason."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from streams.domain.fact import Cause
 
-NO_MAPPING = "no_mapping: "
+NO_MAPPING: Final = "no_mapping: "
 """How the reason of a row begins whose topic no mapping file declares."""
 
 

@@ -1,11 +1,11 @@
 """Dead letters: what cannot be read goes on as it came, with Kafka Connect's headers saying why and where from."""
 
-from typing import Any
+from typing import Any, Final
 
 from streams.intake.change import Unreadable
 from streams.step import Headers, Record
 
-_PREFIX = "__connect.errors."
+_PREFIX: Final = "__connect.errors."
 
 
 def dead_letter(record: Record, unreadable: Unreadable) -> tuple[Any, Headers]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from schemas.kinds import Kind
 from schemas.mapping import FieldSpec, Vocabulary
@@ -14,14 +14,15 @@ from streams.domain.money import EXACT
 
 Converter = Callable[[Any], Any]
 
-_EARLIEST, _LATEST = date(1900, 1, 1), date(9999, 12, 31)
-_PERIOD = re.compile(r"(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])")
-_CURRENCY = re.compile(r"[A-Z]{3}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
-_INT64 = 2**63
-_SHOWN_MAX = 100
-TEXT_MAX = 4_000
+_EARLIEST: Final = date(1900, 1, 1)
+_LATEST: Final = date(9999, 12, 31)
+_PERIOD: Final = re.compile(r"(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_DECIMAL: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+_INT64: Final = 2**63
+_SHOWN_MAX: Final = 100
+TEXT_MAX: Final = 4_000
 """Characters of a text field: ids, names, roles and codes, never prose."""
 
 
@@ -186,7 +187,7 @@ def _currency(value: Any) -> str:
     raise Fault(f"{shown(value)} is no currency code of three capital letters")
 
 
-_PLAIN: dict[Kind, Converter] = {
+_PLAIN: Final[dict[Kind, Converter]] = {
     Kind.STRING: _string,
     Kind.BOOL: _bool,
     Kind.INT: _int,

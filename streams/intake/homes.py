@@ -1,6 +1,6 @@
 """Homes: which contract's ledger a project's facts go to, and the move when that changes."""
 
-from typing import Any
+from typing import Any, Final
 
 from streams.domain.canonical import ErpProject, Invoice, Project
 from streams.domain.fact import Allocation, Cause, Fact, ProjectView
@@ -11,7 +11,7 @@ from streams.intake.memory import Memory
 from streams.step import Context
 from streams.topics import CONTRACT_FACTS, PERSON_FACTS
 
-_ITEMS = {"TimeEntry": "time_entry", "Expense": "expense", "Milestone": "milestone", "Assignment": "assignment"}
+_ITEMS: Final = {"TimeEntry": "time_entry", "Expense": "expense", "Milestone": "milestone", "Assignment": "assignment"}
 
 
 def ledger_key(project: Project) -> str:

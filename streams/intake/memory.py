@@ -1,25 +1,25 @@
 """The memory of intake: of every row the newest version seen, the last good one, and what was refused."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from streams.domain.kept import Kept, Refused
 from streams.intake.change import Change, Refusal
 from streams.intake.rows import row_type
 from streams.step import Context
 
-SEP = "\x1f"
-MASTERS = frozenset({"Contract", "Project", "Account", "Worker", "LegalEntity"})
+SEP: Final = "\x1f"
+MASTERS: Final = frozenset({"Contract", "Project", "Account", "Worker", "LegalEntity"})
 """Rows that are archived, not deleted: deleting one is never applied."""
 
-KINDS = (
+KINDS: Final = (
     "Account", "Client", "Opportunity", "Contract", "Amendment", "Project", "ErpProject", "Milestone", "Assignment",
     "TimeEntry", "Expense", "Resource", "Worker", "LegalEntity", "Customer", "Invoice", "CostPosting",
     "RevenueSchedule", "FxRate", "Period",
 )  # fmt: skip
 
 
-TABLES: dict[str, Any] = {
+TABLES: Final[dict[str, Any]] = {
     **{f"rows.{kind}": Kept.__class_getitem__(row_type(kind)) for kind in KINDS},
     "rows.": Kept[str],
     "intake.refused": Refused,

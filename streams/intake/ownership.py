@@ -1,7 +1,7 @@
 """Ownership: a field has one owning system; a copy elsewhere that differs is not applied, and says so."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from schemas.mapping import Ownership
 from streams.domain.fact import Cause
@@ -10,7 +10,7 @@ from streams.intake.memory import SEP, Memory
 from streams.rules.exceptions import Entity
 from streams.step import Context
 
-_PROJECT_ROWS = {"erp.Project": "ErpProject", "psa.public.projects": "Project"}
+_PROJECT_ROWS: Final = {"erp.Project": "ErpProject", "psa.public.projects": "Project"}
 
 
 def never_checked(ownership: Ownership) -> list[str]:

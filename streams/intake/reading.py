@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from schemas.codec import Undecodable
 from schemas.mapping import Mappings
@@ -17,10 +17,10 @@ from streams.step import Record
 Decode = Callable[[str, bytes], Mapping[str, Any]]
 """(topic, bytes) to an envelope with native values; raises schemas.codec.Undecodable."""
 
-HEARTBEAT_PREFIX = "__debezium-heartbeat."
-_OPS = frozenset("curd")
-_INT64 = 2**63
-_LATEST_MS = start_of(date(2200, 1, 1))
+HEARTBEAT_PREFIX: Final = "__debezium-heartbeat."
+_OPS: Final = frozenset("curd")
+_INT64: Final = 2**63
+_LATEST_MS: Final = start_of(date(2200, 1, 1))
 """Changes must have happened before. The clock of a file run follows them and never goes back: a wrong unit, or a date
 that stands for "never", would bill the retainers of thousands of years."""
 

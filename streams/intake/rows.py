@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from operator import itemgetter
 from types import NoneType, UnionType
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
 from schemas.kinds import DIGITS, Kind
 from schemas.lined_yaml import UnusableFile
@@ -15,7 +15,7 @@ from streams.domain.made import made
 from streams.intake.change import Refusal
 from streams.intake.fields import Converter, Fault, UnmappedValue, converter
 
-_TYPES: dict[Kind, type] = {
+_TYPES: Final[dict[Kind, type]] = {
     **dict.fromkeys(DIGITS, Decimal),
     **dict.fromkeys((Kind.STRING, Kind.CURRENCY, Kind.PERIOD), str),
     **dict.fromkeys((Kind.INT, Kind.TIMESTAMP), int),

@@ -1,7 +1,7 @@
 """The intake step: rows come in under their source's key, facts go out under the contract's or the person's."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -23,16 +23,16 @@ from streams.rules.exceptions import Entity, exception_record
 from streams.step import Context, Record, Step
 from streams.topics import AUDIT, CONTRACT_FACTS, DEAD_LETTERS, DRIFT_CLAIMS, EXCEPTIONS, PERSON_FACTS, SOURCES
 
-_ITEM_KINDS = frozenset({"TimeEntry", "Expense", "Milestone", "Assignment"})
-_OF_PROJECTS = _ITEM_KINDS | {"Project", "ErpProject", "Invoice", "CostPosting"}
-_OF_CONTRACTS = frozenset({"Contract", "Amendment"})
-_REFERENCES = {
+_ITEM_KINDS: Final = frozenset({"TimeEntry", "Expense", "Milestone", "Assignment"})
+_OF_PROJECTS: Final = _ITEM_KINDS | {"Project", "ErpProject", "Invoice", "CostPosting"}
+_OF_CONTRACTS: Final = frozenset({"Contract", "Amendment"})
+_REFERENCES: Final = {
     "FxRate": "fx_rate", "Customer": "customer", "LegalEntity": "legal_entity", "Period": "period", "Client": "client",
     "Account": "account",
 }  # fmt: skip
-_PEOPLE = {"Resource": "resource", "Worker": "worker"}
-_RELEASED = frozenset({"released", "paid"})
-_DELETED = Refusal("validation_failed", ("deleted: this row is a master; archive it in its system instead",))
+_PEOPLE: Final = {"Resource": "resource", "Worker": "worker"}
+_RELEASED: Final = frozenset({"released", "paid"})
+_DELETED: Final = Refusal("validation_failed", ("deleted: this row is a master; archive it in its system instead",))
 
 
 class IntakeBehaviour:

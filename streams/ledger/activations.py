@@ -1,6 +1,6 @@
 """Activations: how far the deals of a contract have come, told as commands and events."""
 
-from typing import Any
+from typing import Any, Final
 
 from streams.domain.canonical import Opportunity
 from streams.domain.fact import NO_CAUSE, Cause
@@ -14,13 +14,13 @@ from streams.rules.exceptions import Entity
 from streams.step import Context
 from streams.topics import ACTIVATION_COMMANDS, ACTIVATION_EVENTS
 
-TIMER = "activation"
-_LATE = "timed_out"
-_NEVER = 1 << 62
+TIMER: Final = "activation"
+_LATE: Final = "timed_out"
+_NEVER: Final = 1 << 62
 """When a step is late that is not asked for again."""
 
 
-TABLES: dict[str, Any] = {"ledger.activation": Activation}
+TABLES: Final[dict[str, Any]] = {"ledger.activation": Activation}
 
 
 class Activations:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from streams.domain.calendar import period_of
 from streams.domain.canonical import Assignment
@@ -23,7 +23,7 @@ from streams.domain.terms import Terms
 from streams.ledger.reference import SEP
 from streams.step import Context
 
-TABLES: dict[str, Any] = {
+TABLES: Final[dict[str, Any]] = {
     "ledger.contract": ContractState,
     "ledger.project": ProjectState,
     "ledger.item": Item,
@@ -42,8 +42,8 @@ TABLES: dict[str, Any] = {
     "ledger.month_edge": str,
     "ledger.claim": Claim,
 }
-_TERMS_CACHED_MAX = 2_000
-_ITEMS_CLAIMED = {"milestone_unbilled": MILESTONE, "expense_late": EXPENSE}
+_TERMS_CACHED_MAX: Final = 2_000
+_ITEMS_CLAIMED: Final = {"milestone_unbilled": MILESTONE, "expense_late": EXPENSE}
 
 ItemKey = tuple[str, str, str]
 """Ledger key, source kind, source id."""

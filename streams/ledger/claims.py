@@ -1,5 +1,7 @@
 """Claims: what this partition's ledgers say for or against alerts, told once per commit where it changed."""
 
+from typing import Final
+
 from streams.domain.fact import NO_CAUSE, Cause, Claim, ProjectView
 from streams.domain.ledger import EXPENSE, MILESTONE, NO_CONTRACT_PREFIX, Item, Reconciled
 from streams.domain.money import ZERO
@@ -15,7 +17,7 @@ from streams.rules.claims import AGAINST, NONE, Party
 from streams.step import Context
 from streams.topics import DRIFT_CLAIMS
 
-_NAMED = "named"
+_NAMED: Final = "named"
 
 
 class Claims:

@@ -1,5 +1,7 @@
 """Invoices of a contract: which of their lines name a trigger, and what that bills and releases."""
 
+from typing import Final
+
 from streams.domain.canonical import Invoice
 from streams.domain.fact import Cause, Fact
 from streams.domain.ledger import MILESTONE, NamedLine, Reconciled
@@ -10,8 +12,8 @@ from streams.ledger.reference import SEP
 Said = tuple[tuple[str, NamedLine], ...]
 """What an invoice says of triggers, by their ids."""
 
-_POSTED = frozenset({"posted", "released", "paid"})
-_RELEASED = frozenset({"released", "paid"})
+_POSTED: Final = frozenset({"posted", "released", "paid"})
+_RELEASED: Final = frozenset({"released", "paid"})
 
 
 class Invoices:

@@ -7,17 +7,17 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from streams.domain.canonical import Account, Client, Customer, FxRate, LegalEntity, Period
 from streams.domain.money import divide, multiply
 from streams.rules.gates import BillTo
 from streams.step import Context
 
-SEP = "\x1f"
-_FX_AGE_MAX = timedelta(days=7)
+SEP: Final = "\x1f"
+_FX_AGE_MAX: Final = timedelta(days=7)
 
-TABLES: dict[str, Any] = {
+TABLES: Final[dict[str, Any]] = {
     "reference.fx": Decimal,
     "reference.fx_use": bool,
     "reference.customer": Customer,
@@ -28,7 +28,7 @@ TABLES: dict[str, Any] = {
     "reference.account": Account,
     "reference.contract_of": bool,
 }
-_CACHED_MAX = 50_000
+_CACHED_MAX: Final = 50_000
 
 
 class Reference:

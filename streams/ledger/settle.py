@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from state.table import END, FIRST
 from streams.domain.calendar import last_day, period_of
@@ -33,8 +33,8 @@ from streams.rules.share import cost_of, share_of
 from streams.rules.valuation import worth_of
 
 BillingCode = Callable[[str, str], str]
-_NO_WORTH = Worth()
-_PAST = "~"
+_NO_WORTH: Final = Worth()
+_PAST: Final = "~"
 
 
 class Settlement:

@@ -5,16 +5,16 @@ does no harm and nothing is believed that did not happen.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 from streams.domain.calendar import moment
 from streams.domain.canonical import Account, Contract, Opportunity
 from streams.domain.fact import ProjectView
 
-STEPS = ("validate", "create_project", "provision_erp", "announce")
-TARGETS = {"validate": "crm", "create_project": "psa", "provision_erp": "erp", "announce": "collaboration"}
-_ENDED = frozenset({"cancelled", "closed"})
+STEPS: Final = ("validate", "create_project", "provision_erp", "announce")
+TARGETS: Final = {"validate": "crm", "create_project": "psa", "provision_erp": "erp", "announce": "collaboration"}
+_ENDED: Final = frozenset({"cancelled", "closed"})
 
 
 class Observed(NamedTuple):

@@ -1,13 +1,13 @@
 """The audit trail: every change of money or state, with its cause, written once and never changed."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from streams.domain.calendar import moment
 from streams.domain.fact import Cause
 from streams.rules.exceptions import cause_record
 
-ACTOR = "throughline"
+ACTOR: Final = "throughline"
 
 
 def audit_record(  # noqa: PLR0913 - an audit record has this many independent parts

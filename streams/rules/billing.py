@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from decimal import Decimal
 from hashlib import sha1
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import NAMESPACE_URL
 
 from streams.domain.calendar import next_period
@@ -11,10 +11,10 @@ from streams.domain.ledger import Item, Outstanding, Worth
 from streams.domain.money import ZERO, whole_units
 from streams.rules.gates import OVER_CAP
 
-_NAMESPACE = NAMESPACE_URL.bytes
-_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+_NAMESPACE: Final = NAMESPACE_URL.bytes
+_VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
-UNDER_CAP = frozenset({"time", "expense"})
+UNDER_CAP: Final = frozenset({"time", "expense"})
 """Trigger kinds that draw a cap down."""
 
 

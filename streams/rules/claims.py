@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streams.domain.canonical import Amendment
 from streams.domain.fact import Cause, Claim, ProjectView
@@ -11,7 +11,9 @@ from streams.domain.money import ONE, ZERO, divide, multiply
 from streams.domain.policy import Policy
 from streams.domain.terms import Terms
 
-FOR, AGAINST, NONE = "for", "against", "none"
+FOR: Final = "for"
+AGAINST: Final = "against"
+NONE: Final = "none"
 
 
 class Party(NamedTuple):

@@ -1,12 +1,12 @@
 """Exceptions: what a person must look at. One record shape for every kind, from open to resolved."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from streams.domain.calendar import moment
 from streams.domain.fact import Cause
 
-OWNERS = {
+OWNERS: Final = {
     "billing_hold": "finance_ops",
     "ownership_violation": "data_steward",
     "unmapped_value": "data_steward",

@@ -1,10 +1,10 @@
 """Gates: what stops a new trigger of an item that has a value. A gate that closes later reverses nothing."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streams.domain.terms import INACTIVE_STAGES, Terms
 
-OVER_CAP = "over_cap"
+OVER_CAP: Final = "over_cap"
 
 
 class BillTo(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streams.domain.fact import Figures
 from streams.domain.ledger import Outlook, ProjectState, Totals
@@ -56,7 +56,7 @@ def pool_of(siblings: list[Sibling], terms: Terms | None, fees_due: Decimal, fee
     )
 
 
-_NO_POOL = Pool({}, ZERO, ZERO, ZERO, ZERO, ZERO)
+_NO_POOL: Final = Pool({}, ZERO, ZERO, ZERO, ZERO, ZERO)
 
 
 def _weights(siblings: list[Sibling]) -> dict[str, Decimal]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
+from typing import Final
 
 from streams.domain.calendar import next_day, working_days
 from streams.domain.canonical import Assignment, CostRate, Project
@@ -11,7 +12,7 @@ from streams.domain.money import ZERO, divide, multiply, round_money
 from streams.domain.terms import CAPPED, TIME_AND_MATERIALS, Terms, cost_rate_at
 from streams.rules.valuation import Convert
 
-_DAYS_A_WEEK = Decimal(5)
+_DAYS_A_WEEK: Final = Decimal(5)
 
 NoteFx = Callable[[str, str, date], None]
 """Told of every pair of currencies and day that the outlook reckons with."""

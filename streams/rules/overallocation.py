@@ -3,14 +3,15 @@
 from collections.abc import Iterable
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Final
 
 from streams.domain.calendar import iso_week, monday_of, working_days
 from streams.domain.fact import Allocation
 from streams.domain.money import ZERO, divide
 
-_DAYS_A_WEEK = Decimal(5)
-_WEEK = timedelta(weeks=1)
-_SUNDAY = timedelta(days=6)
+_DAYS_A_WEEK: Final = Decimal(5)
+_WEEK: Final = timedelta(weeks=1)
+_SUNDAY: Final = timedelta(days=6)
 
 
 def weeks_worked(allocations: Iterable[Allocation], day: date, ahead: int) -> list[date]:

@@ -1,18 +1,18 @@
 """What a change of terms or of a project touches, so that a correction costs what it touches and no more."""
 
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streams.domain.canonical import Contract, CostRate
 from streams.domain.fact import ProjectView
 from streams.domain.terms import Terms
 
-_VALUED_BY = (
+_VALUED_BY: Final = (
     "billing_type", "currency", "expense_policy", "expense_markup", "requires_acceptance", "start_on", "overage_rate",
     "included_hours", "periodic_fee", "value",
 )  # fmt: skip
-_MONTHS_BY = ("billing_type", "included_hours")
-_GATED_BY = ("stage", "po_number", "po_required", "legal_entity", "account_id")
+_MONTHS_BY: Final = ("billing_type", "included_hours")
+_GATED_BY: Final = ("stage", "po_number", "po_required", "legal_entity", "account_id")
 
 
 class Touched(NamedTuple):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from typing import Final
 
 from streams.domain.ledger import EXPENSE, MILESTONE, TIME_ENTRY, Work, Worth
 from streams.domain.money import ONE, ZERO, multiply, round_money
@@ -11,8 +12,8 @@ from streams.domain.terms import CAPPED, RETAINER, TIME_AND_MATERIALS, Terms
 Convert = Callable[[Decimal, str, str, date], Decimal | None]
 """(amount, from, to, day) to the amount in the other currency, unrounded; None where no rate is known."""
 
-NO_CONTRACT = Worth("", None, ("no_contract",))
-_NOT_BILLABLE = Worth()
+NO_CONTRACT: Final = Worth("", None, ("no_contract",))
+_NOT_BILLABLE: Final = Worth()
 
 
 def worth_of(kind: str, work: Work, terms: Terms | None, overage: Decimal | None, convert: Convert) -> Worth:

@@ -1,14 +1,14 @@
 """Analytics: every derived record becomes one flat fact of the topic that analysts read."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from streams.domain.calendar import moment
 from streams.rules.analytics import activation_fact, alert_fact, billing_fact, margin_fact, receipt_fact
 from streams.step import Context, Record, Step
 from streams.topics import ACTIVATION_EVENTS, ALERTS, ANALYTICS, MARGINS, RECEIPTS, TRIGGERS
 
-_FACTS: dict[str, Callable[[Record], dict[str, Any]]] = {
+_FACTS: Final[dict[str, Callable[[Record], dict[str, Any]]]] = {
     TRIGGERS: lambda record: billing_fact(record.value),
     MARGINS: lambda record: margin_fact(record.value),
     ALERTS: lambda record: alert_fact(record.value, moment(record.timestamp), record.offset),

@@ -6,7 +6,7 @@ and in any order. An alert is open while somebody claims for it, nobody against 
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from streams.domain.calendar import moment
 from streams.domain.fact import Cause, Claim, by_the_clock
@@ -18,7 +18,7 @@ from streams.rules.claims import AGAINST, FOR, NONE
 from streams.step import REVISED, Context, Record, Step
 from streams.topics import ALERTS, AUDIT, DRIFT_CLAIMS
 
-ENTITY_KINDS = {
+ENTITY_KINDS: Final = {
     "milestone_unbilled": "milestone",
     "margin_erosion": "project",
     "revenue_drift": "contract",
@@ -30,15 +30,15 @@ ENTITY_KINDS = {
     "reconciliation_gap": "project_period",
     "feed_stalled": "feed",
 }
-_UNITS = {
+_UNITS: Final = {
     "margin_erosion": "fraction",
     "overallocation": "fraction",
     "amendment_unpropagated": "count",
     "status_mismatch": "count",
     "cap_burn": "fraction",
 }
-_ADDED_UP = "reconciliation_gap"
-_PARTS = ("triggered", "invoiced")
+_ADDED_UP: Final = "reconciliation_gap"
+_PARTS: Final = ("triggered", "invoiced")
 
 
 class DriftBehaviour:

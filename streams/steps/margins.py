@@ -5,7 +5,7 @@ When a project changes its contract, two ledgers speak of it for a while; the ne
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, Final
 
 from streams.domain.calendar import moment
 from streams.domain.fact import Cause, Figures, MarginPart, by_the_clock
@@ -16,12 +16,12 @@ from streams.rules.claims import FOR, Party, claim, nothing
 from streams.step import REVISED, Context, Record, Step
 from streams.topics import DRIFT_CLAIMS, MARGIN_PARTS, MARGINS
 
-_KIND = "margin_erosion"
-_QUOTIENTS = ("margin_pct", "percent_complete", "forecast_margin_pct")
-_HOURS = Decimal("0.0001")
+_KIND: Final = "margin_erosion"
+_QUOTIENTS: Final = ("margin_pct", "percent_complete", "forecast_margin_pct")
+_HOURS: Final = Decimal("0.0001")
 
 
-_UNKNOWN = Published(-1, None, None, 0, False)
+_UNKNOWN: Final = Published(-1, None, None, 0, False)
 
 
 class MarginBehaviour:

@@ -8,7 +8,7 @@ employee's id, on the partition that HR's rows of that worker reach.
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from streams.domain.calendar import date_of, monday_of, start_of
 from streams.domain.canonical import Resource
@@ -31,11 +31,11 @@ from streams.rules.overallocation import allocated_hours, entity_of, weeks_worke
 from streams.step import REVISED, Context, Record, Step
 from streams.topics import CONTRACT_FACTS, DRIFT_CLAIMS, PERSON_FACTS
 
-SEP = "\x1f"
-_KIND = "overallocation"
+SEP: Final = "\x1f"
+_KIND: Final = "overallocation"
 
 
-TABLES: dict[str, Any] = {
+TABLES: Final[dict[str, Any]] = {
     "people.resource": KnownResource,
     "people.worker": KnownWorker,
     "people.asking": bool,
