@@ -3,20 +3,19 @@
 import shutil
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.broker import Broker, Say
 from bench.peers.environments import python_of
+from bench.progress import Left, told
 from bench.reference.avro import INPUTS, MARGINS, TRIGGERS, Framed
 from bench.reference.feed import Feed, Result
 from bench.running import Child, Failed, Run, measure
 from bench.topics import COMPACTED, Committed, fill, make_topics, read_all, remove_topics
 
 RUN_SECONDS_MAX = 600.0
-OPTIONS: dict[str, str] = {}
-
-Say = Callable[[str], None]
 
 
 class Variant(NamedTuple):
@@ -43,33 +42,44 @@ VARIANTS = (
 )
 
 
+class Input:
+    """The reference input as bytes, and what must come of it."""
+
+    def __init__(self, brokers: str, records: int) -> None:
+        self._brokers = brokers
+        feed = Feed(records)
+        writes = {topic: Framed(topic).write for topic in INPUTS}
+        self._rows = [(topic, row["contract"], writes[topic](row)) for topic, row in feed.rows()]
+        self.records = len(self._rows)
+        self.expected = feed.result()
+
+    def write(self, prefix: str = "") -> None:
+        """Write all of it to topics of a prefix."""
+        fill(self._brokers, ((f"{prefix}{topic}", contract, value) for topic, contract, value in self._rows))
+
+
 class SideBySide:
     """Runs variants on a broker, over one input that was written before."""
 
-    def __init__(self, brokers: str, folder: Path, records: int, say: Say) -> None:
-        self._brokers = brokers
+    def __init__(self, broker: Broker, folder: Path, input_: Input, say: Say) -> None:
+        self._brokers = broker.bootstrap
         self._folder = folder
+        self._input = input_
         self._say = say
-        feed = Feed(records)
-        self.records = feed.records
-        say(f"writing {feed.records:,} records, and computing what must come of them")
-        make_topics(brokers, {topic: {} for topic in INPUTS})
-        writes = {topic: Framed(topic).write for topic in INPUTS}
-        fill(brokers, ((topic, row["contract"], writes[topic](row)) for topic, row in feed.rows()))
-        self._expected = feed.result()
+        make_topics(self._brokers, {topic: {} for topic in INPUTS})
+        input_.write()
 
     def run(self, variants: Sequence[Variant], rounds: int) -> dict[str, list[Run]]:
-        """Run all variants once a round; return the runs of each."""
+        """Run all variants once a round, so that what else the machine does hits all alike; return the runs."""
         runs: dict[str, list[Run]] = {variant.name: [] for variant in variants}
         pythons = {variant.peer: python_of(variant.peer, self._say) for variant in variants if variant.peer}
+        left = Left(rounds * len(variants))
         for number in range(1, rounds + 1):
             for variant in variants:
-                run = self._once(variant, f"{variant.name}-{number}", pythons.get(variant.peer))
+                python = pythons[variant.peer] if variant.peer else None
+                run = self._once(variant, f"{variant.name}-{number}", python)
                 runs[variant.name].append(run)
-                self._say(
-                    f"round {number} of {rounds}, {variant.told:<34} {run.events_per_s:>9,.0f} events/s "
-                    f"{run.cpu_us_per_event:7.1f} µs CPU {run.rss_mb:5.0f} MB"
-                )
+                self._say(f"round {number} of {rounds}, {variant.told:<34} {told(run)}; {left.after_one()}")
         return runs
 
     def _once(self, variant: Variant, group: str, python: Path | None) -> Run:
@@ -81,13 +91,12 @@ class SideBySide:
         make_topics(self._brokers, topics)
         committed = Committed(self._brokers, group, INPUTS)
         ends = committed.ends()
-        chosen = {} if python is None else {"python": python}
         arguments = (self._brokers, group, str(folder), *variant.arguments)
-        with Child(self._folder / f"{group}.log", variant.module, *arguments, **chosen) as child:
+        with Child(self._folder / f"{group}.log", variant.module, *arguments, python=python) as child:
             run = measure(child, committed, ends, RUN_SECONDS_MAX)
             child.stop()  # one that promises less may have outputs on their way
         committed.close()
-        check(self._brokers, group, self._expected)
+        check(self._brokers, group, self._input.expected)
         remove_topics(self._brokers, group)
         shutil.rmtree(folder)
         return run

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -97,6 +96,25 @@ def read_all(brokers: str, topic: str) -> Iterator[Message]:
         consumer.close()
 
 
+def reader_from_now(brokers: str, topic: str) -> Consumer:
+    """Return a consumer of what is committed to a topic from now on."""
+    reader = Consumer(
+        {
+            "bootstrap.servers": brokers,
+            "group.id": "bench-watch",  # never joined
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 10,
+            "log_level": 2,
+        }
+    )
+    places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    for place in places:
+        place.offset = reader.get_watermark_offsets(place, timeout=_ANSWER_SECONDS_MAX)[1]
+    reader.assign(places)
+    return reader
+
+
 def end_sum(brokers: str, topics: Iterable[str], partitions: int = PARTITIONS) -> int:
     """Return how many records topics hold, marks of transactions counted; waits until all of them can be asked."""
     asking = Committed(brokers, "bench-ends", topics, partitions)
@@ -142,12 +160,11 @@ class Committed:
         while True:
             try:
                 found = self._client.committed(self._places, timeout=_ANSWER_SECONDS_MAX)
-                break
+                return {(place.topic, place.partition): max(place.offset, 0) for place in found}
             except KafkaException:
                 if time.monotonic() > deadline:
                     raise
             time.sleep(_LOOK_SECONDS)
-        return {(place.topic, place.partition): max(place.offset, 0) for place in found}
 
     def open(self, offsets: Mapping[Place, int]) -> dict[Place, int]:
         """Return how many offsets lie between what is committed and the ends as they are now."""

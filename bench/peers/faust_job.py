@@ -30,7 +30,7 @@ class Avro(codecs.Codec):
     def __init__(self, name: str) -> None:
         framed = Framed(name)
         super().__init__()
-        self._loads, self._dumps = framed.read, framed.write  # type: ignore[method-assign]
+        self._loads, self._dumps = framed.read, framed.write  # type: ignore[method-assign, assignment]
 
 
 def app_of(brokers: str, group: str, folder: str) -> faust.App:

@@ -9,7 +9,9 @@ from streams.engine.worker import run
 
 def settings_of(brokers: str, group: str, folder: Path) -> Settings:
     """Return the settings of the worker: those that are shipped, but for where it is."""
-    return load(None, brokers=brokers, group=group, state_folder=folder / "state", sinks={"folder": folder / "exchange"})
+    return load(
+        None, brokers=brokers, group=group, state_folder=folder / "state", sinks={"folder": folder / "exchange"}
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ _ANSWER_SECONDS_MAX = 30.0
 
 
 class Loop:
-    """The job. State is read through a dict; what has changed is written with each transaction, then to the database."""
+    """The job. State is read through a dict; what has changed goes into each transaction, then to the database."""
 
     def __init__(self, brokers: str, group: str, folder: str) -> None:
         self._group = group
