@@ -29,6 +29,9 @@ from bench.workers import Workers
 from stack.errors import StackError
 
 PARTS = ("side-by-side", "firm", "state", "workers", "latency", "replay")
+WHOLE = set(PARTS) - {"replay"}
+"""What `latest.json` is made of; replays have a file of their own."""
+
 QUICK_SHARE = 20
 """A short run has so many times fewer records, items and time entries."""
 
@@ -47,6 +50,7 @@ class Bench:
         self._input = Input(at.bootstrap, options.records)
         self.figures: dict[str, Any] = {
             "broker": at.name,
+            "is_real": at.is_real,
             "machine": f"{len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}",
             "rounds": options.rounds,
             "records": self._input.records,
@@ -117,7 +121,7 @@ def main() -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     if bench is not None:
-        _write(bench.figures, whole=not (options.only or options.variants or options.quick))
+        _write(bench.figures, whole=set(parts) >= WHOLE and not (options.variants or options.quick))
     return 0
 
 

@@ -13,7 +13,7 @@ from bench.progress import Left, told
 from bench.reference.avro import INPUTS, MARGINS, TRIGGERS, Framed
 from bench.reference.feed import Feed, Result
 from bench.running import Child, Failed, Run, measure
-from bench.topics import COMPACTED, Committed, fill, make_topics, read_all, remove_topics
+from bench.topics import COMPACTED, Committed, fill, make_topics, read_all, remove_topics, touch_topics
 
 RUN_SECONDS_MAX = 600.0
 
@@ -26,19 +26,21 @@ class Variant(NamedTuple):
     peer: str | None
     module: str
     arguments: tuple[str, ...] = ()
+    on_embedded: tuple[str, ...] | None = ()
+    """Its arguments on the embedded broker, which isolates no transactions; None: it does not run there."""
     has_changelog: bool = False
     """Whether its changelog has to be made for it."""
 
 
+_FAUST, _QUIX = "bench.peers.faust_job", "bench.peers.quix_job"
+_NOT_ISOLATED = ("", "guarantee=at_least_once", "static_membership=false")
 VARIANTS = (
-    Variant("faust", "Faust 0.15.3, at least once", "faust", "bench.peers.faust_job"),
-    Variant("faust_take", "the same, in batches (take)", "faust", "bench.peers.faust_job", ("take",)),
-    Variant(
-        "quix_at_least_once", "Quix Streams 3.28, at least once", "quix", "bench.peers.quix_job", ("at-least-once",)
-    ),
-    Variant("quix", "Quix Streams 3.28, exactly once", "quix", "bench.peers.quix_job", ("exactly-once",)),
-    Variant("throughline", "this engine, exactly once", None, "bench.variants.engine", (), True),
-    Variant("loop", "a bare loop, exactly once", None, "bench.variants.loop", (), True),
+    Variant("faust", "Faust 0.15.3, at least once", "faust", _FAUST, ("events",), ("events", "embedded")),
+    Variant("faust_take", "the same, in batches (take)", "faust", _FAUST, ("take",), ("take", "embedded")),
+    Variant("quix_at_least_once", "Quix Streams 3.28, at least once", "quix", _QUIX, ("at-least-once",), None),
+    Variant("quix", "Quix Streams 3.28, exactly once", "quix", _QUIX, ("exactly-once",), None),
+    Variant("throughline", "this engine", None, "bench.variants.engine", (), _NOT_ISOLATED, has_changelog=True),
+    Variant("loop", "a bare loop", None, "bench.variants.loop", (), ("at-least-once",), has_changelog=True),
 )
 
 
@@ -66,11 +68,14 @@ class SideBySide:
         self._folder = folder
         self._input = input_
         self._say = say
-        make_topics(self._brokers, {topic: {} for topic in INPUTS})
+        self._is_real = broker.is_real
+        self._make({topic: {} for topic in INPUTS})
         input_.write()
 
     def run(self, variants: Sequence[Variant], rounds: int) -> dict[str, list[Run]]:
         """Run all variants once a round, so that what else the machine does hits all alike; return the runs."""
+        if not self._is_real:
+            variants = [variant for variant in variants if variant.on_embedded is not None]
         runs: dict[str, list[Run]] = {variant.name: [] for variant in variants}
         pythons = {variant.peer: python_of(variant.peer, self._say) for variant in variants if variant.peer}
         left = Left(rounds * len(variants))
@@ -88,18 +93,30 @@ class SideBySide:
         topics: dict[str, Any] = {f"{group}.{kind}": {} for kind in (TRIGGERS, MARGINS)}
         if variant.has_changelog:
             topics[f"{group}.changelog"] = COMPACTED
-        make_topics(self._brokers, topics)
+        self._make(topics)
         committed = Committed(self._brokers, group, INPUTS)
         ends = committed.ends()
-        arguments = (self._brokers, group, str(folder), *variant.arguments)
+        arguments = (
+            self._brokers,
+            group,
+            str(folder),
+            *(variant.arguments if self._is_real else variant.on_embedded or ()),
+        )
         with Child(self._folder / f"{group}.log", variant.module, *arguments, python=python) as child:
             run = measure(child, committed, ends, RUN_SECONDS_MAX)
             child.stop()  # one that promises less may have outputs on their way
         committed.close()
         check(self._brokers, group, self._input.expected)
-        remove_topics(self._brokers, group)
+        if self._is_real:
+            remove_topics(self._brokers, group)
         shutil.rmtree(folder)
         return run
+
+    def _make(self, topics: dict[str, Any]) -> None:
+        if self._is_real:
+            make_topics(self._brokers, topics)
+        else:
+            touch_topics(self._brokers, topics)
 
 
 def check(brokers: str, group: str, expected: Result) -> None:

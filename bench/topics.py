@@ -27,6 +27,14 @@ def make_topics(brokers: str, topics: Mapping[str, Mapping[str, str]], partition
     end_sum(brokers, topics, partitions)
 
 
+def touch_topics(brokers: str, topics: Iterable[str]) -> None:
+    """Make topics on a broker that makes them when they are asked for, and in no other way."""
+    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
+    for topic in topics:
+        admin.list_topics(topic, timeout=_ANSWER_SECONDS_MAX)
+    end_sum(brokers, topics)
+
+
 def remove_topics(brokers: str, prefix: str) -> None:
     """Remove all topics whose name begins so. The names should not be used again: clients take a while to notice."""
     admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
