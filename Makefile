@@ -15,7 +15,7 @@ export PIP_NO_INPUT := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup compiled demo test test-compiled test-stack stack-tools crash lint style types layers tidy format bench lock
-.PHONY: hooks clean
+.PHONY: bench-quick bench-lock hooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,8 +64,15 @@ format: $(READY) ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## measure: records per second, memory, cost per record
+bench: $(READY) ## measure beside stock Faust, Quix Streams and a bare loop, on a real Kafka: an hour
 	$(BIN)/python -m bench
+
+bench-quick: $(READY) ## the same in some minutes, a round of a twentieth: whether it runs, not what it costs
+	$(BIN)/python -m bench --quick
+
+bench-lock: $(READY) ## resolve the environments of the peers again
+	for peer in faust quix; do (cd bench/peers && $(abspath $(BIN)/uv) pip compile $$peer.in --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --custom-compile-command "make bench-lock" --quiet -o $$peer.lock); done
 
 lock: $(READY) ## resolve pyproject.toml again into requirements.lock; `make lock UPGRADE=--upgrade` takes newer versions
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

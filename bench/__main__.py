@@ -1,92 +1,181 @@
-"""`python -m bench`: replay of a generated firm, and growth of cost with history; table and JSON.
+"""`make bench`, `python -m bench`: what the engine costs beside its peers, and what a replay costs.
 
-`python -m bench codec`: the codec alone, compiled and pure.
+A whole run writes `bench/results/latest.json`, plots beside it, and the figures in docs/performance.md; a run of some
+parts, or a short one, writes `bench/results/partial.json`.
 """
 
 import argparse
-import json
+import os
+import platform
 import statistics
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from bench import codec
-from bench.growth import FLAT_WITHIN, run
-from bench.replaying import Replayed, generate, replay
+from bench import codec, figures as book, plots
+from bench.broker import Broker, broker
+from bench.firm import Firm
+from bench.latency import histogram, latencies, percentiles
+from bench.much_state import ITEMS_AT_END, MuchState
+from bench.peers.environments import PeerError
+from bench.progress import Left, say, told
+from bench.reference.feed import RECORDS
+from bench.replaying import replays
+from bench.running import Failed
+from bench.side_by_side import Input, SideBySide, chosen, medians
+from bench.workers import Workers
+from stack.errors import StackError
 
-RESULTS = Path(__file__).parent / "results"
+PARTS = ("side-by-side", "firm", "state", "workers", "latency", "replay", "codec")
+WHOLE = set(PARTS) - {"replay", "codec"}
+"""What `latest.json` is made of; replays and the codec have files of their own, and no broker."""
 
+QUICK_SHARE = 20
+"""A short run has so many times fewer records, items and time entries."""
 
-def say(text: str) -> None:
-    """Print at once: a run takes a minute and more."""
-    print(text, flush=True)
-
-
-def measured(path: Path, records: int, out: Path) -> Replayed:
-    """Run a replay and say how it went."""
-    r = replay(path, records, out)
-    say(f"  {r.records_per_s:>8,.0f} records/s  {r.wall_s:6.1f} s wall  {r.cpu_s:6.1f} s CPU  {r.rss_mb:5.0f} MB")
-    return r
-
-
-def write(name: str, figures: object) -> None:
-    """Keep figures in the folder of results."""
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / name).write_text(json.dumps(figures, indent=2) + "\n")
-
-
-def run_codec(rounds: int) -> None:
-    """Time the codec on both paths and say how it went."""
-    say(f"codec: µs a record, best of {rounds} rounds of {codec.RECORDS:,} records")
-    say(f"  {'':<20} {'':<9} {'encode':>7} {'decode':>7} {'change':>7}")
-    timed = codec.run(rounds)
-    for t in timed:
-        change = "" if t.decode_change_us is None else f"{t.decode_change_us:7.2f}"
-        say(f"  {t.case:<20} {t.path:<9} {t.encode_us:7.2f} {t.decode_us:7.2f} {change}")
-    write("codec.json", [t._asdict() for t in timed])
+FIRM_TIME_ENTRIES = 50_000
+WITHOUT_MEASURE_RECORDS_PER_S = 50_000
+WORKER_ROUNDS_MAX = 3
 
 
-def main() -> None:
-    """Measure and print."""
+class Bench:
+    """One run on one broker; every part adds its figures."""
+
+    def __init__(self, options: argparse.Namespace, at: Broker, folder: Path) -> None:
+        self._options = options
+        self._at = at
+        self._folder = folder
+        self._input = Input(at.bootstrap, options.records)
+        self.figures: dict[str, Any] = {
+            "broker": at.name,
+            "is_real": at.is_real,
+            "machine": f"{len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}",
+            "rounds": options.rounds,
+            "records": self._input.records,
+            "variants": {},
+        }
+
+    def side_by_side(self) -> None:
+        """Measure the reference job on all variants."""
+        say(f"the reference job over {self._input.records:,} records on {self._at.name}")
+        runs = SideBySide(self._at, self._folder, self._input, say).run(
+            list(chosen(self._options.variants)), self._options.rounds
+        )
+        self.figures["variants"] |= {name: medians(found) for name, found in runs.items()}
+        self.figures["ratios"] = book.ratios(self.figures["variants"])
+
+    def firm(self) -> None:
+        """Measure the whole topology."""
+        firm, runs, left = Firm(self._folder, self._options.time_entries, say), [], Left(self._options.rounds)
+        for number in range(1, self._options.rounds + 1):
+            runs.append(firm.run(number))
+            say(f"firm of {firm.records:,} records, round {number}: {told(runs[-1])}; {left.after_one()}")
+        self.figures["variants"]["firm"] = {**medians(runs), "records": firm.records}
+
+    def state(self) -> None:
+        """Measure what much state costs."""
+        self.figures |= MuchState(self._at, self._folder, say, self._options.items).run()
+
+    def workers(self) -> None:
+        """Measure one worker against two."""
+        workers, rates = Workers(self._at, self._folder, self._input, say), {}
+        for count in (1, 2):
+            runs = [workers.run(count, n) for n in range(1, min(self._options.rounds, WORKER_ROUNDS_MAX) + 1)]
+            rates[str(count)] = round(statistics.median(run.events_per_s for run in runs))
+            say(f"workers: {count}: {rates[str(count)]:,} records/s")
+        self.figures["workers"] = rates
+
+    def latency(self) -> None:
+        """Measure latency at half the rate that was measured."""
+        known = self.figures["variants"].get("throughline")
+        rate = known["events_per_s"] // 2 if known else WITHOUT_MEASURE_RECORDS_PER_S
+        found = latencies(self._at, self._folder, rate, say)
+        self.figures["latency_ms"] = percentiles(found)
+        self.figures["latency_records_per_s"] = rate
+        self.figures["latency_histogram"] = histogram(found)
+        say(f"latency: {self.figures['latency_ms']}")
+
+
+def main() -> int:
+    """Measure, and write what came of it."""
+    options = _options()
+    parts = options.only or PARTS
+    bench: Bench | None = None
+    try:
+        with tempfile.TemporaryDirectory(prefix="throughline-bench-") as name:
+            if WHOLE & set(parts):
+                with broker(Path(name), options.broker, say) as at:
+                    bench = Bench(options, at, Path(name))
+                    ways: dict[str, Callable[[], None]] = {
+                        "side-by-side": bench.side_by_side, "firm": bench.firm, "state": bench.state,
+                        "workers": bench.workers, "latency": bench.latency,
+                    }  # fmt: skip
+                    for part in parts:
+                        if part in ways and (at.is_real or part == "side-by-side"):
+                            ways[part]()
+            if "replay" in parts:
+                replays(Path(name), options.replayed, options.replay_rounds, say)
+            if "codec" in parts:
+                codec.report(say)
+    except (Failed, PeerError, StackError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    if bench is not None:
+        _write(bench.figures, whole=set(parts) >= WHOLE and not (options.variants or options.quick))
+    return 0
+
+
+def _options() -> argparse.Namespace:
     arguments = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    arguments.add_argument("what", nargs="?", choices=["all", "codec"], default="all")
-    arguments.add_argument("--time-entries", type=int, default=200_000, help="size of the replayed firm")
-    arguments.add_argument(
-        "--rounds", type=int, help="runs of each (3); the median counts. Of the codec (25), the best"
-    )
-    arguments.add_argument("--seed", type=int, default=1)
+    number = os.environ.get
+    arguments.add_argument("--only", nargs="+", choices=PARTS, help="these parts; else all")
+    arguments.add_argument("--variants", nargs="+", default=[], help="these variants of the reference job; else all")
+    arguments.add_argument("--broker", choices=("auto", "kafka", "embedded"), default="auto")
+    arguments.add_argument("--rounds", type=int, default=int(number("BENCH_ROUNDS", "5")), help="the median counts")
+    arguments.add_argument("--records", type=int, default=int(number("BENCH_RECORDS", str(RECORDS))))
+    arguments.add_argument("--items", type=int, default=ITEMS_AT_END, help="of state")
+    arguments.add_argument("--time-entries", type=int, default=FIRM_TIME_ENTRIES, help="of the firm in Kafka")
+    arguments.add_argument("--replayed", type=int, default=200_000, help="time entries of the replayed firm")
+    arguments.add_argument("--replay-rounds", type=int, default=3)
+    arguments.add_argument("--quick", action="store_true", help=f"one round of a {QUICK_SHARE}th of everything")
     options = arguments.parse_args()
-    if options.what == "codec":
-        run_codec(options.rounds or 25)
-        return
-    options.rounds = options.rounds or 3
-    with tempfile.TemporaryDirectory() as folder:
-        path, records = generate(Path(folder), options.time_entries, options.seed)
-        say(f"replay of {records:,} records ({options.time_entries:,} entries), {options.rounds} runs on one processor")
-        runs = [measured(path, records, Path(folder, "derived.jsonl")) for _ in range(options.rounds)]
-    rate = statistics.median(r.records_per_s for r in runs)
-    memory = max(r.rss_mb for r in runs)
-    say(f"  median {rate:,.0f} records/s, peak {memory:.0f} MB")
-    growth = run(options.rounds, say)
-    print("one more record on a contract with so many time entries")
-    base = {g.kind: g.us_per_record for g in reversed(growth)}  # that of the smallest
-    for g in growth:
-        times = g.us_per_record / base[g.kind]
-        print(f"  {g.kind:<28} {g.entries:>9,} entries: {g.us_per_record:6.1f} µs  {times:5.2f} x")
-    flat = all(g.us_per_record / base[g.kind] - 1 <= FLAT_WITHIN for g in growth)
-    print(f"  {'flat' if flat else 'not flat'} within {FLAT_WITHIN:.0%}")
-    figures = {
-        "replay": {
-            "records": records,
-            "time_entries": options.time_entries,
-            "records_per_s": round(rate),
-            "rss_mb": round(memory),
-            "runs": [round(r.records_per_s) for r in runs],
-        },
-        "growth": {
-            kind: {str(g.entries): round(g.us_per_record, 1) for g in growth if g.kind == kind} for kind in base
-        },
-    }
-    write("replay.json", figures)
+    if options.quick:
+        options.rounds = options.replay_rounds = 1
+        for name in ("records", "items", "time_entries", "replayed"):
+            setattr(options, name, getattr(options, name) // QUICK_SHARE)
+    return options
 
 
-main()
+def _write(figures: dict[str, Any], whole: bool) -> None:
+    print(book.table(figures))
+    book.write(figures, book.LATEST if whole else book.PARTIAL)
+    if whole:
+        _plot(figures)
+        book.put_into_document(figures)
+    say(f"written: {book.LATEST if whole else book.PARTIAL}")
+
+
+def _plot(figures: dict[str, Any]) -> None:
+    variants = figures["variants"]
+    rows = [
+        (
+            label.replace("*", "").split(",")[0] + ("" if name != "quix" else ", exactly once"),
+            variants[name]["events_per_s"],
+            name in ("throughline", "firm"),
+        )
+        for name, label in book.ROWS.items()
+        if name in variants
+    ]
+    chart = plots.bars(f"records a second, {figures['broker']}", rows)
+    (book.RESULTS / "throughput.svg").write_text(chart, encoding="utf-8")
+    if "latency_histogram" in figures:
+        marks = [(name, value) for name, value in figures["latency_ms"].items() if name in ("p50", "p99")]
+        title = f"latency at {figures['latency_records_per_s']:,} records a second, up to the 99.9th percentile"
+        chart = plots.histogram(title, figures["latency_histogram"], marks)
+        (book.RESULTS / "latency.svg").write_text(chart, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

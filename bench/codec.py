@@ -1,10 +1,12 @@
 """The codec: microseconds a record, compiled and pure, over a firm's time entries and what becomes of them."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from firm.history import History
@@ -18,6 +20,8 @@ from streams.domain.canonical import TimeEntry
 from streams.domain.fact import Cause, Employment, Fact
 from streams.engine.facts import FactShapes
 
+RESULT = Path(__file__).parent / "results" / "codec.json"
+ROUNDS = 25
 RECORDS = 1_000
 ENTRIES = "psa.public.time_entries"
 
@@ -106,3 +110,14 @@ def run(rounds: int) -> list[Timed]:
     """Time all kinds of records on both paths, or on the pure one where there is no other."""
     paths = (True, False) if COMPILED else (False,)
     return [measure(case, compiled, rounds) for case in cases() for compiled in paths]
+
+
+def report(say: Callable[[str], None]) -> None:
+    """Time the codec on both paths, say how it went, and write it to `bench/results/codec.json`."""
+    say(f"codec: µs a record, best of {ROUNDS} rounds of {RECORDS:,} records")
+    say(f"  {'':<20} {'':<9} {'encode':>7} {'decode':>7} {'change':>7}")
+    timed = run(ROUNDS)
+    for t in timed:
+        change = "" if t.decode_change_us is None else f"{t.decode_change_us:7.2f}"
+        say(f"  {t.case:<20} {t.path:<9} {t.encode_us:7.2f} {t.decode_us:7.2f} {change}")
+    RESULT.write_text(json.dumps([t._asdict() for t in timed], indent=2) + "\n", encoding="utf-8")

@@ -1,13 +1,19 @@
 """Replay: records a second and peak memory of `throughline replay` over a generated firm, as a whole process."""
 
+import json
 import os
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.replay_growth import FLAT_WITHIN, run
+
 THROUGHLINE = Path(sys.executable).with_name("throughline")
+RESULT = Path(__file__).parent / "results" / "replay.json"
 
 
 class Replayed(NamedTuple):
@@ -47,3 +53,39 @@ def replay(path: Path, records: int, out: Path) -> Replayed:
     if status:
         raise RuntimeError(f"replay of {path} ended with status {status}")
     return Replayed(records, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def replays(folder: Path, time_entries: int, rounds: int, say: Callable[[str], None]) -> None:
+    """Measure replays, and growth of their cost with history; write `bench/results/replay.json`."""
+    path, records = generate(folder, time_entries, seed=1)
+    say(f"replay of {records:,} records ({time_entries:,} entries), {rounds} runs on one processor")
+    runs = []
+    for _ in range(rounds):
+        runs.append(replay(path, records, folder / "derived.jsonl"))
+        r = runs[-1]
+        say(f"  {r.records_per_s:>8,.0f} records/s  {r.wall_s:6.1f} s wall  {r.cpu_s:6.1f} s CPU  {r.rss_mb:5.0f} MB")
+    rate = statistics.median(r.records_per_s for r in runs)
+    memory = max(r.rss_mb for r in runs)
+    say(f"  median {rate:,.0f} records/s, peak {memory:.0f} MB")
+    growth = run(rounds, say)
+    say("one more record on a contract with so many time entries")
+    base = {g.kind: g.us_per_record for g in reversed(growth)}  # that of the smallest
+    for g in growth:
+        times = g.us_per_record / base[g.kind]
+        say(f"  {g.kind:<28} {g.entries:>9,} entries: {g.us_per_record:6.1f} µs  {times:5.2f} x")
+    flat = all(g.us_per_record / base[g.kind] - 1 <= FLAT_WITHIN for g in growth)
+    say(f"  {'flat' if flat else 'not flat'} within {FLAT_WITHIN:.0%}")
+    figures = {
+        "replay": {
+            "records": records,
+            "time_entries": time_entries,
+            "records_per_s": round(rate),
+            "rss_mb": round(memory),
+            "runs": [round(r.records_per_s) for r in runs],
+        },
+        "growth": {
+            kind: {str(g.entries): round(g.us_per_record, 1) for g in growth if g.kind == kind} for kind in base
+        },
+    }
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(figures, indent=2) + "\n")

@@ -1,6 +1,7 @@
 """One program under measurement: started, watched until its group has committed all of its input, stopped."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -50,15 +51,16 @@ class Child:
         log: Path,
         module: str,
         *arguments: str,
-        python: Path = Path(sys.executable),
+        python: Path | None = None,
         cpus: Sequence[int] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.log = log
+        self._name = module
         self._stamp: Stamp | None = None
         with log.open("ab") as errors:
             self._child = subprocess.Popen(
-                [python, "-m", module, *arguments],
+                [python or sys.executable, "-m", module, *arguments],
                 cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
                 stdin=subprocess.DEVNULL,
@@ -86,7 +88,17 @@ class Child:
         code = self._child.poll()
         if code is not None:
             words = self.log.read_text(errors="replace").splitlines()[-8:]
-            raise Failed(f"{' '.join(map(str, self._child.args))} ended with {code}:\n" + "\n".join(words))
+            raise Failed(f"{self._name} ended with {code}:\n" + "\n".join(words))
+
+    def has_ended(self) -> bool:
+        """Return whether it has ended well. Raises `Failed` if it has ended otherwise."""
+        if self._child.poll():
+            self.alive()
+        return self._child.returncode is not None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._child.send_signal(number)
 
     def cpu_s(self) -> float:
         """Return the CPU seconds it has used, all threads."""

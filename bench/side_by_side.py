@@ -3,20 +3,19 @@
 import shutil
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.broker import Broker, Say
 from bench.peers.environments import python_of
+from bench.progress import Left, told
 from bench.reference.avro import INPUTS, MARGINS, TRIGGERS, Framed
 from bench.reference.feed import Feed, Result
 from bench.running import Child, Failed, Run, measure
-from bench.topics import COMPACTED, Committed, fill, make_topics, read_all, remove_topics
+from bench.topics import COMPACTED, Committed, fill, make_topics, read_all, remove_topics, touch_topics
 
 RUN_SECONDS_MAX = 600.0
-OPTIONS: dict[str, str] = {}
-
-Say = Callable[[str], None]
 
 
 class Variant(NamedTuple):
@@ -27,49 +26,65 @@ class Variant(NamedTuple):
     peer: str | None
     module: str
     arguments: tuple[str, ...] = ()
+    on_embedded: tuple[str, ...] | None = ()
+    """Its arguments on the embedded broker, which isolates no transactions; None: it does not run there."""
     has_changelog: bool = False
     """Whether its changelog has to be made for it."""
 
 
+_FAUST, _QUIX = "bench.peers.faust_job", "bench.peers.quix_job"
+_NOT_ISOLATED = ("", "guarantee=at_least_once", "static_membership=false")
 VARIANTS = (
-    Variant("faust", "Faust 0.15.3, at least once", "faust", "bench.peers.faust_job"),
-    Variant("faust_take", "the same, in batches (take)", "faust", "bench.peers.faust_job", ("take",)),
-    Variant(
-        "quix_at_least_once", "Quix Streams 3.28, at least once", "quix", "bench.peers.quix_job", ("at-least-once",)
-    ),
-    Variant("quix", "Quix Streams 3.28, exactly once", "quix", "bench.peers.quix_job", ("exactly-once",)),
-    Variant("throughline", "this engine, exactly once", None, "bench.variants.engine", (), True),
-    Variant("loop", "a bare loop, exactly once", None, "bench.variants.loop", (), True),
+    Variant("faust", "Faust 0.15.3, at least once", "faust", _FAUST, ("events",), ("events", "embedded")),
+    Variant("faust_take", "the same, in batches (take)", "faust", _FAUST, ("take",), ("take", "embedded")),
+    Variant("quix_at_least_once", "Quix Streams 3.28, at least once", "quix", _QUIX, ("at-least-once",), None),
+    Variant("quix", "Quix Streams 3.28, exactly once", "quix", _QUIX, ("exactly-once",), None),
+    Variant("throughline", "this engine", None, "bench.variants.engine", (), _NOT_ISOLATED, has_changelog=True),
+    Variant("loop", "a bare loop", None, "bench.variants.loop", (), ("at-least-once",), has_changelog=True),
 )
+
+
+class Input:
+    """The reference input as bytes, and what must come of it."""
+
+    def __init__(self, brokers: str, records: int) -> None:
+        self._brokers = brokers
+        feed = Feed(records)
+        writes = {topic: Framed(topic).write for topic in INPUTS}
+        self._rows = [(topic, row["contract"], writes[topic](row)) for topic, row in feed.rows()]
+        self.records = len(self._rows)
+        self.expected = feed.result()
+
+    def write(self, prefix: str = "") -> None:
+        """Write all of it to topics of a prefix."""
+        fill(self._brokers, ((f"{prefix}{topic}", contract, value) for topic, contract, value in self._rows))
 
 
 class SideBySide:
     """Runs variants on a broker, over one input that was written before."""
 
-    def __init__(self, brokers: str, folder: Path, records: int, say: Say) -> None:
-        self._brokers = brokers
+    def __init__(self, broker: Broker, folder: Path, input_: Input, say: Say) -> None:
+        self._brokers = broker.bootstrap
         self._folder = folder
+        self._input = input_
         self._say = say
-        feed = Feed(records)
-        self.records = feed.records
-        say(f"writing {feed.records:,} records, and computing what must come of them")
-        make_topics(brokers, {topic: {} for topic in INPUTS})
-        writes = {topic: Framed(topic).write for topic in INPUTS}
-        fill(brokers, ((topic, row["contract"], writes[topic](row)) for topic, row in feed.rows()))
-        self._expected = feed.result()
+        self._is_real = broker.is_real
+        self._make({topic: {} for topic in INPUTS})
+        input_.write()
 
     def run(self, variants: Sequence[Variant], rounds: int) -> dict[str, list[Run]]:
-        """Run all variants once a round; return the runs of each."""
+        """Run all variants once a round, so that what else the machine does hits all alike; return the runs."""
+        if not self._is_real:
+            variants = [variant for variant in variants if variant.on_embedded is not None]
         runs: dict[str, list[Run]] = {variant.name: [] for variant in variants}
         pythons = {variant.peer: python_of(variant.peer, self._say) for variant in variants if variant.peer}
+        left = Left(rounds * len(variants))
         for number in range(1, rounds + 1):
             for variant in variants:
-                run = self._once(variant, f"{variant.name}-{number}", pythons.get(variant.peer))
+                python = pythons[variant.peer] if variant.peer else None
+                run = self._once(variant, f"{variant.name}-{number}", python)
                 runs[variant.name].append(run)
-                self._say(
-                    f"round {number} of {rounds}, {variant.told:<34} {run.events_per_s:>9,.0f} events/s "
-                    f"{run.cpu_us_per_event:7.1f} µs CPU {run.rss_mb:5.0f} MB"
-                )
+                self._say(f"round {number} of {rounds}, {variant.told:<34} {told(run)}; {left.after_one()}")
         return runs
 
     def _once(self, variant: Variant, group: str, python: Path | None) -> Run:
@@ -78,19 +93,30 @@ class SideBySide:
         topics: dict[str, Any] = {f"{group}.{kind}": {} for kind in (TRIGGERS, MARGINS)}
         if variant.has_changelog:
             topics[f"{group}.changelog"] = COMPACTED
-        make_topics(self._brokers, topics)
+        self._make(topics)
         committed = Committed(self._brokers, group, INPUTS)
         ends = committed.ends()
-        chosen = {} if python is None else {"python": python}
-        arguments = (self._brokers, group, str(folder), *variant.arguments)
-        with Child(self._folder / f"{group}.log", variant.module, *arguments, **chosen) as child:
+        arguments = (
+            self._brokers,
+            group,
+            str(folder),
+            *(variant.arguments if self._is_real else variant.on_embedded or ()),
+        )
+        with Child(self._folder / f"{group}.log", variant.module, *arguments, python=python) as child:
             run = measure(child, committed, ends, RUN_SECONDS_MAX)
             child.stop()  # one that promises less may have outputs on their way
         committed.close()
-        check(self._brokers, group, self._expected)
-        remove_topics(self._brokers, group)
+        check(self._brokers, group, self._input.expected)
+        if self._is_real:
+            remove_topics(self._brokers, group)
         shutil.rmtree(folder)
         return run
+
+    def _make(self, topics: dict[str, Any]) -> None:
+        if self._is_real:
+            make_topics(self._brokers, topics)
+        else:
+            touch_topics(self._brokers, topics)
 
 
 def check(brokers: str, group: str, expected: Result) -> None:

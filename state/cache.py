@@ -6,7 +6,7 @@ DEFAULT_BYTES_MAX = 8 * MEGABYTE
 """For a state that is given no budget."""
 
 DECODED_TIMES = 10
-"""How many times its encoding's bytes a decoded value takes in memory, about: 8 for time entries, 12 for ledger items."""
+"""How many times the bytes of its encoding a value takes in memory: about 8 for time entries, 12 for ledger items."""
 
 ENTRY_BYTES = 150
 """What an entry takes beside its value: the key, and its place in a dict."""

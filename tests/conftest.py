@@ -53,6 +53,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if whole and not config.getoption("--stack"):
         left_out = len([*(TESTS / "stack").glob("test_*.py")])
         terminalreporter.write_line(f"not run: the stack tier, {left_out} files in tests/stack; run `make test-stack`")
+
+
 @pytest.fixture(params=["compiled", "pure"])
 def codec_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a test with the compiled codec, then again without."""

@@ -1,4 +1,4 @@
-"""The reference job on stock Faust: `python -m bench.peers.faust_job BROKERS GROUP FOLDER [take]`.
+"""The reference job on stock Faust: `python -m bench.peers.faust_job BROKERS GROUP FOLDER events|take [embedded]`.
 
 One agent a topic, one table in RocksDB with its changelog, at least once, which is Faust's default. With `take`, agents
 take events in batches and tell margins once a batch: what its documentation advises for throughput.
@@ -30,10 +30,10 @@ class Avro(codecs.Codec):
     def __init__(self, name: str) -> None:
         framed = Framed(name)
         super().__init__()
-        self._loads, self._dumps = framed.read, framed.write  # type: ignore[method-assign]
+        self._loads, self._dumps = framed.read, framed.write  # type: ignore[method-assign, assignment]
 
 
-def app_of(brokers: str, group: str, folder: str) -> faust.App:
+def app_of(brokers: str, group: str, folder: str, makes_topics: bool) -> faust.App:
     """Return the app, without agents."""
     for name in (TERMS, ENTRIES, MILESTONES, TRIGGERS, MARGINS):
         codecs.register(name, Avro(name))
@@ -48,6 +48,8 @@ def app_of(brokers: str, group: str, folder: str) -> faust.App:
         producer_max_batch_size=BATCH_BYTES,
         topic_partitions=PARTITIONS,
         topic_replication_factor=1,
+        topic_allow_declare=makes_topics,
+        topic_disable_leader=not makes_topics,
         web_enabled=False,
     )
 
@@ -115,9 +117,9 @@ def in_batches(job: Job, topic: str) -> Any:
     return agent
 
 
-def main(brokers: str, group: str, folder: str, mode: str = "") -> None:
+def main(brokers: str, group: str, folder: str, mode: str, broker: str = "real") -> None:
     """Run until stopped."""
-    app = app_of(brokers, group, folder)
+    app = app_of(brokers, group, folder, makes_topics=broker == "real")
     job = Job(app, group)
     for topic in (TERMS, ENTRIES, MILESTONES):
         agent = in_batches(job, topic) if mode == "take" else one_by_one(job, topic)

@@ -21,7 +21,7 @@ BATCH_BYTES = 1_000_000
 QUEUED_RECORDS_MAX = 1_000_000
 
 
-class AvroIn(Deserializer):  # type: ignore[misc]
+class AvroIn(Deserializer):
     """Quix's deserializer of one schema; the topic goes with the record, since state does not tell topics apart."""
 
     def __init__(self, topic: str) -> None:
@@ -34,7 +34,7 @@ class AvroIn(Deserializer):  # type: ignore[misc]
         return self._topic, self._read(value)
 
 
-class AvroOut(Serializer):  # type: ignore[misc]
+class AvroOut(Serializer):
     """Quix's serializer of one schema."""
 
     def __init__(self, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""The schemas of the reference job and their bytes: Confluent's framing, fastavro's body. The same for every variant."""
+"""The schemas of the reference job and their bytes: Confluent's framing, fastavro's body. All variants use them."""
 
 import struct
 from io import BytesIO

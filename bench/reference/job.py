@@ -1,4 +1,4 @@
-"""The rules of the reference job, one function an input: the state of a contract and a record in, the state and triggers out.
+"""The rules of the reference job, a function an input: state of a contract and record in, state and triggers out.
 
 A milestone done is one trigger; every whole portion of hours of a contract is one, once its terms are known. Ids follow
 from the input, and what is in the end follows from totals: neither depends on the order between topics.
@@ -14,7 +14,7 @@ PORTION = 4_000
 
 
 class State(NamedTuple):
-    """What is remembered of a contract. `rate` and `cap` in cents, -1 before its terms are known; hours in hundredths."""
+    """What is remembered of a contract. `rate` and `cap` in cents, -1 while unknown; `hours` in hundredths."""
 
     rate: int
     cap: int

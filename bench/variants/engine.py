@@ -1,4 +1,8 @@
-"""The reference job on this engine, exactly once: `python -m bench.variants.engine BROKERS GROUP FOLDER`."""
+"""The reference job on this engine: `python -m bench.variants.engine BROKERS GROUP FOLDER [PREFIX [NAME=VALUE...]]`.
+
+PREFIX stands before the names of its input topics. Settings are as shipped, exactly once among them, but for those that
+are given.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -19,8 +23,8 @@ from streams.step import Behaviour, Context, Record, Step
 class AvroWire:
     """The values of the job's topics."""
 
-    def __init__(self, group: str) -> None:
-        self._read = {topic: Framed(topic).read for topic in INPUTS}
+    def __init__(self, group: str, prefix: str) -> None:
+        self._read = {f"{prefix}{topic}": Framed(topic).read for topic in INPUTS}
         self._write = {f"{group}.{kind}": Framed(kind).write for kind in (TRIGGERS, MARGINS)}
 
     def records(self, topic: str, partition: int, messages: Sequence[Message]) -> list[Record]:
@@ -29,7 +33,7 @@ class AvroWire:
         for message in messages:
             key: Any = message.key()
             place = message.timestamp()[1], partition, message.offset(), ()
-            records.append(made(Record, (topic, key.decode(), read(message.value()), *place)))
+            records.append(made(Record, (topic, key.decode(), read(message.value() or b""), *place)))
         return records
 
     def read(self, record: Record) -> Any:
@@ -48,8 +52,9 @@ class AvroWire:
 class Billing(Behaviour):
     """Keeps the state of every contract; tells triggers at once, and each margin once a commit."""
 
-    def __init__(self, context: Context, group: str) -> None:
+    def __init__(self, context: Context, group: str, prefix: str) -> None:
         self._context = context
+        self._takes = {f"{prefix}{topic}": take for topic, take in TAKE.items()}
         self._contracts = context.table("contracts")
         self._touched: set[str] = set()
         self._triggers, self._margins = f"{group}.{TRIGGERS}", f"{group}.{MARGINS}"
@@ -58,7 +63,7 @@ class Billing(Behaviour):
         """Take in records of one topic."""
         first_record()
         contracts, emit, touched, triggers_topic = self._contracts, self._context.emit, self._touched, self._triggers
-        take = TAKE[records[0].topic]
+        take = self._takes[records[0].topic]
         for record in records:
             contract = record.key
             assert contract is not None
@@ -80,22 +85,18 @@ class Billing(Behaviour):
         self._touched.clear()
 
 
-def billing_step(group: str) -> Step:
-    """Return the job as a step that writes to the topics of a group."""
+def billing_step(group: str, prefix: str) -> Step:
+    """Return the job as a step that reads topics of a prefix and writes to the topics of a group."""
+    inputs = tuple(f"{prefix}{topic}" for topic in INPUTS)
     outputs = (f"{group}.{TRIGGERS}", f"{group}.{MARGINS}")
-    return Step("billing", "contract", INPUTS, outputs, lambda c: Billing(c, group), {"contracts": State})
+    return Step("billing", "contract", inputs, outputs, lambda c: Billing(c, group, prefix), {"contracts": State})
 
 
-def main(brokers: str, group: str, folder: str, *options: str) -> int:
-    """Run until stopped; further arguments are settings as `name=value`."""
-    settings = load(
-        None,
-        brokers=brokers,
-        group=group,
-        state_folder=Path(folder),
-        **dict(option.split("=", 1) for option in options),
-    )
-    return run_steps(settings, (billing_step(group),), AvroWire(group))
+def main(brokers: str, group: str, folder: str, prefix: str = "", *options: str) -> int:
+    """Run until stopped."""
+    chosen: dict[str, Any] = dict(option.split("=", 1) for option in options)
+    settings = load(None, brokers=brokers, group=group, state_folder=Path(folder), **chosen)
+    return run_steps(settings, (billing_step(group, prefix),), AvroWire(group, prefix))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The reference job as a bare loop over the Kafka client and RocksDB, exactly once: the floor under every framework.
 
-`python -m bench.variants.loop BROKERS GROUP FOLDER`. One consumer, one transactional producer, one database, a dict of
+`python -m bench.variants.loop BROKERS GROUP FOLDER [at-least-once]`
+
+One consumer, one transactional producer, one database, a dict of
 what has changed; nothing that a service needs beside: no rebalance, no restore, no metrics, no failure dealt with.
 """
 
@@ -27,10 +29,11 @@ _ANSWER_SECONDS_MAX = 30.0
 
 
 class Loop:
-    """The job. State is read through a dict; what has changed is written with each transaction, then to the database."""
+    """The job. State is read through a dict; what has changed goes into each transaction, then to the database."""
 
-    def __init__(self, brokers: str, group: str, folder: str) -> None:
+    def __init__(self, brokers: str, group: str, folder: str, guarantee: str = "exactly-once") -> None:
         self._group = group
+        self._exactly_once = guarantee == "exactly-once"
         self._database = Rdict(str(Path(folder, "database")), Options(raw_mode=True))
         self._states: dict[bytes, State] = {}
         self._changed: dict[bytes, int] = {}
@@ -55,7 +58,7 @@ class Loop:
         self._producer = Producer(
             {
                 "bootstrap.servers": brokers,
-                "transactional.id": group,
+                **({"transactional.id": group} if self._exactly_once else {}),
                 "partitioner": "murmur2_random",
                 "queue.buffering.max.messages": 2_000_000,
                 "linger.ms": 5,
@@ -66,8 +69,9 @@ class Loop:
 
     def run(self) -> None:
         """Run until killed."""
-        self._producer.init_transactions(_ANSWER_SECONDS_MAX)
-        self._producer.begin_transaction()
+        if self._exactly_once:
+            self._producer.init_transactions(_ANSWER_SECONDS_MAX)
+            self._producer.begin_transaction()
         self._consumer.subscribe(list(INPUTS))
         gc.collect()
         gc.freeze()
@@ -111,13 +115,17 @@ class Loop:
             produce(changelog, stored, key, partition)
             produce(margins, self._write_margin(margin_of(key.decode(), state)), key)
         places = [TopicPartition(topic, number, offset) for (topic, number), offset in self._positions.items()]
-        self._producer.send_offsets_to_transaction(places, self._consumer.consumer_group_metadata())
-        self._producer.commit_transaction(_ANSWER_SECONDS_MAX)
+        if self._exactly_once:
+            self._producer.send_offsets_to_transaction(places, self._consumer.consumer_group_metadata())
+            self._producer.commit_transaction(_ANSWER_SECONDS_MAX)
+            self._producer.begin_transaction()
+        else:
+            self._producer.flush(_ANSWER_SECONDS_MAX)
+            self._consumer.commit(offsets=places, asynchronous=False)
         self._database.write(batch)
         self._changed.clear()
         self._positions.clear()
-        self._producer.begin_transaction()
 
 
 if __name__ == "__main__":
-    Loop(*sys.argv[1:4]).run()
+    Loop(*sys.argv[1:]).run()

@@ -42,8 +42,8 @@ def deletions_kept_ms(settings: Settings, changelog: str, cluster: str) -> int:
     policy = config["cleanup.policy"].value
     if policy != "compact":
         raise TopicsError(
-            f"topic {changelog} has cleanup.policy={policy}: it would lose state; it must be compact, and nothing else. "
-            "`throughline topics apply` sets it; if it has lost records already, see the operator's guide on the state"
+            f"topic {changelog} has cleanup.policy={policy}, and would lose state: it must be compact, and nothing else. "
+            "`throughline topics apply` sets it"
         )
     return int(config["delete.retention.ms"].value)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from streams.engine.writer import ExactlyOnce, Round
+from streams.engine.writer import Commit, ExactlyOnce
 
 
 class Careless(ExactlyOnce):
@@ -14,11 +14,11 @@ class Careless(ExactlyOnce):
         super().__init__(config, *arguments)
         self._plain = Producer({**config, "partitioner": "murmur2_random"})
 
-    def write(self, round: Round) -> None:  # noqa: A002, the protocol's name
+    def write(self, commit: Commit) -> None:
         """Write a round in two parts, between which a worker may die."""
-        for topic, key, value, timestamp, partition, _ in round.outputs:
+        for topic, key, value, timestamp, partition, _ in commit.outputs:
             self._plain.produce(topic, value, key, partition, timestamp=max(timestamp, 0))
         self._plain.flush()
-        outputs, round.outputs = round.outputs, ()
-        super().write(round)
-        round.outputs = outputs
+        outputs, commit.outputs = commit.outputs, ()
+        super().write(commit)
+        commit.outputs = outputs
