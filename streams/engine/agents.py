@@ -27,7 +27,7 @@ def _enlist(app: Any, checkpoints: Checkpoints, step: Step, last_of: Set[str]) -
                 batch: Batch = event.value
                 await checkpoints.take(step, batch)
                 if batch.tp.topic in last_of:
-                    app.consumer.taken(batch.tp, len(batch.messages))
+                    app.consumer.taken(batch.tp, len(batch.messages), batch.generation)
         except Exception as error:
             # Faust would restart the agent behind the event that failed, and so lose it.
             checkpoints.stop_all()

@@ -54,7 +54,7 @@ class Conductor(FaustConductor):
                 offset = record.offset()
                 consumer.acks.expect(tp, offset if offset is not None else 0)
                 await self._singles[tp](message_of(tp, record, batch.generation))
-                consumer.taken(tp, 1)
+                consumer.taken(tp, 1, batch.generation)
             else:
                 consumer.acks.pass_over(tp, batch.end)
 

@@ -106,10 +106,10 @@ class Consumer(FaustConsumer):
         if self._fetching is not None:
             self._fetching.commit(offsets)
 
-    def taken(self, tp: TP, records: int) -> None:
+    def taken(self, tp: TP, records: int, generation: int) -> None:
         """Note records as taken in, which makes room for others."""
         if self._fetching is not None:
-            self._fetching.room.give_back(tp, records)
+            self._fetching.room.give_back(tp, records, generation)
 
     # -- rebalances, on the event loop
 

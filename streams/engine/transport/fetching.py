@@ -254,7 +254,7 @@ class Fetching(threading.Thread):
         self.assigned = frozenset(assigned)
         self._resumed, self._paused = set(), set()
         self.ends = {}
-        self.room.clear()
+        self.room.begin(self.generation)
 
 
 def _places(tps: Iterable[TP]) -> list[TopicPartition]:

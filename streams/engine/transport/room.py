@@ -15,6 +15,7 @@ class Room:
         self._records_max = records_max
         self._held: dict[TP, int] = {}
         self._total = 0
+        self._generation = 0
         self._changed = threading.Condition()
         self._woken = False
 
@@ -24,10 +25,10 @@ class Room:
             self._held[tp] = self._held.get(tp, 0) + records
             self._total += records
 
-    def give_back(self, tp: TP, records: int) -> None:
-        """Count records as taken in."""
+    def give_back(self, tp: TP, records: int, generation: int) -> None:
+        """Count records as taken in, unless they are of a former assignment: those are forgotten already."""
         with self._changed:
-            if tp in self._held:
+            if generation == self._generation and tp in self._held:
                 self._held[tp] -= records
                 self._total -= records
                 self._changed.notify_all()
@@ -61,9 +62,10 @@ class Room:
         with self._changed:
             return self._held.get(tp, 0) * 4 * max(len(self._held), 1) <= self._records_max
 
-    def clear(self) -> None:
-        """Forget all that is held: it will not be taken in."""
+    def begin(self, generation: int) -> None:
+        """Forget all that is held, as it will not be taken in: what comes is of another assignment."""
         with self._changed:
+            self._generation = generation
             self._held.clear()
             self._total = 0
             self._changed.notify_all()
