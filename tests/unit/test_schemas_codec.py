@@ -25,7 +25,7 @@ def contract(*fields: Schema, subject: str = "shop.Sale", level: Level = Level.F
     return Contract(subject, level, Path("shop.Sale.avsc"), schema)
 
 
-def codec(reader: Contract, *writers: Contract, **limits: int) -> Codec:
+def codec(reader: Contract, *writers: Contract, **limits: Any) -> Codec:
     """A codec that writes `reader`'s contract under id 7 and knows those of writers under 8, 9 and so on."""
     recorded = Recorded({7 + index: known.schema for index, known in enumerate((reader, *writers))})
     return Codec(recorded, {reader.subject: reader}, **limits)
