@@ -227,9 +227,9 @@ def alike(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(alike, one, other))
     if isinstance(one, datetime | time):
-        return one == other and one.tzinfo is other.tzinfo
+        return bool(one == other) and one.tzinfo is other.tzinfo
     if isinstance(one, date | UUID):
-        return one == other
+        return bool(one == other)
     return repr(one) == repr(other)
 
 

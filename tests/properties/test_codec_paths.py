@@ -129,13 +129,14 @@ def succeeded(draw: Any) -> tuple[Schema, Schema, bytes]:
 @st.composite
 def untouched(draw: Any) -> tuple[Schema, bytes]:
     schema, record = draw(written())
-    return schema, outcome(lambda: codecs(schema)[1].encode("topic", record))[1] or HEAD
+    how, payload = outcome(lambda: codecs(schema)[1].encode("topic", record))
+    return schema, payload if how == "gives" else HEAD
 
 
 @given(succeeded())
 def test_what_an_older_writer_wrote_is_read_or_refused_alike(case: tuple[Schema, Schema, bytes]) -> None:
     schema, reader, payload = case
-    if not isinstance(payload, bytes) or avro_fault(reader):
+    if avro_fault(reader):
         return
     compiled, pure = codecs(schema, reader)
     assert_alike(outcome(lambda: compiled.decode("topic", payload)), outcome(lambda: pure.decode("topic", payload)))

@@ -214,6 +214,7 @@ def of_one(kind: Any, compiled: bool = True) -> Codec:
 DAY = {"type": "int", "logicalType": "date"}
 MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
 AMOUNT = {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}
+RECORD = {"type": "record", "name": "A", "fields": [{"name": "b", "type": ["null", "int"], "default": None}]}
 DOUBTFUL = [
     ([DAY, MILLIS], datetime(2026, 1, 1, 12, tzinfo=UTC)),
     ([DAY, MILLIS], datetime(2026, 1, 1, 12, 0, 0, 1, UTC)),
@@ -222,7 +223,8 @@ DOUBTFUL = [
     (["int", "double"], 2**70),
     (["float", "double"], 0.1),
     (["string", {"type": "array", "items": "int"}], b"ab"),
-    ([{"type": "map", "values": "int"}, {"type": "record", "name": "A", "fields": []}], {"b": 1}),
+    ([RECORD, {"type": "map", "values": "int"}], {"b": 1}),
+    ([RECORD, {**RECORD, "name": "B"}], {"b": 1}),
     ([AMOUNT, "string"], Decimal("1.234")),
     ([AMOUNT, {"type": "fixed", "name": "F", "size": 4, "logicalType": "decimal", "precision": 3}], Decimal(1000)),
     (["null", {"type": "array", "items": [{"type": "double"}, "string"]}], [("double", 1.0)]),
