@@ -15,7 +15,8 @@ ENTRY_BYTES = 150
 class CacheBudget:
     """Bytes that decoded values may take, of all tables that share the budget; an estimate, held to about the limit.
 
-    `loads` counts values that had to be read from the store: misses of the cache.
+    `loads` counts values that had to be read from the store: misses of the cache. `hits` counts lookups that asked for
+    none, while a table counted them.
     """
 
     def __init__(self, bytes_max: int = DEFAULT_BYTES_MAX) -> None:
@@ -23,6 +24,7 @@ class CacheBudget:
         self.bytes_held = 0
         self.tables = 0
         self.loads = 0
+        self.hits = 0
 
     def settle(self, before: int, after: int) -> bool:
         """Note that a table holds so much now, and not what it held before; return whether it should give some back.

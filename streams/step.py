@@ -56,6 +56,8 @@ class Context:
         self.now = 0
         self.outputs: list[Output] = []
         self.counts: dict[str, int] = {}
+        self.gauges: dict[str, int] = {}
+        """What the step says of its state by name, such as how many rows are parked."""
         self.traces: dict[str | None, Headers] = {}
         """Trace context by key, of the records taken in since the last commit; empty where nobody traces."""
         self.timers = Timers(state)

@@ -80,17 +80,20 @@ class EngineApp(faust.App):
         return self.kit.metrics.registry
 
     def health(self) -> tuple[bool, dict[str, object]]:
-        """Return whether the worker works, and every partition with records waiting moves; and what does not."""
+        """Return whether every partition with records waiting moves, how far each is, what does not move or hangs."""
         stalled, hangs_s = dict(self.watch.stalled), self.watch.hangs_s()
         told = {f"{tp.topic}/{tp.partition}": round(seconds, 1) for tp, seconds in stalled.items()}
         well = max((hangs_s, *stalled.values())) < self.watch.stall_s
-        return well, {"without_progress_s": told, "hangs_s": round(hangs_s, 1)}
+        waiting = self.watch.waiting
+        held = {str(number): waiting.get(number, "restoring") for number in sorted(self.assignment.partitions)}
+        return well, {"waiting_records": held, "without_progress_s": told, "hangs_s": round(hangs_s, 1)}
 
     def readiness(self) -> tuple[bool, dict[str, object]]:
         """Return whether all partitions held are restored and the registry answers, and what is missing."""
         restored, missing = self.assignment.ready(), self.kit.wire.unavailable()
         writes = self.checkpoints.writing_s() < _WRITE_SECONDS_MAX
         told: dict[str, object] = {
+            "assigned": self.assignment.generation >= 0,
             "restored": restored,
             "brokers": "ok" if writes else "do not answer",
             "registry": missing or "ok",
@@ -128,6 +131,7 @@ def app(
     changelog_topic = changelog_of(settings.group)
     cluster = check_topics(settings, {changelog_topic, *(t for s in topology for t in (*s.reads, *s.writes))})
     metrics = Metrics()
+    metrics.expect(topology)
     kit = Kit(settings, wire, metrics, clock, probe)
     engine = _faust_app(settings, folder)
     deletions_ms = deletions_kept_ms(settings, changelog_topic, cluster)

@@ -11,7 +11,7 @@ from state.cache import CacheBudget
 from state.rocks import RocksMemory, RocksStore, StoreCorrupt, set_aside
 from streams.engine.changelog import Changelog, Interrupted, Restore
 from streams.engine.kit import Kit
-from streams.engine.partition import Partition
+from streams.engine.partition import COUNTED_ROUNDS, Partition
 from streams.engine.state_folder import StateFolder
 from streams.step import Step
 
@@ -29,11 +29,15 @@ class MissingStateError(Exception):
 
 
 class MemoryHeld(NamedTuple):
-    """Bytes that databases and decoded values take in memory, and how many values had to be read from the databases."""
+    """Bytes that databases and decoded values take in memory, and how many values had to be read from the databases.
+
+    `hits` is about how many did not have to be.
+    """
 
     database_bytes: int
     cache_bytes: int
     loads: int
+    hits: int
 
 
 class Assignment:
@@ -168,4 +172,5 @@ class Assignment:
 
     def memory(self) -> "MemoryHeld":
         """Return what the state takes in memory, of `state_memory_mb`, and how often it was not there."""
-        return MemoryHeld(self._memory.bytes_held(), self._cache.bytes_held, self._cache.loads)
+        cache = self._cache
+        return MemoryHeld(self._memory.bytes_held(), cache.bytes_held, cache.loads, cache.hits * COUNTED_ROUNDS)

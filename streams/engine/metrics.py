@@ -1,18 +1,28 @@
 """What a worker tells Prometheus, in base units: what goes in and out, how far behind it is, what it costs."""
 
 from collections import Counter as Tally
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from streams.engine.histogram import CountedHistogram
 from streams.engine.outcomes import Outcomes
 from streams.engine.transport.producer import Encoded
+from streams.step import Step
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 _LATENCY_SECONDS = (*_SECONDS, 120.0, 300.0, 600.0, 1_800.0)
 _BYTES = tuple(float(4**power) for power in range(5, 15))
 _PARTITION = ["topic", "partition"]
+_REBALANCES = ("assigned", "revoked", "lost")
+_REQUEST_OUTCOMES = ("ok", "retriable", "fatal")
 
 
 class Metrics:
@@ -21,12 +31,24 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self._flow()
         self._lags()
         self._checkpoints()
         self._states()
         self._work()
         self.outcomes = Outcomes(self.registry)
+
+    def expect(self, steps: Iterable[Step]) -> None:
+        """Begin what a topology will count at zero: Prometheus sees an increase only over what was there before."""
+        for step in steps:
+            self._busy.labels(step.name)
+            for topic in step.reads:
+                for counter in (self._records_in, self._bytes_in, self._redelivered):
+                    counter.labels(step.name, topic)
+            for topic in step.writes:
+                for counter in (self._records_out, self._bytes_out):
+                    counter.labels(topic)
 
     def _counter(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"throughline_{name}_total", documentation, labels, registry=self.registry)
@@ -99,9 +121,15 @@ class Metrics:
                 self._duplicates.labels(step).inc(amount)
             elif name.startswith("sink/"):
                 _, system, outcome = name.split("/", 2)
+                self._expect_system(system)
                 self._requests.labels(system, outcome).inc(amount)
             else:
                 self._counted.labels(step, name).inc(amount)
+
+    def _expect_system(self, system: str) -> None:
+        for outcome in _REQUEST_OUTCOMES:
+            self._requests.labels(system, outcome)
+        self.outcomes.expect_system(system)
 
     def parked(self, partition: int, records: int, oldest_age_s: float) -> None:
         """Set how many records of a partition are parked, and since how many seconds the first of them."""
@@ -115,7 +143,12 @@ class Metrics:
         self._lag_seconds = self._gauge(
             "lag_seconds", "Age of the last record taken in, while others wait; 0 when none does.", _PARTITION
         )
+        self._still = self._gauge(
+            "without_progress_seconds", "For how long records have waited of which none was taken in, at worst."
+        )
         self._rebalances = self._counter("rebalances", "Assignments that began or ended.", ["event"])
+        for event in _REBALANCES:
+            self._rebalances.labels(event)
         self._assigned = self._gauge("assigned_partitions", "Partitions this worker holds.")
         self._ready = self._gauge("ready", "1 while all partitions held are restored, else 0.")
 
@@ -124,12 +157,19 @@ class Metrics:
         self._lag.labels(topic, str(partition)).set(records)
         self._lag_seconds.labels(topic, str(partition)).set(seconds)
 
+    def still(self, seconds: float) -> None:
+        """Set for how long the partition that stands still longest has not moved, though records wait; 0 if all do."""
+        self._still.set(seconds)
+
     def rebalanced(self, event: str, partitions: int) -> None:
         """Count an assignment that began (`assigned`) or ended (`revoked`, `lost`)."""
         self._rebalances.labels(event).inc()
         self._assigned.set(partitions)
-        self._lag.clear()
-        self._lag_seconds.clear()
+        # What was said of partitions stands no longer: another worker may hold them now.
+        for gauge in (
+            self._lag, self._lag_seconds, self._parked, self._parked_age, self._state_bytes, self._restore_left,
+        ):  # fmt: skip
+            gauge.clear()
 
     def ready(self, ready: bool) -> None:
         """Set whether all partitions held are restored."""
@@ -163,7 +203,10 @@ class Metrics:
             "state_memory_bytes", "Bytes of state in memory, by what holds them.", ["part"]
         )
         self._misses = self._counter("state_cache_misses", "Values that had to be read from the databases.")
-        self._misses_told = 0
+        self._hits = self._counter(
+            "state_cache_hits", "Values that were found in memory: an estimate, counted in one round of 64."
+        )
+        self._loads_told = self._hits_told = 0
         self._restore_left = self._gauge(
             "restore_left_records",
             "Records of the changelog still to be read before the partition works.",
@@ -174,12 +217,13 @@ class Metrics:
         """Set the size of a partition's database."""
         self._state_bytes.labels(str(partition)).set(size)
 
-    def memory(self, database: int, cache: int, loads: int) -> None:
-        """Set what databases and decoded values take in memory, and how many values were read since the start."""
+    def memory(self, database: int, cache: int, loads: int, hits: int) -> None:
+        """Set what databases and decoded values take in memory, and how many values were read, and found there."""
         self._memory_bytes.labels("database").set(database)
         self._memory_bytes.labels("cache").set(cache)
-        self._misses.inc(loads - self._misses_told)
-        self._misses_told = loads
+        self._misses.inc(loads - self._loads_told)
+        self._hits.inc(hits - self._hits_told)
+        self._loads_told, self._hits_told = loads, hits
 
     def restore_left(self, partition: int, records: int) -> None:
         """Set how much of a partition is still to be restored."""

@@ -6,6 +6,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter
 
+from streams.domain.policy import LIMITS
+from streams.rules.exceptions import OWNERS
+from streams.sinks.contract import FINAL
 from streams.step import Output
 from streams.topics import ALERTS, DEAD_LETTERS, EXCEPTIONS, RECEIPTS
 
@@ -33,6 +36,9 @@ _COUNTED: dict[str, tuple[str, str, Labels, Callable[[Output], Labels]]] = {
 }
 
 
+_STATES = ("open", "resolved")
+
+
 class Outcomes:
     """Counts public records by what they say."""
 
@@ -41,6 +47,16 @@ class Outcomes:
             topic: Counter(f"throughline_{name}_total", told, labels, registry=registry)
             for topic, (name, told, labels, _) in _COUNTED.items()
         }
+        # From zero, so that Prometheus sees the first one as an increase.
+        for topic, kinds, states in ((EXCEPTIONS, OWNERS, _STATES), (ALERTS, LIMITS, (*_STATES, "updated"))):
+            for kind in kinds:
+                for state in states:
+                    self._counters[topic].labels(kind, state)
+
+    def expect_system(self, system: str) -> None:
+        """Begin the receipts of an ERP at zero."""
+        for status in FINAL:
+            self._counters[RECEIPTS].labels(system, status.value)
 
     def count(self, outputs: Sequence[Output]) -> None:
         """Count committed outputs."""

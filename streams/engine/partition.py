@@ -23,6 +23,9 @@ ENGINE = "engine"
 
 _PLACE_SEPARATOR = "\x1f"
 
+COUNTED_ROUNDS = 64
+"""Hits of the cache are counted in one round of so many: counting every one would cost more than it tells."""
+
 
 class ForeignStateError(Exception):
     """The state belongs to another Kafka cluster; its offsets mean nothing here."""
@@ -63,6 +66,7 @@ class Partition:
         self._tasks: dict[str, Task] = {}
         self._moved: set[TP] = set()
         self._last_timestamps: dict[TP, int] = {}
+        self._rounds = 0
 
     def check(self, cluster: str) -> None:
         """Raise `ForeignStateError` if the state is of another cluster: its offsets mean nothing in this one."""
@@ -148,7 +152,19 @@ class Partition:
             for key, value in writes.items()
         ]
         offsets, self._moved = {tp: self._acknowledged(tp) for tp in self._moved}, set()
+        self._sample_hits()
         return Settled(outputs, changes, offsets)
+
+    def _sample_hits(self) -> None:
+        self._rounds += 1
+        turn = self._rounds % COUNTED_ROUNDS
+        if turn < 2:  # a counted round begins, or is over
+            for task in self._tasks.values():
+                task.state.count_hits(turn == 0)
+
+    def gauges(self) -> dict[str, int]:
+        """Return what its steps say of their state, by name."""
+        return {name: value for task in self._tasks.values() for name, value in task.context.gauges.items()}
 
     def _acknowledged(self, tp: TP) -> int:
         """Return up to where all steps that read a topic have taken it in."""

@@ -176,7 +176,6 @@ class PostingBehaviour:
             self._be_patient(system, str(error))
             return
         except Fatal as error:
-            self._context.count(f"sink/{system}/fatal")
             self._give_up(system, error)
             return
         self._context.count(f"sink/{system}/{'ok' if delivery.failure is None else 'retriable'}")
@@ -197,6 +196,7 @@ class PostingBehaviour:
             self._exception("delivery_failed", self._system_entity(system), message, True)
 
     def _give_up(self, system: str, error: Exception) -> None:
+        self._context.count(f"sink/{system}/{'fatal' if isinstance(error, Fatal) else 'retriable'}")
         self._deliveries.pop(system, None)
         self._paused[system] = self._context.now + FATAL_PAUSE_MS
         self._exception("delivery_failed", self._system_entity(system), f"{system}: {error}", True)

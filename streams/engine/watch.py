@@ -13,6 +13,7 @@ from mode import Service
 from streams.engine.assignment import Assignment
 from streams.engine.checkpoint import Checkpoints
 from streams.engine.kit import Kit
+from streams.engine.partition import Partition
 
 log = logging.getLogger("throughline.worker")
 
@@ -37,6 +38,8 @@ class Watch(Service):
         self._metrics = kit.metrics
         self._clock = kit.clock
         self._seen: dict[TP, tuple[int, float]] = {}
+        self.waiting: dict[int, int] = {}
+        """How many records wait on each partition that is restored, by its number."""
         self.stalled: dict[TP, float] = {}
         """Partitions with records waiting that have not moved, and for how many seconds."""
 
@@ -76,16 +79,19 @@ class Watch(Service):
         """Measure all partitions held, at a time of the monotonic clock."""
         self._metrics.ready(self._assignment.ready())
         self._metrics.memory(*self._assignment.memory())
-        seen, stalled = {}, {}
+        seen, stalled, waits = {}, {}, dict[int, int]()
         for number, partition in self._assignment.partitions.items():
             if not partition.ready:
                 continue
             self._metrics.state(number, partition.store.size_bytes())
+            self._tell_parked(number, partition)
+            waits[number] = 0
             for step in self._assignment.steps:
                 for topic in step.reads:
                     tp = TP(topic, number)
                     position, taken_at = partition.position(step.name, topic) or 0, partition.last_timestamp(tp)
                     waiting = max(0, self._app.consumer.highwater(tp) - position)
+                    waits[number] += waiting
                     age_s = max(0.0, (self._clock() - taken_at) / 1000) if waiting and taken_at else 0.0
                     self._metrics.lag(topic, number, waiting, age_s)
                     before, since = self._seen.get(tp, (-1, now_s))
@@ -94,4 +100,11 @@ class Watch(Service):
                     seen[tp] = (position, since if still else now_s)
                     if waiting and seen[tp][1] < now_s:
                         stalled[tp] = now_s - seen[tp][1]
-        self._seen, self.stalled = seen, stalled
+        self._seen, self.stalled, self.waiting = seen, stalled, waits
+        self._metrics.still(max(stalled.values(), default=0.0))
+
+    def _tell_parked(self, number: int, partition: Partition) -> None:
+        gauges = partition.gauges()
+        if "parked" in gauges:
+            since = gauges["parked_since"]
+            self._metrics.parked(number, gauges["parked"], max(0.0, (self._clock() - since) / 1000) if since else 0.0)

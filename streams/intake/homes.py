@@ -53,6 +53,8 @@ class Homes:
             self._leave(project_id, home.ledger, cause)
         self._homes.put(project_id, Home(ledger, generation, past, view))
         self._emit(ledger, Fact("project", project_id, project_id, view, cause, (0, 0)))
+        if home is None:
+            self._memory.parked.release(project_id)
         if home is None or moves:
             self._enter(project_id, ledger, cause, arrives=home is None)
 
@@ -80,6 +82,10 @@ class Homes:
         was, now = before is not None and counts(kind, before), after is not None and counts(kind, after)
         home: Home | None = self._homes.get(scope)
         if home is None:
+            if now and not was:
+                self._memory.parked.wait(kind, scope, identity, max(self._context.now, cause.occurred_at))
+            elif was and not now:
+                self._memory.parked.give_up(kind, scope, identity)
             return
         if kind == "Assignment":
             self._plan(scope, before if was else None, after if now else None, cause)

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from streams.domain.kept import Kept, Refused
 from streams.intake.change import Change, Refusal
+from streams.intake.parked import SEP, Parked
 from streams.intake.rows import row_type
 from streams.step import Context
 
-SEP: Final = "\x1f"
 MASTERS: Final = frozenset({"Contract", "Project", "Account", "Worker", "LegalEntity"})
 """Rows that are archived, not deleted: deleting one is never applied."""
 
@@ -23,6 +23,7 @@ TABLES: Final[dict[str, Any]] = {
     **{f"rows.{kind}": Kept.__class_getitem__(row_type(kind)) for kind in KINDS},
     "rows.": Kept[str],
     "intake.refused": Refused,
+    "intake.waiting": int,
 }
 
 
@@ -32,6 +33,7 @@ class Memory:
     def __init__(self, context: Context) -> None:
         self._rows = {kind: context.table(f"rows.{kind}") for kind in (*KINDS, "")}
         self.refused = context.table("intake.refused")
+        self.parked = Parked(context, self.refused)
 
     def kept(self, change: Change) -> Kept[Any] | None:
         """Return what is kept of the row of a change."""
@@ -65,11 +67,16 @@ class Memory:
             before.first_seen if before else now, before.attempts + 1 if before else 1, change.cause,
         )  # fmt: skip
         self.refused.put(_refused_place(change), refused)
+        if before is None:
+            self.parked.add(now)
         return refused
 
     def forgive(self, change: Change) -> None:
         """Forget what was refused: a later version is good, or gone."""
-        self.refused.delete(_refused_place(change))
+        refused = self.refusal(change)
+        if refused is not None:
+            self.refused.delete(_refused_place(change))
+            self.parked.remove(refused.first_seen)
 
     def all_refused(self) -> Iterator[Refused]:
         """Yield all that is refused."""

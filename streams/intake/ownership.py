@@ -6,7 +6,8 @@ from typing import Any, Final
 from schemas.mapping import Ownership
 from streams.domain.fact import Cause
 from streams.domain.kept import Violation
-from streams.intake.memory import SEP, Memory
+from streams.intake.memory import Memory
+from streams.intake.parked import SEP
 from streams.rules.exceptions import Entity
 from streams.step import Context
 

@@ -51,6 +51,10 @@ class Bench:
         self._task.fire(now)
         return self._commit(now)
 
+    def counts(self) -> dict[str, int]:
+        """What it has counted since it was started."""
+        return dict(self._task.context.counts)
+
     def _commit(self, now: int) -> list[Output]:
         self._task.before_commit(now)
         outputs = self._task.take_outputs()
@@ -130,9 +134,11 @@ def test_a_sink_that_gives_up_is_an_exception_and_posts_once_it_is_back(tmp_path
     assert [(output.topic, output.value["kind"], output.value["state"]) for output in opened] == [
         ("exceptions", "delivery_failed", "open")
     ]
+    assert bench.counts() == {"sink/legacy/fatal": 1}
     broken = False
     assert bench.tick(NOON + 5_000) == []
     closed = bench.tick(NOON + 61_000) + bench.tick(NOON + 64_000)
+    assert bench.counts() == {"sink/legacy/fatal": 1, "sink/legacy/ok": 2}
     assert [(output.key, output.value["state"]) for output in closed] == [(opened[0].key, "resolved")]
     assert batches(tmp_path, "legacy") == [["t1"]]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,11 @@ def parent(number: int) -> bytes:
     return f"00-{number:032x}-{number:016x}-01".encode()
 
 
-def headers_of(brokers: str, topic: str) -> dict[str, list[dict[str, bytes | None]]]:
+def headers_of(brokers: str, topic: str) -> dict[str, list[dict[str, Any]]]:
     """The headers of each record of a topic, by key."""
-    found: dict[str, list[dict[str, bytes | None]]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for message in read_messages(brokers, topic):
-        headers = dict(message.headers() or [])
+        headers: dict[str, Any] = dict(message.headers() or [])
         found.setdefault((message.key() or b"").decode(), []).append(headers)
     return found
 

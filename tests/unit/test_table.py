@@ -249,3 +249,17 @@ def test_tables_are_flushed_together() -> None:
     state.flush()
     state.flush()
     assert applied == [{"t", "u"}]
+
+
+def test_hits_are_counted_while_somebody_asks_for_them() -> None:
+    budget = CacheBudget()
+    state, table = _table(cache=budget)
+    other = state.table("u", int)
+    table.put("a", 1)
+    table.get("a")
+    assert budget.hits == 0
+    state.count_hits(True)
+    assert [table.get("a"), table.get("a"), other.get("b"), other.get("b")] == [1, 1, None, None]
+    assert budget.hits == 3
+    state.count_hits(False)
+    assert (table.get("a"), other.get("b"), budget.hits) == (1, None, 3)

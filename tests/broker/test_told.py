@@ -1,0 +1,125 @@
+"""What a worker tells its watchers, over HTTP: how it is, what goes through it, and what needs somebody's eye."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from schemas.registry import Manifest
+from stack.ports import free_ports
+from streams.engine.embedded import PARTITIONS, EmbeddedBroker
+from streams.engine.feeding import SourceBytes
+from streams.partitioning import partition_of
+from tests.broker.bench import WAIT_SECONDS_MAX, feed
+from tests.support.feed import Feed
+
+pytestmark = pytest.mark.broker
+
+WORKER = "from streams.cli import main; main()"
+_PAUSE_SECONDS = 0.2
+HERE = str(partition_of("P1", PARTITIONS))
+ENTRIES = "psa.public.time_entries"
+
+
+class Watched:
+    """A worker of the whole topology, as its watchers see it."""
+
+    def __init__(self, brokers: str, folder: Path) -> None:
+        (self._port,) = free_ports(1)
+        self._log = folder / "worker.log"
+        told = {"brokers": brokers, "metrics_port": self._port, "guarantee": "at_least_once"}
+        surroundings = {f"THROUGHLINE_{name.upper()}": str(value) for name, value in told.items()}
+        with self._log.open("wb") as log:
+            self.child = subprocess.Popen(
+                [sys.executable, "-c", WORKER, "worker"],
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **surroundings},
+                stderr=log,
+            )
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """The status and the body of an answer; 0 while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of a metric; 0 before the worker is up."""
+        for family in text_string_to_metric_families(self.ask("/metrics")[1]):
+            for sample in family.samples:
+                if sample.name == f"throughline_{name}" and sample.labels == labels:
+                    return sample.value
+        return 0.0
+
+    def wait(self, there: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while not there():
+            assert self.child.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text() + self.ask("/metrics")[1]
+            time.sleep(_PAUSE_SECONDS)
+
+
+@contextmanager
+def watched(brokers: str, folder: Path) -> Iterator[Watched]:
+    worker = Watched(brokers, folder)
+    try:
+        yield worker
+    finally:
+        if worker.child.poll() is None:
+            worker.child.kill()
+        worker.child.wait(WAIT_SECONDS_MAX)
+
+
+def write(brokers: str, contents: list[dict[str, Any]]) -> None:
+    """Write changes as their feeds do."""
+    encoded = SourceBytes(Manifest())
+    feed(brokers, [(c["topic"], c["key"], encoded.of(c["topic"], c["value"])) for c in contents])
+
+
+def test_a_worker_tells_how_it_is_and_what_needs_somebody(tmp_path: Path) -> None:
+    changes = Feed()
+    changes.entry("T1")
+    changes.entry("T2")
+    with EmbeddedBroker() as broker:
+        brokers = broker.bootstrap
+        write(brokers, changes.records)
+        feed(brokers, [(ENTRIES, "P1", b"not ours")])
+        with watched(brokers, tmp_path) as worker:
+            worker.wait(lambda: worker.metric("parked_records", partition=HERE) == 2)
+            assert worker.metric("parked_oldest_age_seconds", partition=HERE) > 0
+            assert worker.metric("records_in_total", step="intake", topic=ENTRIES) == 3
+            worker.wait(lambda: worker.metric("records_out_total", topic="dead.letters") == 1)
+            assert worker.metric("dead_letters_total", error="Undecodable") == 1
+            assert worker.metric("exceptions_total", kind="undecodable", state="open") == 1
+            assert worker.metric("exceptions_total", kind="unmapped_value", state="open") == 0
+            assert worker.metric("ready") == 1
+            assert worker.metric("assigned_partitions") == PARTITIONS
+
+            worker.wait(lambda: worker.metric("lag_records", topic=ENTRIES, partition=HERE) == 0)
+            status, body = worker.ask("/health")
+            health = json.loads(body)
+            assert (status, health["ok"], health["without_progress_s"]) == (200, True, {})
+            assert health["waiting_records"].keys() == {str(number) for number in range(PARTITIONS)}
+            status, body = worker.ask("/ready")
+            told = {"assigned": True, "restored": True, "brokers": "ok", "registry": "ok"}
+            assert (status, json.loads(body)) == (200, {"ok": True, **told})
+
+            arrives = changes.project()
+            write(brokers, [arrives])
+            worker.wait(lambda: worker.metric("parked_records", partition=HERE) == 0)
+            assert worker.metric("parked_oldest_age_seconds", partition=HERE) == 0

@@ -1,0 +1,63 @@
+"""The metrics of a worker that has done a little of everything, as Prometheus reads them."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.engine.metrics import Metrics
+from streams.engine.transport.producer import Encoded
+from streams.step import Output
+from streams.topics import ALERTS, DEAD_LETTERS, EXCEPTIONS, RECEIPTS, TRIGGERS
+from streams.topology import topology
+from tests.support.streams import reader, rulebook
+
+
+class Told(NamedTuple):
+    """What is exposed: the type of each metric by its name, and by the name of each series its labels."""
+
+    types: Mapping[str, str]
+    labels: Mapping[str, frozenset[str]]
+
+
+def metrics_of_everything() -> Metrics:
+    """Metrics in which every metric has at least one series."""
+    metrics = Metrics()
+    metrics.expect(topology(rulebook(), reader()))
+    metrics.taken_in("intake", "psa.public.projects", 3, 300, 0.01)
+    metrics.redelivered("intake", "psa.public.projects", 1)
+    metrics.written([Encoded(TRIGGERS, b"C1", b"value", 0, 0, None)])
+    metrics.latency(0.2, 3)
+    metrics.counted("intake", {"duplicates": 2, "heartbeats": 1})
+    metrics.counted("posting", {"sink/netsuite/ok": 1})
+    metrics.rebalanced("assigned", 1)
+    metrics.parked(0, 2, 30.0)
+    metrics.lag("psa.public.projects", 0, 5, 2.0)
+    metrics.still(1.0)
+    metrics.ready(True)
+    metrics.checkpoint(0.1, 1000)
+    metrics.aborted()
+    metrics.state(0, 1_000_000)
+    metrics.memory(1000, 2000, 10, 640)
+    metrics.restore_left(0, 0)
+    metrics.outcomes.count(
+        [
+            Output(EXCEPTIONS, "e", {"kind": "undecodable", "state": "open"}, 0),
+            Output(ALERTS, "a", {"kind": "margin_erosion", "state": "open"}, 0),
+            Output(RECEIPTS, "C1", {"system": "netsuite", "status": "posted"}, 0),
+            Output(DEAD_LETTERS, "k", b"x", 0, None, (("__connect.errors.exception.class.name", b"Undecodable"),)),
+        ]
+    )
+    return metrics
+
+
+def told(registry: CollectorRegistry) -> Told:
+    """Return what a registry exposes. Buckets of a histogram have the label `le`, as they have it for Prometheus."""
+    types: dict[str, str] = {}
+    labels: dict[str, frozenset[str]] = {}
+    for family in text_string_to_metric_families(generate_latest(registry).decode()):
+        types[f"{family.name}_total" if family.type == "counter" else family.name] = family.type
+        for sample in family.samples:
+            labels[sample.name] = labels.get(sample.name, frozenset()) | frozenset(sample.labels)
+    return Told(types, labels)

@@ -1,0 +1,86 @@
+"""The figures of a worker: in base units, from zero, and of the partitions it holds now."""
+
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.engine.metrics import Metrics
+from streams.step import Output
+from streams.topics import EXCEPTIONS, PUBLIC, RECEIPTS
+from streams.topology import topology
+from tests.support.metrics import metrics_of_everything, told
+from tests.support.streams import reader, rulebook
+
+UNITS = ("_seconds", "_bytes", "_total", "_records", "_partitions", "_fds")
+
+
+def series(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
+    """The values of a metric by the values of its labels, in the order of their names."""
+    return {
+        tuple(sample.labels[label] for label in sorted(sample.labels)): sample.value
+        for family in text_string_to_metric_families(generate_latest(metrics.registry).decode())
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def test_every_metric_has_a_base_unit_or_is_a_counter_or_a_yes() -> None:
+    types = told(metrics_of_everything().registry).types
+    assert [name for name in types if not name.endswith(UNITS)] == ["throughline_ready"]
+    assert [name for name, kind in types.items() if (kind == "counter") != name.endswith("_total")] == []
+    assert {name.partition("_")[0] for name in types} == {"throughline", "process"}
+
+
+def test_what_a_topology_will_count_is_there_before_it_happens() -> None:
+    metrics = Metrics()
+    metrics.expect(topology(rulebook(), reader()))
+    out = series(metrics, "throughline_records_out_total")
+    written = {topic for step in topology(rulebook(), reader()) for topic in step.writes}
+    assert out == {(topic,): 0.0 for topic in written}
+    assert {topic.name for topic in PUBLIC} - written == {RECEIPTS}
+    assert series(metrics, "throughline_records_in_total")["intake", "psa.public.time_entries"] == 0.0
+    assert series(metrics, "throughline_exceptions_total")["undecodable", "open"] == 0.0
+    assert series(metrics, "throughline_alerts_total")["margin_erosion", "open"] == 0.0
+    assert series(metrics, "throughline_rebalances_total") == {("assigned",): 0.0, ("revoked",): 0.0, ("lost",): 0.0}
+
+
+def test_an_erp_that_is_seen_once_has_all_its_outcomes() -> None:
+    metrics = Metrics()
+    metrics.counted("posting", {"sink/netsuite/ok": 2})
+    assert series(metrics, "throughline_sink_requests_total") == {
+        ("ok", "netsuite"): 2.0, ("retriable", "netsuite"): 0.0, ("fatal", "netsuite"): 0.0,
+    }  # fmt: skip
+    assert series(metrics, "throughline_receipts_total") == {
+        ("posted", "netsuite"): 0.0, ("rejected", "netsuite"): 0.0, ("superseded", "netsuite"): 0.0,
+    }  # fmt: skip
+
+
+def test_a_receipt_and_an_exception_are_counted_by_what_they_say() -> None:
+    metrics = Metrics()
+    metrics.outcomes.count([Output(RECEIPTS, "C1", {"system": "sap", "status": "rejected"}, 0)] * 2)
+    metrics.outcomes.count([Output(EXCEPTIONS, "e", {"kind": "delivery_failed", "state": "open"}, 0)])
+    assert series(metrics, "throughline_receipts_total") == {("rejected", "sap"): 2.0}
+    assert series(metrics, "throughline_exceptions_total")["delivery_failed", "open"] == 1.0
+
+
+def test_partitions_that_are_gone_are_told_no_more() -> None:
+    metrics = metrics_of_everything()
+    of_partitions = {name for name, labels in told(metrics.registry).labels.items() if "partition" in labels}
+    assert of_partitions == {
+        "throughline_lag_records",
+        "throughline_lag_seconds",
+        "throughline_parked_records",
+        "throughline_parked_oldest_age_seconds",
+        "throughline_state_bytes",
+        "throughline_restore_left_records",
+    }
+    metrics.rebalanced("revoked", 0)
+    assert not any("partition" in labels for labels in told(metrics.registry).labels.values())
+    assert series(metrics, "throughline_assigned_partitions") == {(): 0.0}
+
+
+def test_lookups_in_state_are_counted_on_from_what_was_told() -> None:
+    metrics = Metrics()
+    for loads, hits in ((10, 640), (10, 640), (15, 1_280)):
+        metrics.memory(1, 2, loads, hits)
+    assert series(metrics, "throughline_state_cache_misses_total") == {(): 15.0}
+    assert series(metrics, "throughline_state_cache_hits_total") == {(): 1_280.0}
