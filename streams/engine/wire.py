@@ -21,6 +21,7 @@ from streams.step import Record
 from streams.topics import DEAD_LETTERS, TOPICS, Role
 
 _SUBJECTS = {message: f"{CANONICAL}{name}" for name, message in MESSAGES.items()}
+_REGISTRY_SECONDS_MAX = 5.0
 
 
 class Wire(Protocol):
@@ -48,7 +49,9 @@ def registry_of(contracts: Contracts) -> Registry:
     if contracts.registry_url is not None:
         from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415, slow and seldom needed
 
-        registry = Confluent(SchemaRegistryClient({"url": contracts.registry_url}))
+        # Asked on the event loop, so it is given up soon; who asks waits and asks again, and lets others on meanwhile.
+        asked = {"url": contracts.registry_url, "timeout": _REGISTRY_SECONDS_MAX, "max.retries": 0}
+        registry = Confluent(SchemaRegistryClient(asked))
     if contracts.schemas_file is not None:
         registry = Layered(Recorded.read(contracts.schemas_file), registry)
     return registry
