@@ -7,10 +7,11 @@ simulator and the agents of the engine both run Tasks; neither knows what a Step
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from state import State, Table
 from state.timers import Timers
+from streams.behaviour import Behaviour
 from streams.domain.made import made
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -44,19 +45,6 @@ class Output(NamedTuple):
     timestamp: int
     partition: int | None = None
     headers: Headers = ()
-
-
-class Behaviour(Protocol):
-    """A Step at work: what it does with records, with due timers, and once before each commit."""
-
-    def on_records(self, records: Sequence[Record]) -> None:
-        """Take in records of the topics read, in the order of their partition."""
-
-    def on_timer(self, key: str) -> None:
-        """A timer set under this key fell due; it is gone now."""
-
-    def before_commit(self) -> None:
-        """Emit what is emitted once per commit."""
 
 
 class Context:

@@ -14,10 +14,11 @@ from confluent_kafka import Message
 from bench.reference.avro import INPUTS, MARGINS, TRIGGERS, Framed
 from bench.reference.job import NEW, TAKE, State, margin_of
 from bench.reference.stamp import first_record
+from streams.behaviour import Behaviour
 from streams.config import load
 from streams.domain.made import made
 from streams.engine.worker import run_steps
-from streams.step import Behaviour, Context, Record, Step
+from streams.step import Context, Record, Step
 
 
 class AvroWire:

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import orjson
 from confluent_kafka import Message
 
+from streams.behaviour import Behaviour
 from streams.config import load
 from streams.engine.wire import records_of
 from streams.engine.worker import run_steps
-from streams.step import Behaviour, Context, Record, Step
+from streams.step import Context, Record, Step
 
 ITEMS, COUNTS = "bench.items", "counts"
 CONTRACTS = 2_000

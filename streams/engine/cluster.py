@@ -42,7 +42,7 @@ def deletions_kept_ms(settings: Settings, changelog: str, cluster: str) -> int:
     policy = config["cleanup.policy"].value
     if policy != "compact":
         raise TopicsError(
-            f"topic {changelog} has cleanup.policy={policy}, and would lose state: it must be compact, and nothing else. "
+            f"topic {changelog} has cleanup.policy={policy} and would lose state: it must be compact, nothing else. "
             "`throughline topics apply` sets it"
         )
     return int(config["delete.retention.ms"].value)

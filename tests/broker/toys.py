@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from streams.behaviour import Behaviour
 from streams.engine.wire import records_of
-from streams.step import Behaviour, Context, Record, Step
+from streams.step import Context, Record, Step
 
 REMINDER_MS = 60_000
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import orjson
 from confluent_kafka import Message
 
+from streams.behaviour import Behaviour
 from streams.engine.wire import records_of
-from streams.step import Behaviour, Context, Record, Step
+from streams.step import Context, Record, Step
 
 
 class Topics(NamedTuple):

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from streams.behaviour import Behaviour
 from streams.config import load
 from streams.engine import app
 from streams.engine.worker import run_steps
-from streams.step import Behaviour, Context, Record, Step
+from streams.step import Context, Record, Step
 from tests.crash.careless import Careless
 from tests.crash.job import JsonWire, steps_of, topics_of
 
