@@ -28,15 +28,34 @@ class Variant(NamedTuple):
     arguments: tuple[str, ...] = ()
     on_embedded: tuple[str, ...] | None = ()
     """Its arguments on the embedded broker, which isolates no transactions; None: it does not run there."""
+    share: int = 1
+    """It gets one record in so many: its rate is the same from the first minute on, and a round must end some time."""
     has_changelog: bool = False
     """Whether its changelog has to be made for it."""
 
 
 _FAUST, _QUIX = "bench.peers.faust_job", "bench.peers.quix_job"
+_PART, _SHARE = "part.", 5
 _NOT_ISOLATED = ("", "guarantee=at_least_once", "static_membership=false")
 VARIANTS = (
-    Variant("faust", "Faust 0.15.3, at least once", "faust", _FAUST, ("events",), ("events", "embedded")),
-    Variant("faust_take", "the same, in batches (take)", "faust", _FAUST, ("take",), ("take", "embedded")),
+    Variant(
+        "faust",
+        "Faust 0.15.3, at least once",
+        "faust",
+        _FAUST,
+        ("events", _PART),
+        ("events", _PART, "embedded"),
+        _SHARE,
+    ),
+    Variant(
+        "faust_take",
+        "the same, in batches (take)",
+        "faust",
+        _FAUST,
+        ("take", _PART),
+        ("take", _PART, "embedded"),
+        _SHARE,
+    ),
     Variant("quix_at_least_once", "Quix Streams 3.28, at least once", "quix", _QUIX, ("at-least-once",), None),
     Variant("quix", "Quix Streams 3.28, exactly once", "quix", _QUIX, ("exactly-once",), None),
     Variant("throughline", "this engine", None, "bench.variants.engine", (), _NOT_ISOLATED, has_changelog=True),
@@ -66,11 +85,12 @@ class SideBySide:
     def __init__(self, broker: Broker, folder: Path, input_: Input, say: Say) -> None:
         self._brokers = broker.bootstrap
         self._folder = folder
-        self._input = input_
+        self._inputs = {1: input_, _SHARE: Input(self._brokers, input_.records // _SHARE)}
         self._say = say
         self._is_real = broker.is_real
-        self._make({topic: {} for topic in INPUTS})
-        input_.write()
+        for share, part in self._inputs.items():
+            self._make({f"{_prefix(share)}{topic}": {} for topic in INPUTS})
+            part.write(_prefix(share))
 
     def run(self, variants: Sequence[Variant], rounds: int) -> dict[str, list[Run]]:
         """Run all variants once a round, so that what else the machine does hits all alike; return the runs."""
@@ -94,7 +114,7 @@ class SideBySide:
         if variant.has_changelog:
             topics[f"{group}.changelog"] = COMPACTED
         self._make(topics)
-        committed = Committed(self._brokers, group, INPUTS)
+        committed = Committed(self._brokers, group, [f"{_prefix(variant.share)}{topic}" for topic in INPUTS])
         ends = committed.ends()
         arguments = (
             self._brokers,
@@ -106,7 +126,7 @@ class SideBySide:
             run = measure(child, committed, ends, RUN_SECONDS_MAX)
             child.stop()  # one that promises less may have outputs on their way
         committed.close()
-        check(self._brokers, group, self._input.expected)
+        check(self._brokers, group, self._inputs[variant.share].expected)
         if self._is_real:
             remove_topics(self._brokers, group)
         shutil.rmtree(folder)
@@ -117,6 +137,10 @@ class SideBySide:
             make_topics(self._brokers, topics)
         else:
             touch_topics(self._brokers, topics)
+
+
+def _prefix(share: int) -> str:
+    return "" if share == 1 else _PART
 
 
 def check(brokers: str, group: str, expected: Result) -> None:

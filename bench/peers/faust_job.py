@@ -1,7 +1,8 @@
-"""The reference job on stock Faust: `python -m bench.peers.faust_job BROKERS GROUP FOLDER events|take [embedded]`.
+"""The reference job on stock Faust: `python -m bench.peers.faust_job BROKERS GROUP FOLDER MODE PREFIX [embedded]`.
 
-One agent a topic, one table in RocksDB with its changelog, at least once, which is Faust's default. With `take`, agents
-take events in batches and tell margins once a batch: what its documentation advises for throughput.
+MODE is `events` or `take`; PREFIX stands before the names of its input topics. One agent a topic, one table in RocksDB
+with its changelog, at least once, which is Faust's default. With `take`, agents take events in batches and tell margins
+once a batch: what its documentation advises for throughput.
 """
 
 import logging
@@ -117,13 +118,13 @@ def in_batches(job: Job, topic: str) -> Any:
     return agent
 
 
-def main(brokers: str, group: str, folder: str, mode: str, broker: str = "real") -> None:
+def main(brokers: str, group: str, folder: str, mode: str, prefix: str, broker: str = "real") -> None:
     """Run until stopped."""
     app = app_of(brokers, group, folder, makes_topics=broker == "real")
     job = Job(app, group)
     for topic in (TERMS, ENTRIES, MILESTONES):
         agent = in_batches(job, topic) if mode == "take" else one_by_one(job, topic)
-        app.agent(app.topic(topic, key_type=bytes, value_serializer=topic), name=topic)(agent)
+        app.agent(app.topic(f"{prefix}{topic}", key_type=bytes, value_serializer=topic), name=topic)(agent)
     logging.basicConfig(level=logging.ERROR)
     faust.Worker(app, loglevel="ERROR", quiet=True, redirect_stdouts=False).execute_from_commandline()
 
