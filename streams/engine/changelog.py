@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from state.rocks import Entry, RocksStore
 from streams.engine.clients import client_config
 from streams.engine.kit import Kit
+from streams.engine.metrics import Metrics
 from streams.engine.probe import Probe, unwatched
 
 log = logging.getLogger("throughline.restore")
@@ -47,7 +48,7 @@ class Changelog:
         self._client = AdminClient(self._config)
         self._tombstones_ms = tombstones_ms
         self._patience_s = kit.settings.patience_s
-        self._left = kit.metrics.restore_left
+        self._metrics = kit.metrics
         self._probe = kit.probe
 
     def extents(self, partitions: Iterable[int]) -> dict[int, Extent]:
@@ -95,15 +96,13 @@ class Changelog:
 
     def restore(self) -> "Restore":
         """Return a restore, to be run once."""
-        return Restore(self._config, self.topic, self._left, self._probe)
+        return Restore(self._config, self.topic, self._metrics, self._probe)
 
 
 class Restore:
     """Brings stores up to their changelog. Runs in a thread of its own; `stop` interrupts it between two batches."""
 
-    def __init__(
-        self, config: Mapping[str, Any], topic: str, left: Callable[[int, int], None], probe: Probe = unwatched
-    ) -> None:
+    def __init__(self, config: Mapping[str, Any], topic: str, metrics: Metrics, probe: Probe = unwatched) -> None:
         self._config = {
             **config,
             "group.id": "throughline-restore",  # asked for by the client; it is never joined
@@ -117,7 +116,7 @@ class Restore:
             "log_level": 3,
         }
         self._topic = topic
-        self._left = left
+        self._metrics = metrics
         self._probe = probe
         self._stopping = threading.Event()
         self._running = threading.Lock()
@@ -147,7 +146,7 @@ class Restore:
     def _run(
         self, consumer: Consumer, starts: Mapping[int, int], ends: Mapping[int, int], stores: Mapping[int, RocksStore]
     ) -> int:
-        progress = _Progress(sum(ends[number] - starts[number] for number in starts))
+        progress = _Progress(sum(ends[n] - starts[n] for n in starts), self._metrics.restore_rate)
         missing = dict(ends)
         for number in starts:
             stores[number].begin_restore()
@@ -158,12 +157,12 @@ class Restore:
                 stores[number].apply_entries(entries, position, _now())
                 progress.done(records)
                 self._probe("restored a batch")
-                self._left(number, max(0, ends[number] - position))
+                self._metrics.restore_left(number, max(0, ends[number] - position))
                 if position >= missing.get(number, position + 1):
                     del missing[number]
         for number in starts:
             stores[number].end_restore()
-        progress.tell(final=True)
+        progress.end()
         return progress.records
 
     def _fetch(self, consumer: Consumer) -> dict[int, tuple[list[Entry], int, int]]:
@@ -188,35 +187,34 @@ class Restore:
 
 
 class _Progress:
-    """Tells how far a restore has come, at times."""
+    """Tells how far a restore has come: to Prometheus with every batch, to the log at times."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, rate: Callable[[float, float], None]) -> None:
         self.records = 0
         self._total = total
+        self._rate = rate
         self._began = self._told = time.monotonic()
 
     def done(self, records: int) -> None:
         self.records += records
-        if time.monotonic() - self._told >= _TOLD_SECONDS:
-            self.tell()
-
-    def tell(self, final: bool = False) -> None:
-        self._told = time.monotonic()
-        rate = self.records / max(self._told - self._began, 0.001)
-        if final:
-            if self.records:
-                log.info(
-                    "restored %s records in %.1f s (%s a second)",
-                    f"{self.records:,}",
-                    self._told - self._began,
-                    f"{rate:,.0f}",
-                )
-            return
+        now = time.monotonic()
+        rate = self.records / max(now - self._began, 0.001)
         left = max(0, self._total - self.records)
-        log.info(
-            "restoring: %s of at most %s records, %s a second, at most %.0f s left",
-            f"{self.records:,}", f"{self._total:,}", f"{rate:,.0f}", left / rate if rate else 0,
-        )  # fmt: skip
+        self._rate(rate, left / rate if rate else 0.0)
+        if now - self._told >= _TOLD_SECONDS:
+            self._told = now
+            log.info(
+                "restoring: %s of at most %s records, %s a second, at most %.0f s left",
+                f"{self.records:,}", f"{self._total:,}", f"{rate:,.0f}", left / rate if rate else 0,
+            )  # fmt: skip
+
+    def end(self) -> None:
+        seconds = max(time.monotonic() - self._began, 0.001)
+        rate = self.records / seconds
+        self._rate(rate, 0.0)
+        if self.records:
+            told = f"{self.records:,}", seconds, f"{rate:,.0f}"
+            log.info("restored %s records in %.1f s (%s a second)", *told)
 
 
 def _now() -> int:

@@ -213,6 +213,14 @@ class Metrics:
             ["partition"],
         )
 
+        self._restore_rate = self._gauge("restore_records_per_second", "Records of the changelog read a second.")
+        self._restore_seconds = self._gauge("restore_left_seconds", "How long the restore will take, at most.")
+
+    def restore_rate(self, records_per_s: float, left_s: float) -> None:
+        """Set how fast the restore under way is, and how long it will take at that rate."""
+        self._restore_rate.set(records_per_s)
+        self._restore_seconds.set(left_s)
+
     def state(self, partition: int, size: int) -> None:
         """Set the size of a partition's database."""
         self._state_bytes.labels(str(partition)).set(size)
