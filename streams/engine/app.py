@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -72,15 +73,18 @@ class EngineApp(faust.App):
         return self.metrics.registry
 
     def health(self) -> tuple[bool, dict[str, object]]:
-        """Return whether every partition with records waiting moves, and which do not."""
+        """Return whether every partition with records waiting moves, which do not, and whether a step holds up all."""
         stalled = dict(self.watch.stalled)
         told = {f"{tp.topic}/{tp.partition}": round(seconds, 1) for tp, seconds in stalled.items()}
-        return all(s < self.watch.stall_s for s in stalled.values()), {"without_progress_s": told}
+        blocked_s = self.watch.blocked_s(time.monotonic())
+        moves = all(seconds < self.watch.stall_s for seconds in (blocked_s, *stalled.values()))
+        return moves, {"without_progress_s": told, "blocked_s": round(blocked_s, 1)}
 
     def readiness(self) -> tuple[bool, dict[str, object]]:
-        """Return whether all partitions held are restored and the registry answers, and what is missing."""
-        restored, missing = self.assignment.ready(), self.wire.unavailable()
-        return restored and missing is None, {"restored": restored, "registry": missing or "ok"}
+        """Return whether all partitions held are restored and nothing outside is waited for, and what is missing."""
+        restored, missing, waits = self.assignment.ready(), self.wire.unavailable(), self.checkpoints.waits_for()
+        told = {"restored": restored, "registry": missing or "ok", "waits_for": waits or "nothing"}
+        return restored and missing is None and waits is None, told
 
     # -- agents of single events, as a checkpoint sees them
 

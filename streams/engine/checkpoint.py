@@ -44,6 +44,15 @@ log = logging.getLogger("throughline.worker")
 _IDLE_SECONDS = 1.0
 """How often offsets are committed that have moved past no record."""
 
+_WRITE_SECONDS_USUAL = 2.0
+"""A round that takes longer to be written waits for brokers."""
+
+_WAIT_SECONDS_FIRST = 0.25
+_WAIT_SECONDS_MAX = 5.0
+
+_ROUND = ""
+"""Who waits, beside the steps by their names."""
+
 
 class Agents(Protocol):
     """Agents of single events, as a checkpoint sees them: what they have sent and acknowledged."""
@@ -90,9 +99,20 @@ class Checkpoints(Service):
         self._room = asyncio.Event()
         self._room.set()
         self._taken = 0
+        self._sent: list[tuple[Encoded, asyncio.Future[Any]]] = []
         self._ages: list[tuple[int, int]] = []
         self._committed_at = 0.0
         self._broken = False
+        self._waiting: dict[str, str] = {}
+        self._writing_at: float | None = None
+        self._hurry = asyncio.Event()
+
+    def waits_for(self) -> str | None:
+        """Return what outside of the worker is waited for now, or None. May be called by any thread."""
+        writing_at = self._writing_at
+        if writing_at is not None and (took := time.monotonic() - writing_at) > _WRITE_SECONDS_USUAL:
+            return f"brokers: a round has been under way for {took:.0f} s"
+        return next(iter(self._waiting.copy().values()), None)
 
     async def on_start(self) -> None:
         """Get ready to write. Raises `streams.engine.writer.WriteError`."""
@@ -114,10 +134,10 @@ class Checkpoints(Service):
             async with self.apart:
                 try:
                     self._take(step, batch)
+                    self._waiting.pop(step.name, None)
                     break
                 except RegistryUnavailable as error:
-                    wait = next(waits)
-                    log.warning("%s; asked again in %.1f s", error, wait)
+                    wait = self._told_to_wait(step.name, error, waits)
             await self.sleep(wait)
         if self._taken >= self._records_max:
             self._room.clear()
@@ -147,6 +167,7 @@ class Checkpoints(Service):
             except MembershipOver as error:
                 log.warning("%s: the partitions are given up, and what was taken in since the last checkpoint", error)
                 await self._assignment.release()
+                self.drop_sent()
                 return False
             except BaseException:
                 self._broken = True  # what partitions hold now is half a round: it must never be written
@@ -158,7 +179,8 @@ class Checkpoints(Service):
 
     async def _round(self) -> bool:
         now, began = self._clock(), time.monotonic()
-        sent, acked = self._agents.take_sent(), self._agents.advanced()
+        sent, acked = self._sent, self._agents.advanced()
+        sent += self._agents.take_sent()
         ready = [partition for partition in self._assignment.partitions.values() if partition.ready]
         if not sent and not any(partition.busy(now) for partition in ready):
             moved = bool(acked) or any(partition.moved() for partition in ready)
@@ -176,11 +198,16 @@ class Checkpoints(Service):
         encoded = [*await self._encoded(outputs), *(record for record, _ in sent)]
         self._probe("settled")
         written = Round(encoded, changes, offsets, self._assignment.member)
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.write, written)
+        self._writing_at = time.monotonic()
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.write, written)
+        finally:
+            self._writing_at = None
         for number, entries in changes.items():
             self._assignment.partitions[number].store.apply_entries(entries, written.ends[number], now)
         self._probe("stored")
         self._agents.committed(acked)
+        self._sent = []
         for _, future in sent:
             if not future.done():
                 future.set_result(None)
@@ -188,15 +215,42 @@ class Checkpoints(Service):
         return True
 
     async def _encoded(self, outputs: Sequence[Output]) -> list[Encoded]:
-        """Return outputs as bytes; waits for a registry that does not answer, as the round cannot be taken back."""
+        """Return outputs as bytes; waits for a registry that does not answer, as the round cannot be taken back.
+
+        Who wants the partitions does not wait with it: the round is dropped with them.
+        """
         waits = _backoff()
-        while True:
-            try:
-                return self._bytes_of(outputs)
-            except RegistryUnavailable as error:
-                wait = next(waits)
-                log.warning("%s; asked again in %.1f s", error, wait)
-            await asyncio.sleep(wait)
+        try:
+            while True:
+                try:
+                    return self._bytes_of(outputs)
+                except RegistryUnavailable as error:
+                    wait = self._told_to_wait(_ROUND, error, waits)
+                    if self._hurry.is_set():
+                        raise MembershipOver(str(error)) from error
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), wait)
+        finally:
+            self._waiting.pop(_ROUND, None)
+
+    def drop_sent(self) -> None:
+        """Drop what agents have sent and no checkpoint has written: the events that led to it come again."""
+        for _, future in (*self._sent, *self._agents.take_sent()):
+            future.cancel()  # who waits for it must not wait for ever
+        self._sent = []
+
+    def _told_to_wait(self, who: str, error: RegistryUnavailable, waits: Iterator[float]) -> float:
+        wait = next(waits)
+        self._waiting[who] = str(error)
+        log.warning("%s; asked again in %.1f s", error, wait)
+        return wait
+
+    def hurry(self, hurry: bool) -> None:
+        """Let no round wait for a registry from now on, as the partitions are to go; or let it wait again."""
+        if hurry:
+            self._hurry.set()
+        else:
+            self._hurry.clear()
 
     def _bytes_of(self, outputs: Sequence[Output]) -> list[Encoded]:
         write = self._wire.write
@@ -236,7 +290,7 @@ class Checkpoints(Service):
 
 def _backoff() -> Iterator[float]:
     """Yield seconds to wait between attempts: longer every time, up to five."""
-    wait = 0.25
+    wait = _WAIT_SECONDS_FIRST
     while True:
         yield wait
-        wait = min(wait * 2, 5.0)
+        wait = min(wait * 2, _WAIT_SECONDS_MAX)

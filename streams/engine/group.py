@@ -49,6 +49,7 @@ class GroupMember:
 
     async def assigned(self, committed: Mapping[TP, int | None], generation: int, member: object) -> None:
         """Open partitions, and restore them while the group goes on."""
+        self._checkpoints.hurry(False)
         async with self._checkpoints.apart:
             await self._assignment.take_over(committed, generation, member)
         self._probe("assigned")
@@ -66,6 +67,7 @@ class GroupMember:
     async def revoked(self) -> None:
         """Commit what was taken in, then let go."""
         self._probe("revoking")
+        self._checkpoints.hurry(True)
         try:
             await self._checkpoints.run()
         finally:
@@ -74,6 +76,7 @@ class GroupMember:
     async def lost(self) -> None:
         """Let go; what was taken in since the last checkpoint comes again, here or elsewhere."""
         log.warning("the group has given this worker's partitions to others")
+        self._checkpoints.hurry(True)
         await self._let_go("lost")
 
     async def _let_go(self, event: str) -> None:
@@ -81,6 +84,7 @@ class GroupMember:
             return
         async with self._checkpoints.apart:
             await self._assignment.release()
+            self._checkpoints.drop_sent()
         if self._restoring is not None:
             await self._restoring
             self._restoring = None

@@ -1,6 +1,9 @@
 """The watch: how far behind each partition is, and whether it moves."""
 
+import faulthandler
 import logging
+import os
+import threading
 import time
 from typing import Any
 
@@ -14,6 +17,8 @@ from streams.engine.metrics import Metrics
 log = logging.getLogger("throughline.worker")
 
 _INTERVAL_SECONDS = 1.0
+_LOOK_SECONDS_MAX = 5.0
+"""Time between two looks counts up to here: what is longer, the worker was suspended, and nothing could have moved."""
 
 
 class StalledError(Exception):
@@ -32,9 +37,33 @@ class Watch(Service):
         self._metrics = metrics
         self._clock = clock
         self.stall_s = stall_s
-        self._seen: dict[TP, tuple[int, float]] = {}
+        self._seen: dict[tuple[str, TP], tuple[int, float]] = {}
+        self._looked_at: float | None = None
+        self._ended = threading.Event()
         self.stalled: dict[TP, float] = {}
         """Partitions with records waiting that have not moved, and for how many seconds."""
+
+    async def on_start(self) -> None:
+        """Watch over the event loop, too, from a thread: a step that does not return holds up the looks as well."""
+        threading.Thread(target=self._watch_loop, name="watch", daemon=True).start()
+
+    async def on_stop(self) -> None:
+        """End the thread."""
+        self._ended.set()
+
+    def blocked_s(self, now_s: float) -> float:
+        """Return for how long the event loop has not let the watch look."""
+        return 0.0 if self._looked_at is None else max(0.0, now_s - self._looked_at - _INTERVAL_SECONDS)
+
+    def _watch_loop(self) -> None:
+        seen, blocked_s = self._looked_at, 0.0
+        while not self._ended.wait(_INTERVAL_SECONDS):  # a thread that was suspended has not waited
+            blocked_s = 0.0 if self._looked_at != seen else blocked_s + _INTERVAL_SECONDS
+            seen = self._looked_at
+            if blocked_s > self.stall_s + _INTERVAL_SECONDS:  # the two take turns looking
+                log.error("stopping: a step has not returned for %.0f s; it is at", blocked_s)
+                faulthandler.dump_traceback()
+                os._exit(1)  # nothing that the event loop has to do can be waited for
 
     @Service.task
     async def _watching(self) -> None:
@@ -51,9 +80,18 @@ class Watch(Service):
             await self.sleep(_INTERVAL_SECONDS)
 
     def look(self, now_s: float) -> None:
-        """Measure all partitions held, at a time of the monotonic clock."""
+        """Measure all partitions held, at a time of the monotonic clock.
+
+        While something outside is waited for, nothing is counted as standing still: whoever waits has a patience of its
+        own.
+        """
+        passed_s = 0.0 if self._looked_at is None else min(now_s - self._looked_at, _LOOK_SECONDS_MAX)
+        self._looked_at = now_s
+        if self._app.checkpoints.waits_for() is not None:
+            passed_s, self._seen = 0.0, {}
         self._metrics.ready(self._assignment.ready())
-        seen, stalled = {}, {}
+        seen: dict[tuple[str, TP], tuple[int, float]] = {}
+        stalled: dict[TP, float] = {}
         for number, partition in self._assignment.partitions.items():
             if not partition.ready:
                 continue
@@ -65,8 +103,9 @@ class Watch(Service):
                     waiting = max(0, self._app.consumer.highwater(tp) - position)
                     age_s = max(0.0, (self._clock() - taken_at) / 1000) if waiting and taken_at else 0.0
                     self._metrics.lag(topic, number, waiting, age_s)
-                    before, since = self._seen.get(tp, (-1, now_s))
-                    seen[tp] = (position, since if before == position and waiting else now_s)
-                    if waiting and seen[tp][1] < now_s:
-                        stalled[tp] = now_s - seen[tp][1]
+                    before, stood_s = self._seen.get((step.name, tp), (-1, 0.0))
+                    stood_s = stood_s + passed_s if before == position and waiting else 0.0
+                    seen[step.name, tp] = position, stood_s
+                    if stood_s:
+                        stalled[tp] = max(stood_s, stalled.get(tp, 0.0))
         self._seen, self.stalled = seen, stalled
