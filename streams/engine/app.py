@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -33,9 +34,6 @@ from streams.step import Step
 _COLLECTED_AFTER = (50_000, 20, 100)
 """When the garbage collector looks: some ten thousand records are always on their way, and by Python's thresholds it
 would look through them again and again."""
-
-_WRITE_SECONDS_MAX = 5.0
-"""A checkpoint that waits longer for the brokers is a reason not to be called ready."""
 
 _OF_DELETIONS = 0.9
 """A database is rebuilt when its age comes this near to how long the changelog keeps deletions."""
@@ -81,24 +79,23 @@ class EngineApp(faust.App):
 
     def health(self) -> tuple[bool, dict[str, object]]:
         """Return whether every partition with records waiting moves, how far each is, what does not move or hangs."""
-        stalled, hangs_s = dict(self.watch.stalled), self.watch.hangs_s()
+        stalled, blocked_s = dict(self.watch.stalled), self.watch.blocked_s(time.monotonic())
         told = {f"{tp.topic}/{tp.partition}": round(seconds, 1) for tp, seconds in stalled.items()}
-        well = max((hangs_s, *stalled.values())) < self.watch.stall_s
+        well = max((blocked_s, *stalled.values())) < self.watch.stall_s
         waiting = self.watch.waiting
         held = {str(number): waiting.get(number, "restoring") for number in sorted(self.assignment.partitions)}
-        return well, {"waiting_records": held, "without_progress_s": told, "hangs_s": round(hangs_s, 1)}
+        return well, {"waiting_records": held, "without_progress_s": told, "blocked_s": round(blocked_s, 1)}
 
     def readiness(self) -> tuple[bool, dict[str, object]]:
-        """Return whether all partitions held are restored and the registry answers, and what is missing."""
-        restored, missing = self.assignment.ready(), self.kit.wire.unavailable()
-        writes = self.checkpoints.writing_s() < _WRITE_SECONDS_MAX
+        """Return whether all partitions held are restored and nothing outside is waited for, and what is missing."""
+        restored, missing, waits = self.assignment.ready(), self.kit.wire.unavailable(), self.checkpoints.waits_for()
         told: dict[str, object] = {
             "assigned": self.assignment.generation >= 0,
             "restored": restored,
-            "brokers": "ok" if writes else "do not answer",
             "registry": missing or "ok",
+            "waits_for": waits or "nothing",
         }
-        return restored and writes and missing is None, told
+        return restored and missing is None and waits is None, told
 
     # -- agents of single events, as a checkpoint sees them
 
@@ -142,7 +139,7 @@ def app(
     engine.checkpoints = Checkpoints(engine.assignment, writer, engine, kit)
     engine.owner = GroupMember(kit, folder.identity, engine.assignment, engine.checkpoints)
     engine.owner.join(engine)
-    engine.watch = Watch(engine, engine.assignment, engine.checkpoints, kit)
+    engine.watch = Watch(engine, engine.assignment, kit)
     enlist(engine, engine.checkpoints, topology)
     return engine
 

@@ -41,6 +41,15 @@ log = logging.getLogger("throughline.worker")
 _IDLE_SECONDS = 1.0
 """How often offsets are committed that have moved past no record."""
 
+_WRITE_SECONDS_USUAL = 2.0
+"""A round that takes longer to be written waits for brokers."""
+
+_WAIT_SECONDS_FIRST = 0.25
+_WAIT_SECONDS_MAX = 5.0
+
+_ROUND = ""
+"""Who waits, beside the steps by their names."""
+
 
 class Agents(Protocol):
     """Agents of single events, as a checkpoint sees them: what they have sent and acknowledged."""
@@ -74,10 +83,20 @@ class Checkpoints(Service):
         self._room = asyncio.Event()
         self._room.set()
         self._taken = 0
+        self._sent: list[tuple[Encoded, asyncio.Future[Any]]] = []
         self._ages: list[tuple[int, int]] = []
         self._committed_at = 0.0
-        self._writing_since: float | None = None
         self._broken = False
+        self._waiting: dict[str, str] = {}
+        self._writing_at: float | None = None
+        self._hurry = asyncio.Event()
+
+    def waits_for(self) -> str | None:
+        """Return what outside of the worker is waited for now, or None. May be called by any thread."""
+        writing_at = self._writing_at
+        if writing_at is not None and (took := time.monotonic() - writing_at) > _WRITE_SECONDS_USUAL:
+            return f"brokers: a round has been under way for {took:.0f} s"
+        return next(iter(self._waiting.copy().values()), None)
 
     async def on_start(self) -> None:
         """Get ready to write. Raises `streams.engine.writer.WriteError`."""
@@ -99,10 +118,10 @@ class Checkpoints(Service):
             async with self.apart:
                 try:
                     self._take(step, batch)
+                    self._waiting.pop(step.name, None)
                     break
                 except RegistryUnavailable as error:
-                    wait = next(waits)
-                    log.warning("%s; asked again in %.1f s", error, wait)
+                    wait = self._told_to_wait(step.name, error, waits)
             await self.sleep(wait)
         if self._taken >= self._records_max:
             self._room.clear()
@@ -132,6 +151,7 @@ class Checkpoints(Service):
             except MembershipOver as error:
                 log.warning("%s: the partitions are given up, and what was taken in since the last checkpoint", error)
                 await self._assignment.release()
+                self.drop_sent()
                 return False
             except BaseException:
                 self._broken = True  # what partitions hold now is half a round: it must never be written
@@ -141,21 +161,10 @@ class Checkpoints(Service):
                 self._full.clear()
                 self._room.set()
 
-    def writing_s(self) -> float:
-        """Return for how many seconds a round has been waiting for the brokers, or 0. May be called by any thread."""
-        since = self._writing_since
-        return 0.0 if since is None else time.monotonic() - since
-
-    async def _written(self, commit: Commit) -> None:
-        self._writing_since = time.monotonic()
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.write, commit)
-        finally:
-            self._writing_since = None
-
     async def _round(self) -> bool:
         now, began = self._kit.clock(), time.monotonic()
-        sent, acked = self._agents.take_sent(), self._agents.advanced()
+        sent, acked = self._sent, self._agents.advanced()
+        sent += self._agents.take_sent()
         ready = [partition for partition in self._assignment.partitions.values() if partition.ready]
         if not sent and not any(partition.busy(now) for partition in ready):
             moved = bool(acked) or any(partition.moved() for partition in ready)
@@ -173,12 +182,17 @@ class Checkpoints(Service):
         encoded = [*await self._encoded(outputs), *(record for record, _ in sent)]
         self._kit.probe("settled")
         commit = Commit(encoded, changes, offsets, self._assignment.member)
-        await self._written(commit)
+        self._writing_at = time.monotonic()
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.write, commit)
+        finally:
+            self._writing_at = None
         for number, entries in changes.items():
             self._assignment.partitions[number].store.apply_entries(entries, commit.ends[number], now)
         self._kit.probe("stored")
         self._metrics.outcomes.count(outputs)
         self._agents.committed(acked)
+        self._sent = []
         for _, future in sent:
             if not future.done():
                 future.set_result(None)
@@ -186,15 +200,42 @@ class Checkpoints(Service):
         return True
 
     async def _encoded(self, outputs: Sequence[Output]) -> list[Encoded]:
-        """Return outputs as bytes; waits for a registry that does not answer, as the round cannot be taken back."""
+        """Return outputs as bytes; waits for a registry that does not answer, as the round cannot be taken back.
+
+        Who wants the partitions does not wait with it: the round is dropped with them.
+        """
         waits = _backoff()
-        while True:
-            try:
-                return self._bytes_of(outputs)
-            except RegistryUnavailable as error:
-                wait = next(waits)
-                log.warning("%s; asked again in %.1f s", error, wait)
-            await asyncio.sleep(wait)
+        try:
+            while True:
+                try:
+                    return self._bytes_of(outputs)
+                except RegistryUnavailable as error:
+                    wait = self._told_to_wait(_ROUND, error, waits)
+                    if self._hurry.is_set():
+                        raise MembershipOver(str(error)) from error
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), wait)
+        finally:
+            self._waiting.pop(_ROUND, None)
+
+    def drop_sent(self) -> None:
+        """Drop what agents have sent and no checkpoint has written: the events that led to it come again."""
+        for _, future in (*self._sent, *self._agents.take_sent()):
+            future.cancel()  # who waits for it must not wait for ever
+        self._sent = []
+
+    def _told_to_wait(self, who: str, error: RegistryUnavailable, waits: Iterator[float]) -> float:
+        wait = next(waits)
+        self._waiting[who] = str(error)
+        log.warning("%s; asked again in %.1f s", error, wait)
+        return wait
+
+    def hurry(self, hurry: bool) -> None:
+        """Let no round wait for a registry from now on, as the partitions are to go; or let it wait again."""
+        if hurry:
+            self._hurry.set()
+        else:
+            self._hurry.clear()
 
     def _bytes_of(self, outputs: Sequence[Output]) -> list[Encoded]:
         write = self._kit.wire.write
@@ -237,7 +278,7 @@ class Checkpoints(Service):
 
 def _backoff() -> Iterator[float]:
     """Yield seconds to wait between attempts: longer every time, up to five."""
-    wait = 0.25
+    wait = _WAIT_SECONDS_FIRST
     while True:
         yield wait
-        wait = min(wait * 2, 5.0)
+        wait = min(wait * 2, _WAIT_SECONDS_MAX)

@@ -37,6 +37,7 @@ class GroupMember:
 
     async def assigned(self, committed: Mapping[TP, int | None], generation: int, member: object) -> None:
         """Open partitions, and restore them while the group goes on."""
+        self._checkpoints.hurry(False)
         async with self._checkpoints.apart:
             await self._assignment.take_over(committed, generation, member)
         self._kit.probe("assigned")
@@ -54,6 +55,7 @@ class GroupMember:
     async def revoked(self) -> None:
         """Commit what was taken in, then let go."""
         self._kit.probe("revoking")
+        self._checkpoints.hurry(True)
         try:
             await self._checkpoints.run()
         finally:
@@ -62,6 +64,7 @@ class GroupMember:
     async def lost(self) -> None:
         """Let go; what was taken in since the last checkpoint comes again, here or elsewhere."""
         log.warning("the group has given this worker's partitions to others")
+        self._checkpoints.hurry(True)
         await self._let_go("lost")
 
     async def _let_go(self, event: str) -> None:
@@ -69,6 +72,7 @@ class GroupMember:
             return
         async with self._checkpoints.apart:
             await self._assignment.release()
+            self._checkpoints.drop_sent()
         if self._restoring is not None:
             await self._restoring
             self._restoring = None

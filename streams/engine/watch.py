@@ -11,13 +11,14 @@ from faust.types import TP
 from mode import Service
 
 from streams.engine.assignment import Assignment
-from streams.engine.checkpoint import Checkpoints
 from streams.engine.kit import Kit
 from streams.engine.partition import Partition
 
 log = logging.getLogger("throughline.worker")
 
 _INTERVAL_SECONDS = 1.0
+_LOOK_SECONDS_MAX = 5.0
+"""Time between two looks counts up to here: what is longer, the worker was suspended, and nothing could have moved."""
 
 
 class StalledError(Exception):
@@ -27,59 +28,80 @@ class StalledError(Exception):
 class Watch(Service):
     """Measures lag, and ends the worker when a partition stands still. A silent stall would be money not billed."""
 
-    def __init__(self, app: Any, assignment: Assignment, checkpoints: Checkpoints, kit: Kit, **service: Any) -> None:
+    def __init__(self, app: Any, assignment: Assignment, kit: Kit, **service: Any) -> None:
         super().__init__(**service)
         self.stall_s = kit.settings.stall_s
-        self._app = app
-        self._assignment = assignment
-        self._checkpoints = checkpoints
-        self._looked_at = time.monotonic()
-        self._over = threading.Event()
-        self._metrics = kit.metrics
-        self._clock = kit.clock
-        self._seen: dict[TP, tuple[int, float]] = {}
-        self.waiting: dict[int, int] = {}
-        """How many records wait on each partition that is restored, by its number."""
         self.stalled: dict[TP, float] = {}
         """Partitions with records waiting that have not moved, and for how many seconds."""
-
-    def hangs_s(self) -> float:
-        """Return for how many seconds the event loop has not come round. May be called by any thread."""
-        return max(0.0, time.monotonic() - self._looked_at - _INTERVAL_SECONDS)
+        self.waiting: dict[int, int] = {}
+        """How many records wait, by partition held and restored."""
+        self.forgotten_s = 0.0
+        """For how many seconds records have come of partitions that are given up here."""
+        self._app = app
+        self._assignment = assignment
+        self._metrics = kit.metrics
+        self._clock = kit.clock
+        self._seen: dict[tuple[str, TP], tuple[int, float]] = {}
+        self._looked_at: float | None = None
+        self._ended = threading.Event()
 
     async def on_start(self) -> None:
-        """Watch the event loop from outside, too."""
+        """Watch over the event loop, too, from a thread: a step that does not return holds up the looks as well."""
         threading.Thread(target=self._watch_loop, name="watch", daemon=True).start()
 
     async def on_stop(self) -> None:
-        """Let the outside watch end."""
-        self._over.set()
+        """End the thread."""
+        self._ended.set()
+
+    def blocked_s(self, now_s: float) -> float:
+        """Return for how long the event loop has not let the watch look."""
+        return 0.0 if self._looked_at is None else max(0.0, now_s - self._looked_at - _INTERVAL_SECONDS)
 
     def _watch_loop(self) -> None:
-        """End the process if the event loop hangs: nothing on it could."""
-        while not self._over.wait(_INTERVAL_SECONDS):
-            if self.hangs_s() >= self.stall_s:
-                log.critical("a step has not come to its end for %.0f s; ending. Where it is:", self.hangs_s())
+        seen, blocked_s = self._looked_at, 0.0
+        while not self._ended.wait(_INTERVAL_SECONDS):  # a thread that was suspended has not waited
+            blocked_s = 0.0 if self._looked_at != seen else blocked_s + _INTERVAL_SECONDS
+            seen = self._looked_at
+            if blocked_s > self.stall_s + _INTERVAL_SECONDS:  # the two take turns looking
+                log.error("stopping: a step has not returned for %.0f s; it is at", blocked_s)
                 faulthandler.dump_traceback()
-                os._exit(1)
+                os._exit(1)  # nothing that the event loop has to do can be waited for
 
     @Service.task
     async def _watching(self) -> None:
         while not self.should_stop:
-            self._looked_at = time.monotonic()
-            self.look(self._looked_at)
+            self.look(time.monotonic())
             worst = max(self.stalled.items(), key=lambda item: item[1], default=None)
             if worst is not None and worst[1] >= self.stall_s:
                 tp, seconds = worst
                 told = f"{tp.topic}, partition {tp.partition}: records wait, and none was taken in for {seconds:.0f} s"
                 await self._app.crash(StalledError(told))
+            elif self.forgotten_s >= self.stall_s:
+                told = f"the group and this worker have disagreed on its partitions for {self.forgotten_s:.0f} s"
+                await self._app.crash(StalledError(told))
             await self.sleep(_INTERVAL_SECONDS)
 
     def look(self, now_s: float) -> None:
-        """Measure all partitions held, at a time of the monotonic clock."""
+        """Measure all partitions held, at a time of the monotonic clock.
+
+        While something outside is waited for, nothing is counted as standing still: whoever waits has a patience of its
+        own.
+        """
+        passed_s = 0.0 if self._looked_at is None else min(now_s - self._looked_at, _LOOK_SECONDS_MAX)
+        self._looked_at = now_s
+        if self._app.checkpoints.waits_for() is not None:
+            passed_s, self._seen = 0.0, {}
         self._metrics.ready(self._assignment.ready())
         self._metrics.memory(*self._assignment.memory())
-        seen, stalled, waits = {}, {}, dict[int, int]()
+        # What the consumer still fetches of partitions that were given up would be lost on the way, for ever.
+        forgotten = self._assignment.generation < 0 and self._app.consumer.assignment()
+        self.forgotten_s = self.forgotten_s + passed_s if forgotten else 0.0
+        self._look_at_partitions(passed_s)
+
+    def _look_at_partitions(self, passed_s: float) -> None:
+        seen: dict[tuple[str, TP], tuple[int, float]] = {}
+        stalled: dict[TP, float] = {}
+        waits: dict[int, int] = {}
         for number, partition in self._assignment.partitions.items():
             if not partition.ready:
                 continue
@@ -89,19 +111,22 @@ class Watch(Service):
             for step in self._assignment.steps:
                 for topic in step.reads:
                     tp = TP(topic, number)
-                    position, taken_at = partition.position(step.name, topic) or 0, partition.last_timestamp(tp)
-                    waiting = max(0, self._app.consumer.highwater(tp) - position)
+                    position, waiting = self._tell_lag(partition, step.name, tp)
                     waits[number] += waiting
-                    age_s = max(0.0, (self._clock() - taken_at) / 1000) if waiting and taken_at else 0.0
-                    self._metrics.lag(topic, number, waiting, age_s)
-                    before, since = self._seen.get(tp, (-1, now_s))
-                    # Waiting for brokers has an end of its own: `patience_s`.
-                    still = before == position and waiting and not self._checkpoints.writing_s()
-                    seen[tp] = (position, since if still else now_s)
-                    if waiting and seen[tp][1] < now_s:
-                        stalled[tp] = now_s - seen[tp][1]
+                    before, stood_s = self._seen.get((step.name, tp), (-1, 0.0))
+                    stood_s = stood_s + passed_s if before == position and waiting else 0.0
+                    seen[step.name, tp] = position, stood_s
+                    if stood_s:
+                        stalled[tp] = max(stood_s, stalled.get(tp, 0.0))
         self._seen, self.stalled, self.waiting = seen, stalled, waits
         self._metrics.still(max(stalled.values(), default=0.0))
+
+    def _tell_lag(self, partition: Partition, step: str, tp: TP) -> tuple[int, int]:
+        position, taken_at = partition.position(step, tp.topic) or 0, partition.last_timestamp(tp)
+        waiting = max(0, self._app.consumer.highwater(tp) - position)
+        age_s = max(0.0, (self._clock() - taken_at) / 1000) if waiting and taken_at else 0.0
+        self._metrics.lag(tp.topic, tp.partition, waiting, age_s)
+        return position, waiting
 
     def _tell_parked(self, number: int, partition: Partition) -> None:
         gauges = partition.gauges()

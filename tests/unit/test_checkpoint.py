@@ -1,0 +1,188 @@
+"""Checkpoints: what a round holds, what it is atomic against, and what each failure does."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from streams.engine.transport.producer import ANY_PARTITION, Encoded
+from streams.engine.writer import MembershipOver, WriteError
+from tests.broker.toys import REMINDER_MS
+from tests.unit.checkpoint_bench import GENERATION, MEMBER, ORDERS, Bench, Play, play, turns
+
+__all__ = ["play"]
+
+
+def test_a_round_holds_outputs_changes_and_offsets_and_then_the_store_knows_its_place(
+    play: Play,
+) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(5, 7)
+        assert await bench.checkpoints.run()
+
+    bench = play(story)
+    (written,) = bench.writer.rounds
+    assert [(record.topic, record.key, record.partition) for record in written.outputs] == [
+        ("toy.moves", b"c1", ANY_PARTITION)
+    ] * 2
+    assert bench.owed() == [5, 12]
+    assert (written.offsets, written.member) == ({ORDERS: 2}, MEMBER)
+    assert b"account/sums\x00c1" in dict(written.changes[0])
+    assert (bench.store.position, bench.store.written_at) == (100, bench.now)
+    assert bench.store.get("account/sums", "c1") is not None
+
+
+def test_with_nothing_new_there_is_no_round_but_offsets_that_pass_no_record_are_committed_at_times(
+    play: Play,
+) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(5)
+        assert await bench.checkpoints.run()
+        assert not await bench.checkpoints.run()
+        await bench.take(first=1, end=9)
+        assert not await bench.checkpoints.run()
+        bench.checkpoints._committed_at -= 1.0
+        assert await bench.checkpoints.run()
+        assert not await bench.checkpoints.run()
+
+    bench = play(story)
+    assert [(len(written.outputs), written.offsets) for written in bench.writer.rounds] == [
+        (1, {ORDERS: 1}),
+        (0, {ORDERS: 9}),
+    ]
+
+
+def test_a_timer_that_falls_due_is_a_round_of_its_own(play: Play) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(5)
+        await bench.checkpoints.run()
+        bench.now += REMINDER_MS - 1
+        assert not await bench.checkpoints.run()
+        bench.now += 1
+        assert await bench.checkpoints.run()
+
+    bench = play(story)
+    assert [record.topic for record in bench.writer.rounds[-1].outputs] == ["toy.reminders"]
+    assert bench.writer.rounds[-1].offsets == {}
+
+
+def test_no_batch_is_taken_in_while_a_round_is_written(play: Play) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(5)
+        bench.writer.may_write.clear()
+        first = asyncio.create_task(bench.checkpoints.run())
+        await asyncio.to_thread(bench.writer.writing.wait, 30)
+        batch = asyncio.create_task(bench.take(7, first=1))
+        await turns()
+        assert not batch.done()
+        bench.writer.may_write.set()
+        assert await first
+        await batch
+        assert await bench.checkpoints.run()
+
+    bench = play(story)
+    assert [written.offsets for written in bench.writer.rounds] == [{ORDERS: 1}, {ORDERS: 2}]
+    assert bench.owed() == [5, 12]
+
+
+def test_after_so_many_records_a_batch_waits_for_a_round(play: Play) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(1, 2)
+        assert not bench.checkpoints._full.is_set()
+        await bench.take(3, first=2)
+        assert bench.checkpoints._full.is_set()
+        late = asyncio.create_task(bench.take(4, first=3))
+        await turns()
+        assert not late.done()
+        await bench.checkpoints.run()
+        await late
+
+    bench = play(story, checkpoint_records_max=3)
+    assert bench.owed() == [1, 3, 6]
+    assert bench.partition.position("account", "toy.orders") == 4
+
+
+@pytest.mark.parametrize(("generation", "ready"), [(GENERATION - 1, True), (GENERATION + 1, True), (GENERATION, False)])
+def test_a_batch_of_another_assignment_or_of_a_partition_not_ready_is_left(
+    play: Play, generation: int, ready: bool
+) -> None:
+    async def story(bench: Bench) -> None:
+        bench.partition.ready = ready
+        await bench.take(5, generation=generation)
+
+    assert play(story).partition.position("account", "toy.orders") is None
+
+
+def test_what_agents_sent_and_acknowledged_is_in_the_round_and_told_once_it_is_written(
+    play: Play,
+) -> None:
+    sent = Encoded("receipts", b"k", b"v", 1, ANY_PARTITION, [])
+    acked = {TP("postings", 2): 7}
+
+    async def story(bench: Bench) -> None:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        bench.agents.sent, bench.agents.acked = [(sent, future)], acked
+        assert await bench.checkpoints.run()
+        assert future.done()
+
+    bench = play(story)
+    (written,) = bench.writer.rounds
+    assert (written.outputs, written.offsets, bench.agents.told) == ([sent], acked, [acked])
+
+
+def test_when_the_group_has_given_the_partitions_to_others_all_is_dropped(play: Play) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(5)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        bench.agents.sent = [(Encoded("receipts", b"k", b"v", 1, ANY_PARTITION, []), future)]
+        bench.writer.failures = [MembershipOver("commit: unknown member")]
+        assert not await bench.checkpoints.run()
+        assert future.cancelled()  # whoever waits for it must not wait for ever
+        await bench.take(6, first=1)
+        assert not await bench.checkpoints.run()
+
+    bench = play(story)
+    assert (bench.writer.rounds, bench.agents.told, bench.assignment.released) == ([], [], 1)
+    assert (bench.store.position, bench.store.get("account/sums", "c1")) == (None, None)
+
+
+def test_after_an_error_nothing_is_written_or_acknowledged_any_more(play: Play) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(5)
+        bench.writer.failures = [WriteError("3 records were not written")]
+        with pytest.raises(WriteError, match="3 records were not written"):
+            await bench.checkpoints.run()
+        await bench.take(6, first=1)
+        assert not await bench.checkpoints.run()
+
+    bench = play(story)
+    assert (bench.writer.rounds, bench.agents.told, bench.store.position) == ([], [], None)
+    assert bench.partition.position("account", "toy.orders") == 1
+
+
+def test_a_rule_that_fails_at_a_timer_breaks_the_round_for_good(play: Play) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(5)
+        await bench.checkpoints.run()
+
+        def fail(key: str) -> None:
+            raise ZeroDivisionError(f"a rate of nothing for {key}")
+
+        bench.partition._tasks["account"]._behaviour.on_timer = fail  # type: ignore[method-assign]
+        bench.now += REMINDER_MS
+        with pytest.raises(ZeroDivisionError):
+            await bench.checkpoints.run()
+        bench.now += REMINDER_MS
+        assert not await bench.checkpoints.run()
+
+    assert len(play(story).writer.rounds) == 1
+
+
+def test_who_was_told_to_stop_all_writes_nothing(play: Play) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(5)
+        bench.checkpoints.stop_all()
+        assert not await bench.checkpoints.run()
+
+    assert play(story).writer.rounds == []
