@@ -146,7 +146,7 @@ class Restore:
     def _run(
         self, consumer: Consumer, starts: Mapping[int, int], ends: Mapping[int, int], stores: Mapping[int, RocksStore]
     ) -> int:
-        progress = _Progress(sum(ends[n] - starts[n] for n in starts), self._metrics.restore_rate)
+        progress = _Progress(sum(ends[n] - starts[n] for n in starts), self._metrics.restored)
         missing = dict(ends)
         for number in starts:
             stores[number].begin_restore()
@@ -189,10 +189,10 @@ class Restore:
 class _Progress:
     """Tells how far a restore has come: to Prometheus with every batch, to the log at times."""
 
-    def __init__(self, total: int, rate: Callable[[float, float], None]) -> None:
+    def __init__(self, total: int, told: Callable[[int, float], None]) -> None:
         self.records = 0
         self._total = total
-        self._rate = rate
+        self._tell = told
         self._began = self._told = time.monotonic()
 
     def done(self, records: int) -> None:
@@ -200,7 +200,7 @@ class _Progress:
         now = time.monotonic()
         rate = self.records / max(now - self._began, 0.001)
         left = max(0, self._total - self.records)
-        self._rate(rate, left / rate if rate else 0.0)
+        self._tell(records, left / rate if rate else 0.0)
         if now - self._told >= _TOLD_SECONDS:
             self._told = now
             log.info(
@@ -211,7 +211,7 @@ class _Progress:
     def end(self) -> None:
         seconds = max(time.monotonic() - self._began, 0.001)
         rate = self.records / seconds
-        self._rate(rate, 0.0)
+        self._tell(0, 0.0)
         if self.records:
             told = f"{self.records:,}", seconds, f"{rate:,.0f}"
             log.info("restored %s records in %.1f s (%s a second)", *told)

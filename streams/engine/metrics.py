@@ -213,12 +213,12 @@ class Metrics:
             ["partition"],
         )
 
-        self._restore_rate = self._gauge("restore_records_per_second", "Records of the changelog read a second.")
+        self._restored = self._counter("restore_records", "Records of the changelog that were read.")
         self._restore_seconds = self._gauge("restore_left_seconds", "How long the restore will take, at most.")
 
-    def restore_rate(self, records_per_s: float, left_s: float) -> None:
-        """Set how fast the restore under way is, and how long it will take at that rate."""
-        self._restore_rate.set(records_per_s)
+    def restored(self, records: int, left_s: float) -> None:
+        """Count records of the changelog that were read, and set how long the rest will take."""
+        self._restored.inc(records)
         self._restore_seconds.set(left_s)
 
     def state(self, partition: int, size: int) -> None:
