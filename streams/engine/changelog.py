@@ -78,12 +78,12 @@ class Changelog:
         """Return the offset to restore a store from, or None if it has to be rebuilt from the beginning.
 
         It has to be where the log ends before the store's position (another log is in its place), where the log has
-        lost what follows the position, and where the store is older than the log keeps its deletions. Raises
+        lost what follows the position, and where what it lacks may be deletions older than the log keeps them. Raises
         `LostChangelogError` if the beginning is lost, too.
         """
         position, lost = store.position, extent.start > 0
-        # An old store is rebuilt, unless the log cannot give it all back.
-        keeps = lost or now - store.written_at <= self._tombstones_ms
+        # An old store that lacks something is rebuilt, unless the log cannot give it all back.
+        keeps = lost or position == extent.end or now - store.written_at <= self._tombstones_ms
         if position is not None and extent.start <= position <= extent.end and keeps:
             return position
         if lost:

@@ -123,8 +123,11 @@ class _Writing:
                 return
             except BufferError:
                 self._producer.poll(0.05)
-            except KafkaException as error:
-                raise WriteError(f"topic {topic}: {error.args[0].str()}") from error
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                if error.fatal() or error.code() in _BROKEN:
+                    raise _Broken(f"produce: {error.str()}") from exception
+                raise WriteError(f"topic {topic}: {error.str()}") from exception
 
 
 def _landing(commit: Commit, partition: int, told: Callable[..., None] | None) -> Callable[..., None]:
@@ -137,6 +140,9 @@ def _landing(commit: Commit, partition: int, told: Callable[..., None] | None) -
     return landed
 
 
+_BROKEN = frozenset((KafkaError._STATE, KafkaError._FATAL))
+"""The brokers have refused something of the transaction meanwhile: the client takes no more of it."""
+
 _OVER = frozenset((KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS))
 _FENCED = frozenset(
     (
@@ -146,6 +152,10 @@ _FENCED = frozenset(
         KafkaError.FENCED_INSTANCE_ID,
     )
 )
+
+
+class _Broken(WriteError):
+    """A transaction can only be aborted, which also tells why."""
 
 
 class _Aborted(Exception):
@@ -200,7 +210,11 @@ class ExactlyOnce(_Writing):
         commit.ends.clear()
         self._until_done("begin_transaction", lambda _timeout: self._producer.begin_transaction())
         self._probe("begun")
-        self._produce(commit, None)  # what is not delivered fails the transaction
+        try:
+            self._produce(commit, None)  # what is not delivered fails the transaction
+        except _Broken as error:
+            self._abort()
+            raise _Aborted(str(error)) from error
         self._probe("produced")
         if commit.offsets and commit.member is not None:
             places = [TopicPartition(*tp, offset) for tp, offset in commit.offsets.items()]
@@ -301,6 +315,8 @@ class AtLeastOnce(_Writing):
                 if error.code() == KafkaError.FENCED_INSTANCE_ID:
                     raise Fenced(f"commit: {error.str()}; another worker uses this one's state folder") from exception
                 raise WriteError(f"commit: {error.str()}") from exception
+            except TimeoutError as exception:
+                raise WriteError("commit: no answer; are the brokers reachable?") from exception
         self._probe("committed")
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:

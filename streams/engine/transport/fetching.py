@@ -142,13 +142,14 @@ class Fetching(threading.Thread):
             self._resume_where_drained()
         else:
             self._pause_where_full()
+        generation = self.generation  # a rebalance may come in between
         # The first record ends the wait, whereas asking for many at once would wait for the last of them.
         first = self._consumer.poll(_POLL_SECONDS)
         if first is not None:
             rest = self._consumer.consume(FETCHED_RECORDS_MAX - 1, 0) if self.room.left() else []
-            self._hand_over([first, *rest])
+            self._hand_over([first, *rest], generation)
 
-    def _hand_over(self, messages: Sequence[Message]) -> None:
+    def _hand_over(self, messages: Sequence[Message], generation: int) -> None:
         runs: dict[tuple[str, int], list[Message]] = {}
         ends: dict[tuple[str, int], int] = {}
         told = list(filter(Message.error, messages))
@@ -169,7 +170,7 @@ class Fetching(threading.Thread):
         batches = []
         for place, held in runs.items():
             tp, end = TP(*place), ends.get(place, 0)
-            batches.append(Batch(tp, held, max(end, _offset(held[-1]) + 1) if held else end, self.generation))
+            batches.append(Batch(tp, held, max(end, _offset(held[-1]) + 1) if held else end, generation))
             self.room.take(tp, len(held))
         if batches:
             self._listener.fetched(batches)
