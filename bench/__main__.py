@@ -27,6 +27,7 @@ from bench.running import Failed
 from bench.side_by_side import Input, SideBySide, chosen, medians
 from bench.workers import Workers
 from stack.errors import StackError
+from streams import compiled
 
 PARTS = ("side-by-side", "firm", "state", "workers", "latency", "replay", "codec")
 WHOLE = set(PARTS) - {"replay", "codec"}
@@ -52,6 +53,7 @@ class Bench:
             "broker": at.name,
             "is_real": at.is_real,
             "machine": f"{len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}",
+            "steps": "compiled" if compiled.in_use() else "pure Python",
             "rounds": options.rounds,
             "records": self._input.records,
             "variants": {},
@@ -160,12 +162,8 @@ def _write(figures: dict[str, Any], whole: bool) -> None:
 def _plot(figures: dict[str, Any]) -> None:
     variants = figures["variants"]
     rows = [
-        (
-            label.replace("*", "").split(",")[0] + ("" if name != "quix" else ", exactly once"),
-            variants[name]["events_per_s"],
-            name in ("throughline", "firm"),
-        )
-        for name, label in book.ROWS.items()
+        (label, variants[name]["events_per_s"], name.startswith(("throughline", "firm")))
+        for name, label in book.BARS.items()
         if name in variants
     ]
     chart = plots.bars(f"records a second, {figures['broker']}", rows)

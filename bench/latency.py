@@ -12,6 +12,7 @@ from bench.broker import Broker, Say
 from bench.reference.avro import INPUTS, MARGINS, TRIGGERS, Framed
 from bench.running import Child, Failed
 from bench.topics import COMPACTED, make_topics, reader_from_now
+from bench.variants.codecs import FASTAVRO
 
 GROUP = "latency"
 SECONDS = 20
@@ -29,7 +30,7 @@ def latencies(broker: Broker, folder: Path, per_second: int, say: Say, seconds: 
     make_topics(broker.bootstrap, topics | {f"{GROUP}.changelog": COMPACTED})
     records = str(min(per_second * seconds, _RECORDS_MAX))
     say(f"latency at {per_second:,} records/s")
-    arguments = (broker.bootstrap, GROUP, str(folder / GROUP), prefix)
+    arguments = (broker.bootstrap, GROUP, str(folder / GROUP), FASTAVRO, prefix)
     reader = reader_from_now(broker.bootstrap, f"{GROUP}.{TRIGGERS}")
     log = folder / f"{GROUP}.log"
     with (

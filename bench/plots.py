@@ -19,7 +19,7 @@ def _text(x: float, y: float, text: str, anchor: str = "start", weight: str = "n
 
 def bars(title: str, rows: Sequence[tuple[str, float, bool]]) -> str:
     """Return horizontal bars: label, value, whether it is ours."""
-    left, top, step = 310, 44, 30
+    left, top, step = 220, 44, 30
     most = max(value for _, value, _ in rows)
     parts = [_text(16, 24, title, weight="bold")]
     for number, (label, value, ours) in enumerate(rows):

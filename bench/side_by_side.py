@@ -14,6 +14,8 @@ from bench.reference.avro import INPUTS, MARGINS, TRIGGERS, Framed
 from bench.reference.feed import Feed, Result
 from bench.running import Child, Failed, Run, measure
 from bench.topics import COMPACTED, Committed, fill, make_topics, read_all, remove_topics, touch_topics
+from bench.variants.codecs import COMPILED, FASTAVRO
+from schemas.plan import COMPILED as CODEC_IS_BUILT
 
 RUN_SECONDS_MAX = 600.0
 
@@ -36,7 +38,18 @@ class Variant(NamedTuple):
 
 _FAUST, _QUIX = "bench.peers.faust_job", "bench.peers.quix_job"
 _PART, _SHARE = "part.", 5
+_ENGINE, _LOOP = "bench.variants.engine", "bench.variants.loop"
 _NOT_ISOLATED = ("", "guarantee=at_least_once", "static_membership=false")
+
+
+def _ours(name: str, told: str, codec: str) -> Variant:
+    return Variant(name, told, None, _ENGINE, (codec,), (codec, *_NOT_ISOLATED), has_changelog=True)
+
+
+def _loop(name: str, told: str, codec: str) -> Variant:
+    return Variant(name, told, None, _LOOP, (codec,), (codec, "at-least-once"), has_changelog=True)
+
+
 VARIANTS = (
     Variant(
         "faust",
@@ -58,8 +71,10 @@ VARIANTS = (
     ),
     Variant("quix_at_least_once", "Quix Streams 3.28, at least once", "quix", _QUIX, ("at-least-once",), None),
     Variant("quix", "Quix Streams 3.28, exactly once", "quix", _QUIX, ("exactly-once",), None),
-    Variant("throughline", "this engine", None, "bench.variants.engine", (), _NOT_ISOLATED, has_changelog=True),
-    Variant("loop", "a bare loop", None, "bench.variants.loop", (), ("at-least-once",), has_changelog=True),
+    _ours("throughline", "this engine, wheels alone", FASTAVRO),
+    _loop("loop", "a bare loop, wheels alone", FASTAVRO),
+    _ours("throughline_compiled", "this engine, compiled", COMPILED),
+    _loop("loop_compiled", "a bare loop, compiled codec", COMPILED),
 )
 
 
@@ -122,7 +137,9 @@ class SideBySide:
             str(folder),
             *(variant.arguments if self._is_real else variant.on_embedded or ()),
         )
-        with Child(self._folder / f"{group}.log", variant.module, *arguments, python=python) as child:
+        with Child(
+            self._folder / f"{group}.log", variant.module, *arguments, python=python, environment=_environment(variant)
+        ) as child:
             run = measure(child, committed, ends, RUN_SECONDS_MAX)
             child.stop()  # one that promises less may have outputs on their way
         committed.close()
@@ -137,6 +154,11 @@ class SideBySide:
             make_topics(self._brokers, topics)
         else:
             touch_topics(self._brokers, topics)
+
+
+def _environment(variant: Variant) -> dict[str, str]:
+    """Wheels alone: without the modules that a C compiler made, where there are some."""
+    return {"PURE_PYTHON": "1"} if FASTAVRO in variant.arguments else {}
 
 
 def _prefix(share: int) -> str:
@@ -183,4 +205,5 @@ def chosen(names: Sequence[str]) -> Iterator[Variant]:
     unknown = set(names) - {variant.name for variant in VARIANTS}
     if unknown:
         raise ValueError(f"no variant {', '.join(sorted(unknown))}; there are {', '.join(v.name for v in VARIANTS)}")
-    return (variant for variant in VARIANTS if not names or variant.name in names)
+    there = (variant for variant in VARIANTS if CODEC_IS_BUILT or COMPILED not in variant.arguments)
+    return (variant for variant in there if not names or variant.name in names)

@@ -18,6 +18,7 @@ from bench.reference.avro import INPUTS, MARGINS, TRIGGERS
 from bench.running import Child, Failed, Run
 from bench.side_by_side import Input, check
 from bench.topics import COMPACTED, Committed, make_topics, remove_topics
+from bench.variants.codecs import FASTAVRO
 
 ASSIGN_SECONDS_MAX = 60.0
 RUN_SECONDS_MAX = 300.0
@@ -65,7 +66,7 @@ class Workers:
     def _start(self, group: str, prefix: str, slot: int) -> Child:
         folder = self._folder / f"{group}-{slot}"
         options = (f"session_timeout_s={_SESSION_SECONDS}",)
-        arguments = (self._brokers, group, str(folder), prefix, *options)
+        arguments = (self._brokers, group, str(folder), FASTAVRO, prefix, *options)
         return Child(self._folder / f"{group}-{slot}.log", "bench.variants.engine", *arguments)
 
     def _await_assignment(self, group: str, workers: Sequence[Child]) -> None:

@@ -42,19 +42,19 @@ class Framed:
 
     def __init__(self, name: str) -> None:
         number, schema = SCHEMAS[name]
-        self._head = _HEAD.pack(0, number)
+        self.head = _HEAD.pack(0, number)
         self._schema = parse_schema(schema)
 
     def read(self, payload: bytes) -> Any:
         """Return the record. Raises ValueError for bytes of another schema."""
         body = BytesIO(payload)
-        if body.read(5) != self._head:
-            raise ValueError(f"bytes begin with {payload[:5].hex()}, and {self._head.hex()} was expected")
+        if body.read(5) != self.head:
+            raise ValueError(f"bytes begin with {payload[:5].hex()}, and {self.head.hex()} was expected")
         return schemaless_reader(body, self._schema, None)
 
     def write(self, record: Any) -> bytes:
         """Return the bytes of a record."""
         body = BytesIO()
-        body.write(self._head)
+        body.write(self.head)
         schemaless_writer(body, self._schema, record)
         return body.getvalue()

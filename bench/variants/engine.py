@@ -1,7 +1,7 @@
-"""The reference job on this engine: `python -m bench.variants.engine BROKERS GROUP FOLDER [PREFIX [NAME=VALUE...]]`.
+"""The reference job on this engine.
 
-PREFIX stands before the names of its input topics. Settings are as shipped, exactly once among them, but for those that
-are given.
+`python -m bench.variants.engine BROKERS GROUP FOLDER CODEC [PREFIX [NAME=VALUE...]]`. CODEC is `fastavro` or
+`compiled`; PREFIX stands before the names of its input topics. Settings are as shipped, but for those that are given.
 """
 
 import sys
@@ -11,9 +11,10 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from bench.reference.avro import INPUTS, MARGINS, TRIGGERS, Framed
+from bench.reference.avro import INPUTS, MARGINS, TRIGGERS
 from bench.reference.job import NEW, TAKE, State, margin_of
 from bench.reference.stamp import first_record
+from bench.variants.codecs import codec_of
 from streams.behaviour import Behaviour
 from streams.config import load
 from streams.domain.made import made
@@ -24,9 +25,9 @@ from streams.step import Context, Record, Step
 class AvroWire:
     """The values of the job's topics."""
 
-    def __init__(self, group: str, prefix: str) -> None:
-        self._read = {f"{prefix}{topic}": Framed(topic).read for topic in INPUTS}
-        self._write = {f"{group}.{kind}": Framed(kind).write for kind in (TRIGGERS, MARGINS)}
+    def __init__(self, codec: str, group: str, prefix: str) -> None:
+        self._read = {f"{prefix}{topic}": codec_of(codec, topic).read for topic in INPUTS}
+        self._write = {f"{group}.{kind}": codec_of(codec, kind).write for kind in (TRIGGERS, MARGINS)}
 
     def records(self, topic: str, partition: int, messages: Sequence[Message]) -> list[Record]:
         """Return records with their fields."""
@@ -93,11 +94,11 @@ def billing_step(group: str, prefix: str) -> Step:
     return Step("billing", "contract", inputs, outputs, lambda c: Billing(c, group, prefix), {"contracts": State})
 
 
-def main(brokers: str, group: str, folder: str, prefix: str = "", *options: str) -> int:
+def main(brokers: str, group: str, folder: str, codec: str, prefix: str = "", *options: str) -> int:
     """Run until stopped."""
     chosen: dict[str, Any] = dict(option.split("=", 1) for option in options)
     settings = load(None, brokers=brokers, group=group, state_folder=Path(folder), **chosen)
-    return run_steps(settings, (billing_step(group, prefix),), AvroWire(group, prefix))
+    return run_steps(settings, (billing_step(group, prefix),), AvroWire(codec, group, prefix))
 
 
 if __name__ == "__main__":

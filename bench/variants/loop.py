@@ -1,6 +1,6 @@
 """The reference job as a bare loop over the Kafka client and RocksDB, exactly once: the floor under every framework.
 
-`python -m bench.variants.loop BROKERS GROUP FOLDER [at-least-once]`
+`python -m bench.variants.loop BROKERS GROUP FOLDER CODEC [at-least-once]`
 
 One consumer, one transactional producer, one database, a dict of
 what has changed; nothing that a service needs beside: no rebalance, no restore, no metrics, no failure dealt with.
@@ -17,9 +17,10 @@ import msgspec
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from rocksdict import Options, Rdict, WriteBatch
 
-from bench.reference.avro import INPUTS, MARGINS, TRIGGERS, Framed
+from bench.reference.avro import INPUTS, MARGINS, TRIGGERS
 from bench.reference.job import NEW, TAKE, State, margin_of
 from bench.reference.stamp import first_record
+from bench.variants.codecs import codec_of
 
 COMMIT_SECONDS = 0.1
 COMMIT_RECORDS = 20_000
@@ -31,15 +32,15 @@ _ANSWER_SECONDS_MAX = 30.0
 class Loop:
     """The job. State is read through a dict; what has changed goes into each transaction, then to the database."""
 
-    def __init__(self, brokers: str, group: str, folder: str, guarantee: str = "exactly-once") -> None:
+    def __init__(self, brokers: str, group: str, folder: str, codec: str, guarantee: str = "exactly-once") -> None:
         self._group = group
         self._exactly_once = guarantee == "exactly-once"
         self._database = Rdict(str(Path(folder, "database")), Options(raw_mode=True))
         self._states: dict[bytes, State] = {}
         self._changed: dict[bytes, int] = {}
         self._positions: dict[tuple[str, int], int] = {}
-        self._takes = {topic: (Framed(topic).read, TAKE[topic]) for topic in INPUTS}
-        self._write_trigger, self._write_margin = Framed(TRIGGERS).write, Framed(MARGINS).write
+        self._takes = {topic: (codec_of(codec, topic).read, TAKE[topic]) for topic in INPUTS}
+        self._write_trigger, self._write_margin = codec_of(codec, TRIGGERS).write, codec_of(codec, MARGINS).write
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(State).decode
         self._consumer = Consumer(

@@ -10,6 +10,7 @@ from bench.figures import BEGIN, END, LATEST, TARGETS, put_into_document, quoted
 FIGURES = {
     "broker": "Kafka 1",
     "machine": "2 cores",
+    "steps": "compiled",
     "rounds": 1,
     "variants": {
         "throughline": {"events_per_s": 900, "cpu_us_per_event": 9.0, "rss_mb": 90, "runs": [900]},
