@@ -147,9 +147,10 @@ class Fetching(threading.Thread):
         first = self._consumer.poll(_POLL_SECONDS)
         if first is not None:
             rest = self._consumer.consume(FETCHED_RECORDS_MAX - 1, 0) if self.room.left() else []
-            self._hand_over([first, *rest], generation)
+            if generation == self.generation:  # else they are of partitions that are gone
+                self._hand_over([first, *rest])
 
-    def _hand_over(self, messages: Sequence[Message], generation: int) -> None:
+    def _hand_over(self, messages: Sequence[Message]) -> None:
         runs: dict[tuple[str, int], list[Message]] = {}
         ends: dict[tuple[str, int], int] = {}
         told = list(filter(Message.error, messages))
@@ -170,7 +171,7 @@ class Fetching(threading.Thread):
         batches = []
         for place, held in runs.items():
             tp, end = TP(*place), ends.get(place, 0)
-            batches.append(Batch(tp, held, max(end, _offset(held[-1]) + 1) if held else end, generation))
+            batches.append(Batch(tp, held, max(end, _offset(held[-1]) + 1) if held else end, self.generation))
             self.room.take(tp, len(held))
         if batches:
             self._listener.fetched(batches)
