@@ -8,6 +8,7 @@ does, and is not part of the changelog.
 import errno
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from rocksdict import (
@@ -15,6 +16,7 @@ from rocksdict import (
     Cache,
     Options,
     Rdict,
+    RdictIter,
     ReadOptions,
     WriteBatch,
     WriteBufferManager,
@@ -135,6 +137,9 @@ class RocksStore:
                 iterator.prev()
             else:
                 iterator.next()
+        self._check(iterator)
+
+    def _check(self, iterator: RdictIter) -> None:
         try:
             iterator.status()  # an iterator also ends where it meets a damaged block
         except Exception as error:
@@ -166,6 +171,7 @@ class RocksStore:
         while iterator.valid():
             yield iterator.key(), iterator.value()
             iterator.next()
+        self._check(iterator)
 
     def begin_restore(self) -> None:
         """Write without the database's own log from now on: what a crash undoes, the changelog has."""
@@ -193,7 +199,8 @@ class RocksStore:
         """Close the database, so that another process may open it."""
         if not self._closed:
             self._closed = True
-            self._db.close()
+            with suppress(Exception):  # a disk that is full or gone was told of when it was written to
+                self._db.close()
 
     def _write(self, batch: WriteBatch) -> None:
         try:
