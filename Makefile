@@ -42,7 +42,7 @@ test-stack: stack-tools ## the stack tier: real servers on this machine
 crash: stack-tools ## two workers killed at every point of their work; KILLS, RECORDS and SEED may be given
 	$(BIN)/python -m tests.crash
 
-stack-tools: $(READY) ## Java and Maven for the stack: installed by apt as root, else told
+stack-tools: $(READY) ## Java, Maven and promtool for the stack: installed by apt as root, else told
 	$(BIN)/python -m stack.install
 
 lint: style types layers tidy ## style, types, layers and the rules of the house

@@ -1,4 +1,4 @@
-"""Java and Maven, where they are missing: `python -m stack.install`, which is `make stack-tools`.
+"""Java, Maven and promtool, where they are missing: `python -m stack.install`, which is `make stack-tools`.
 
 They are installed by apt where nobody needs to be asked: as root, or in continuous integration (`CI` is set) with sudo.
 Elsewhere it says what to install, and fails.
@@ -11,13 +11,13 @@ import sys
 from collections.abc import Callable, Mapping
 
 from stack.errors import StackError
-from stack.tools import PACKAGES, java, maven
+from stack.tools import PACKAGES, PROMETHEUS, java, maven, promtool
 
 
 def missing() -> list[str]:
     """What is wrong with the programs that the stack needs, one message each."""
     faults = []
-    for find in (java, maven):
+    for find in (java, maven, promtool):
         try:
             find()
         except StackError as error:
@@ -37,7 +37,11 @@ def as_root(environment: Mapping[str, str], user: int, which: Callable[[str], st
 def commands(which: Callable[[str], str | None]) -> list[list[str]]:
     """The commands that install by apt."""
     update, install = ["apt-get", "update", "-q"], ["apt-get", "install", "-q", "-y", "--no-install-recommends"]
-    steps = [update, [*install, *PACKAGES]]
+    steps = [update]
+    if which("promtool") is None and which("systemctl"):
+        # Debian starts what it installs, now and at every boot, and this would listen on every address.
+        steps.append(["systemctl", "mask", "--quiet", "prometheus.service"])
+    steps.append([*install, *PACKAGES, PROMETHEUS])
     if which("update-ca-certificates"):
         # Java keeps certificates of its own: without this, it does not know an authority that this machine had added.
         steps.append(["update-ca-certificates", "--fresh"])
@@ -56,7 +60,8 @@ def main() -> int:
                 print(f"{' '.join([*before, *step])} failed; its message is above", file=sys.stderr)
                 return 1
         faults = missing()
-    print(*faults or [f"Java: {java()}", f"Maven: {maven()}"], sep="\n", file=sys.stderr if faults else sys.stdout)
+    found = [] if faults else [f"Java: {java()}", f"Maven: {maven()}", f"promtool: {promtool()}"]
+    print(*faults or found, sep="\n", file=sys.stderr if faults else sys.stdout)
     return 1 if faults else 0
 
 

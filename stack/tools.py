@@ -1,4 +1,4 @@
-"""The programs that the stack needs and does not bring: Java, and Maven to fetch with."""
+"""The programs that the stack needs and does not bring: Java, Maven to fetch with, promtool to check alerts with."""
 
 import os
 import re
@@ -12,6 +12,8 @@ from stack.versions import versions
 
 PACKAGES = ("default-jre-headless", "maven")
 INSTALL = f"apt install {' '.join(PACKAGES)}"
+PROMETHEUS = "prometheus"
+"""The package that promtool comes in."""
 _ANSWER_SECONDS_MAX = 30.0
 
 
@@ -70,4 +72,16 @@ def maven() -> str:
     path = shutil.which("mvn")
     if path is None:
         raise StackError(f"there is no Maven (mvn) on the PATH, and the jars come by it: {INSTALL}")
+    return path
+
+
+def promtool() -> str:
+    """The path of promtool, which checks Prometheus rules.
+
+    Raises:
+        StackError: There is none; the message names the package to install.
+    """
+    path = shutil.which("promtool")
+    if path is None:
+        raise StackError(f"there is no promtool on the PATH, which checks the alerts: apt install {PROMETHEUS}")
     return path

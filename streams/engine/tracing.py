@@ -41,6 +41,7 @@ class Spans:
         import opentelemetry.trace  # noqa: PLC0415
 
         self._tracer: Any = opentelemetry.trace.get_tracer("throughline")
+        self._kind = opentelemetry.trace.SpanKind.CONSUMER
         self._propagate = opentelemetry.propagate
 
     def passed_on(self, step: str, record: Record, trace: Headers) -> Headers:
@@ -54,7 +55,7 @@ class Spans:
             "messaging.kafka.offset": record.offset,
         }
         context = self._propagate.extract(carrier)
-        with self._tracer.start_as_current_span(f"process {step}", context=context, attributes=attributes):
+        with self._tracer.start_as_current_span(f"process {step}", context, self._kind, attributes):
             injected: dict[str, str] = {}
             self._propagate.inject(injected)
         return tuple((name, value.encode()) for name, value in injected.items()) or trace

@@ -7,24 +7,42 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.engine.metrics import Metrics
+from streams.engine.posting import posting_step
 from streams.engine.transport.producer import Encoded
-from streams.step import Output
+from streams.sinks.contract import Posting, Sink
+from streams.sinks.delivery import Limits
+from streams.step import Output, Step
 from streams.topics import ALERTS, DEAD_LETTERS, EXCEPTIONS, RECEIPTS, TRIGGERS
 from streams.topology import topology
 from tests.support.streams import reader, rulebook
 
 
 class Told(NamedTuple):
-    """What is exposed: the type of each metric by its name, and by the name of each series its labels."""
+    """What is exposed: the type of each metric, the labels of each series, and by (series, label) the values."""
 
     types: Mapping[str, str]
     labels: Mapping[str, frozenset[str]]
+    values: Mapping[tuple[str, str], frozenset[str]]
+
+
+def all_steps() -> tuple[Step, ...]:
+    """The steps of a worker, targets included."""
+    return (*topology(rulebook(), reader()), posting_step(nowhere, Limits(1, 1), 1))
+
+
+def nowhere(system: str) -> Sink[Posting]:
+    """Refuse to open a target.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(f"there is no {system} here")
 
 
 def metrics_of_everything() -> Metrics:
     """Metrics in which every metric has at least one series."""
     metrics = Metrics()
-    metrics.expect(topology(rulebook(), reader()))
+    metrics.expect(all_steps())
     metrics.taken_in("intake", "psa.public.projects", 3, 300, 0.01)
     metrics.redelivered("intake", "psa.public.projects", 1)
     metrics.written([Encoded(TRIGGERS, b"C1", b"value", 0, 0, None)])
@@ -56,8 +74,11 @@ def told(registry: CollectorRegistry) -> Told:
     """Return what a registry exposes. Buckets of a histogram have the label `le`, as they have it for Prometheus."""
     types: dict[str, str] = {}
     labels: dict[str, frozenset[str]] = {}
+    values: dict[tuple[str, str], frozenset[str]] = {}
     for family in text_string_to_metric_families(generate_latest(registry).decode()):
         types[f"{family.name}_total" if family.type == "counter" else family.name] = family.type
         for sample in family.samples:
             labels[sample.name] = labels.get(sample.name, frozenset()) | frozenset(sample.labels)
-    return Told(types, labels)
+            for place in ((sample.name, label) for label in sample.labels):
+                values[place] = values.get(place, frozenset()) | {sample.labels[place[1]]}
+    return Told(types, labels, values)

@@ -1,6 +1,7 @@
-"""Java and Maven: found, too old, missing, installed."""
+"""Java, Maven and promtool: found, too old, missing, installed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,11 @@ import pytest
 from stack import install
 from stack.errors import StackError
 from stack.install import as_root, missing
-from stack.tools import ask, java, maven
+from stack.tools import ask, java, maven, promtool
 from tests.support.programs import put_program
 
 NO_JAVA = "there is no Java on the PATH, and the stack needs 17 or newer: apt install default-jre-headless maven"
+NO_PROMTOOL = "there is no promtool on the PATH, which checks the alerts: apt install prometheus"
 NO_MAVEN = "there is no Maven (mvn) on the PATH, and the jars come by it: apt install default-jre-headless maven"
 JAVA_21 = """echo 'openjdk version "21.0.2" 2024-01-16' >&2"""
 
@@ -63,11 +65,11 @@ def test_a_java_that_says_nothing_is_refused(programs: Path) -> None:
 
 
 def test_what_is_missing_is_named_with_its_package(programs: Path) -> None:
-    assert missing() == [NO_JAVA, NO_MAVEN]
+    assert missing() == [NO_JAVA, NO_MAVEN, NO_PROMTOOL]
     put_program(programs, "java", JAVA_21)
-    path = put_program(programs, "mvn", "")
+    paths = [put_program(programs, name, "") for name in ("mvn", "promtool")]
     assert missing() == []
-    assert maven() == str(path)
+    assert [maven(), promtool()] == [str(path) for path in paths]
 
 
 def test_the_command_line_says_it_without_a_traceback(tmp_path: Path) -> None:
@@ -112,27 +114,31 @@ def test_packages_are_installed_only_where_nobody_needs_to_be_asked(
 def test_as_root_what_is_missing_is_installed(
     programs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    # An apt that "installs" by making Java and Maven appear.
+    # An apt that "installs" by making the programs appear.
     put_program(
         programs,
         "apt-get",
         f"""echo "apt $@ ($DEBIAN_FRONTEND)"
         [ "$1" = install ] || exit 0
         /bin/cp {put_program(programs / "later", "java", JAVA_21)} {programs}/java
-        /bin/cp {put_program(programs / "later", "mvn", "")} {programs}/mvn""",
+        /bin/cp {put_program(programs / "later", "mvn", "")} {programs}/mvn
+        /bin/cp {put_program(programs / "later", "promtool", "")} {programs}/promtool""",
     )
+    put_program(programs, "systemctl", 'echo "systemctl $@"')
     put_program(programs, "update-ca-certificates", 'echo "certificates $@"')
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert install.main() == 0
     said = capfd.readouterr()
     assert said.out.splitlines() == [
         "apt update -q (noninteractive)",
-        "apt install -q -y --no-install-recommends default-jre-headless maven (noninteractive)",
+        "systemctl mask --quiet prometheus.service",
+        "apt install -q -y --no-install-recommends default-jre-headless maven prometheus (noninteractive)",
         "certificates --fresh",
         f"Java: {programs}/java",
         f"Maven: {programs}/mvn",
+        f"promtool: {programs}/promtool",
     ]
-    assert said.err.splitlines() == [NO_JAVA, NO_MAVEN, "installing by apt"]
+    assert said.err.splitlines() == [NO_JAVA, NO_MAVEN, NO_PROMTOOL, "installing by apt"]
     assert install.main() == 0
     assert "apt" not in capfd.readouterr().out
 
@@ -140,4 +146,10 @@ def test_as_root_what_is_missing_is_installed(
 def test_elsewhere_the_command_is_printed(programs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert install.main() == 1
     said = capfd.readouterr()
-    assert (said.out, said.err.splitlines()) == ("", [NO_JAVA, NO_MAVEN])
+    assert (said.out, said.err.splitlines()) == ("", [NO_JAVA, NO_MAVEN, NO_PROMTOOL])
+
+
+def test_a_prometheus_that_is_there_is_left_as_it_is(programs: Path) -> None:
+    put_program(programs, "promtool", "")
+    put_program(programs, "systemctl", "")
+    assert [step[0] for step in install.commands(shutil.which)] == ["apt-get", "apt-get"]

@@ -7,6 +7,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 
 from state import MemoryStore, State
 from streams.engine.tracing import PassOn, Spans, trace_of, traces_of, tracing
@@ -172,6 +173,7 @@ def test_a_traced_record_makes_a_span_whose_parent_it_is_and_outputs_carry_the_s
         "process account", TRACE, PARENT,
     )  # fmt: skip
     assert span.context.span_id != span.parent.span_id
+    assert span.kind is SpanKind.CONSUMER
     assert dict(span.attributes or {}) == {
         "messaging.system": "kafka",
         "messaging.operation.type": "process",
