@@ -43,14 +43,15 @@ class MemoryStore:
         return None if rows is None else rows.get(key)
 
     def scan(self, table: str, start: str, end: str, reverse: bool = False) -> Iterator[tuple[str, bytes]]:
-        """Return pairs with start <= key < end in key order, or backwards."""
+        """Yield pairs with start <= key < end in key order, or backwards."""
         rows = self._tables.get(table)
         if not rows:
-            return iter(())
+            return
         order = self._orders.get(table)
         if order is None:
             order = self._orders[table] = SortedList(rows)
-        return ((key, rows[key]) for key in order.irange(start, end, inclusive=(True, False), reverse=reverse))
+        for key in order.irange(start, end, inclusive=(True, False), reverse=reverse):
+            yield key, rows[key]
 
     def apply(self, writes: Writes) -> None:
         """Make all writes visible at once."""

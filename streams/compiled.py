@@ -7,11 +7,15 @@ made of other sources, where a module of theirs is loaded already, or where `PUR
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
+from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Protocol, TypeVar, cast
+
+Made = TypeVar("Made")
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".compiled"
@@ -23,14 +27,21 @@ SHARED = f"{GROUP}__mypyc"
 """The library that all compiled modules share."""
 
 COMPILED = (
-    "state/table.py", "state/timers.py", "streams/partitioning.py", "streams/replay.py", "streams/simulator.py",
-    "streams/step.py", "streams/domain/calendar.py", "streams/domain/made.py",
-    "streams/domain/money.py", "streams/domain/terms.py",
+    "state/store.py", "state/table.py", "state/timers.py",
+    "streams/partitioning.py", "streams/replay.py", "streams/simulator.py", "streams/step.py",
+    "streams/domain/calendar.py", "streams/domain/made.py", "streams/domain/money.py", "streams/domain/terms.py",
     "streams/intake/*.py", "streams/ledger/*.py", "streams/rules/*.py", "streams/steps/*.py",
 )  # fmt: skip
 """What is compiled. Not the modules of named tuples that are read from bytes: they would forget what a field holds."""
 
-MADE_OF = ("state/*.py", "schemas/*.py", "streams/*.py", "streams/domain/*.py", *COMPILED)
+CONSTRUCTORS = "streams.constructors"
+"""The module that makes named tuples quick to construct; it is written in C."""
+
+CONSTRUCTORS_SOURCE = Path("streams/native/constructors.c")
+
+MADE_OF = (
+    "state/*.py", "schemas/*.py", "streams/*.py", "streams/domain/*.py", *COMPILED, str(CONSTRUCTORS_SOURCE),
+)  # fmt: skip
 """What compiled code was made of: it knows the places of fields, also in modules that are not compiled."""
 
 
@@ -75,7 +86,8 @@ class CompiledModules:
 
     def __init__(self) -> None:
         suffix = EXTENSION_SUFFIXES[0]
-        self._places = {name: str(FOLDER / (name.replace(".", "/") + suffix)) for name in (SHARED, *names())}
+        found = (SHARED, CONSTRUCTORS, *names())
+        self._places = {name: str(FOLDER / (name.replace(".", "/") + suffix)) for name in found}
 
     def find_spec(
         self,
@@ -105,3 +117,27 @@ def prefer() -> None:
     """Import compiled modules from here on, if there are some to be used."""
     if not in_use() and obstacle() is None:
         sys.meta_path.insert(0, CompiledModules())
+
+
+class Constructor(Protocol):
+    """As `tuple.__new__`: makes a named tuple of all its fields."""
+
+    def __call__(self, cls: type[Made], fields: Iterable[Any], /) -> Made:
+        """Return a tuple of the class."""
+
+
+def constructor() -> Constructor:
+    """Return the quickest way to make a named tuple of its fields."""
+    return cast(Constructor, import_module(CONSTRUCTORS).made if in_use() else tuple.__new__)
+
+
+def quicken() -> None:
+    """Make the named tuples of `streams` quick to construct, once all are loaded; nothing where pure Python runs."""
+    if not in_use():
+        return
+    quicken_class = import_module(CONSTRUCTORS).quicken
+    for name, module in list(sys.modules.items()):
+        if name.startswith("streams."):
+            for found in vars(module).values():
+                if isinstance(found, type) and tuple in found.__bases__ and "_fields" in vars(found):
+                    quicken_class(found, tuple(vars(found)["_field_defaults"].values()))

@@ -13,7 +13,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from mypyc.build import mypycify
-from setuptools import Distribution  # type: ignore[import-untyped]
+from setuptools import Distribution, Extension  # type: ignore[import-untyped]
 
 from streams import compiled
 
@@ -43,6 +43,7 @@ def build() -> None:
             group_name=compiled.GROUP,
             target_dir=str(_BUILD / "c"),
         )
+    extensions.append(Extension(compiled.CONSTRUCTORS, [str(compiled.CONSTRUCTORS_SOURCE)]))
     if eager := [line for line in said.getvalue().splitlines() if _EAGER in line]:
         # A generator would be taken to its end before anybody asks for its first value.
         raise SystemExit("\n".join(["Compiled, these would no longer be lazy; write lists:", *eager]))

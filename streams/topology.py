@@ -8,6 +8,7 @@ from pathlib import Path
 
 from schemas.lined_yaml import UnusableFile
 from schemas.mapping import Mappings, Ownership, load_mappings, load_ownership
+from streams import compiled
 from streams.domain.policy import Policy
 from streams.intake.ownership import never_checked
 from streams.intake.reading import Decode, Reader
@@ -41,6 +42,7 @@ def load_rulebook(policy: Path | None = None) -> Rulebook:
 
 def topology(rulebook: Rulebook, reader: Reader) -> tuple[Step, ...]:
     """Return all steps, upstream first."""
+    compiled.quicken()
     policy, mappings = rulebook.policy, rulebook.mappings
     return (
         intake_step(reader, mappings, rulebook.ownership),

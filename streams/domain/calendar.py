@@ -32,9 +32,8 @@ def instant(moment: datetime) -> int:
 
     The last microsecond of a day belongs to that day, whose date decides on rates, values and periods.
     """
-    if moment.microsecond == 0:
-        return int(moment.timestamp() * 1000)
-    return int(moment.replace(microsecond=0).timestamp()) * 1000 + moment.microsecond // 1000
+    since = moment - _EPOCH
+    return since.days * DAY_MS + since.seconds * 1000 + since.microseconds // 1000
 
 
 @lru_cache(maxsize=4096)

@@ -1,9 +1,8 @@
 """The ledger of a contract: per item, what it is worth now and what has been emitted for it."""
 
-from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from streams.domain.canonical import Amendment, Contract, RevenueSchedule
 from streams.domain.fact import Cause, Figures, ProjectView
@@ -119,14 +118,6 @@ class Totals(NamedTuple):
 
 
 NOTHING: Final = Totals()
-
-
-def added_up(totals: Totals, share: Totals, sign: int) -> Totals:
-    """Return totals with a share added (sign 1) or taken out (sign -1)."""
-    pairs: Iterable[tuple[Any, Any]] = zip(totals, share, strict=True)
-    if sign < 0:
-        return made(Totals, [whole - part if part else whole for whole, part in pairs])
-    return made(Totals, [whole + part if part else whole for whole, part in pairs])
 
 
 class Item(NamedTuple):

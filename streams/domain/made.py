@@ -2,5 +2,7 @@
 
 from typing import Final
 
-made: Final = tuple.__new__
+from streams import compiled
+
+made: Final = compiled.constructor()
 """`made(Cause, (topic, partition, ...))`: all fields, in their order; nothing is checked or filled in."""

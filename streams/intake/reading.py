@@ -129,7 +129,7 @@ class Reader:
         identity = _likely_identity(row) or record.key
         return Change("", record.topic, record.key, identity, None, deleted, None if deleted else refusal, row, cause)
 
-    def _envelope(self, record: Record, envelope: Any) -> tuple[str, Mapping[str, Any], Cause]:
+    def _envelope(self, record: Record, envelope: Any) -> tuple[str, dict[str, Any], Cause]:
         if not isinstance(envelope, dict):
             raise EnvelopeFault("the value is no change envelope")
         source, op = envelope.get("source"), envelope.get("op")

@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from operator import itemgetter
 from types import NoneType, UnionType
-from typing import Any, Final, NamedTuple, get_args, get_type_hints
+from typing import Any, Final, get_args, get_type_hints
 
 from schemas.kinds import DIGITS, Kind
 from schemas.lined_yaml import UnusableFile
@@ -32,10 +32,8 @@ class Refused(Exception):
         super().__init__("; ".join(refusal.reasons))
 
 
-class _Field(NamedTuple):
-    name: str
-    required: bool
-    convert: Converter
+_Field = tuple[str, bool, Converter]
+"""The name of a field in the source's row, whether it is required, and what converts it."""
 
 
 class RowReader:
@@ -51,23 +49,22 @@ class RowReader:
         hints = get_type_hints(self.type)
         self.identity_of = _joined(mapping.identity)
         self.key_of = _joined(mapping.key)
-        self._fields = tuple(_field(specs[name], hints[name]) for name in self.type._fields)
+        self._fields = [_field(specs[name], hints[name]) for name in self.type._fields]
 
-    def read(self, raw: Mapping[str, Any]) -> Any:
+    def read(self, raw: dict[str, Any]) -> Any:
         """Return the canonical row. Raises Refused."""
-        get = raw.get
         try:
             return made(
                 self.type,
                 [  # a converter takes no None, so that a missing required field is a fault
-                    convert(value) if (value := get(name)) is not None or required else None
+                    convert(value) if (value := raw.get(name)) is not None or required else None
                     for name, required, convert in self._fields
                 ],
             )
         except Fault:
             raise Refused(self._faults(raw)) from None
 
-    def _faults(self, raw: Mapping[str, Any]) -> Refusal:
+    def _faults(self, raw: dict[str, Any]) -> Refusal:
         kinds, reasons = set(), []
         for name, required, convert in self._fields:
             value = raw.get(name)
@@ -122,13 +119,13 @@ def row_type(name: str) -> Any:
 
 def _field(spec: FieldSpec, hint: Any) -> _Field:
     if spec.fields:
-        return _Field(spec.name, spec.required, _records(spec, get_args(hint)[0]))
-    return _Field(spec.name, spec.required, converter(spec))
+        return spec.name, spec.required, _records(spec, get_args(hint)[0])
+    return spec.name, spec.required, converter(spec)
 
 
 def _records(spec: FieldSpec, record_type: Any) -> Converter:
     specs = {inner.canonical: inner for inner in spec.fields}
-    fields = tuple(_Field(specs[n].name, specs[n].required, converter(specs[n])) for n in record_type._fields)
+    fields = [(specs[n].name, specs[n].required, converter(specs[n])) for n in record_type._fields]
 
     def convert(value: Any) -> Any:
         if not isinstance(value, list):

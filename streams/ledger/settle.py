@@ -20,7 +20,6 @@ from streams.domain.ledger import (
     Totals,
     Work,
     Worth,
-    added_up,
 )
 from streams.domain.money import ZERO, minor_unit
 from streams.domain.terms import RETAINER, Terms
@@ -29,7 +28,7 @@ from streams.ledger.publish import Publisher
 from streams.ledger.reference import SEP, Reference
 from streams.rules.billing import UNDER_CAP, Settled, settle
 from streams.rules.gates import OVER_CAP, BillTo, closed_gates
-from streams.rules.share import cost_of, share_of
+from streams.rules.share import added_up, cost_of, share_of
 from streams.rules.valuation import worth_of
 
 BillingCode = Callable[[str, str], str]

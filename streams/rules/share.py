@@ -1,13 +1,24 @@
 """What one item adds to its project's totals: hours, cost, earned value, billed and held, in project currency."""
 
 from decimal import Decimal
+from typing import Any
 
 from streams.domain.canonical import CostRate
 from streams.domain.ledger import EXPENSE, MILESTONE, NOTHING, TIME_ENTRY, Item, Totals
+from streams.domain.made import made
 from streams.domain.money import ONE, ZERO, multiply, round_money
 from streams.domain.terms import Terms, cost_rate_at
 from streams.rules.gates import OVER_CAP
 from streams.rules.valuation import Convert
+
+
+def added_up(totals: Totals, share: Totals, sign: int) -> Totals:
+    """Return totals with a share added (sign 1) or taken out (sign -1)."""
+    wholes: tuple[Any, ...] = totals
+    parts: tuple[Any, ...] = share
+    if sign < 0:
+        return made(Totals, [whole - part if (part := parts[place]) else whole for place, whole in enumerate(wholes)])
+    return made(Totals, [whole + part if (part := parts[place]) else whole for place, whole in enumerate(wholes)])
 
 
 def cost_of(item: Item, currency: str, cost_rates: tuple[CostRate, ...] | None, convert: Convert) -> Decimal | None:
