@@ -170,6 +170,7 @@ class Metrics:
             self._lag, self._lag_seconds, self._parked, self._parked_age, self._state_bytes, self._restore_left,
         ):  # fmt: skip
             gauge.clear()
+        self._restore_seconds.set(0)
 
     def ready(self, ready: bool) -> None:
         """Set whether all partitions held are restored."""

@@ -116,7 +116,7 @@ def test_a_worker_tells_how_it_is_and_what_needs_somebody(tmp_path: Path) -> Non
             assert (status, health["ok"], health["without_progress_s"]) == (200, True, {})
             assert health["waiting_records"].keys() == {str(number) for number in range(PARTITIONS)}
             status, body = worker.ask("/ready")
-            told = {"assigned": True, "restored": True, "brokers": "ok", "registry": "ok"}
+            told = {"assigned": True, "restored": True, "registry": "ok", "waits_for": "nothing"}
             assert (status, json.loads(body)) == (200, {"ok": True, **told})
 
             arrives = changes.project()

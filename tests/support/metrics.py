@@ -59,6 +59,7 @@ def metrics_of_everything() -> Metrics:
     metrics.state(0, 1_000_000)
     metrics.memory(1000, 2000, 10, 640)
     metrics.restore_left(0, 0)
+    metrics.restored(1, 2.0)
     metrics.outcomes.count(
         [
             Output(EXCEPTIONS, "e", {"kind": "undecodable", "state": "open"}, 0),
