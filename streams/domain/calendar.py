@@ -43,6 +43,12 @@ def moment(instant_ms: int) -> datetime:
 
 
 @lru_cache(maxsize=4096)
+def iso_date(day: date) -> str:
+    """Return a date as YYYY-MM-DD, as keys of tables have it."""
+    return day.isoformat()
+
+
+@lru_cache(maxsize=4096)
 def period_of(day: date) -> str:
     """Return the calendar month of a date as YYYY-MM."""
     return f"{day.year:04d}-{day.month:02d}"

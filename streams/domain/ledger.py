@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 
 from streams.domain.canonical import Amendment, Contract, RevenueSchedule
 from streams.domain.fact import Cause, Figures, ProjectView
-from streams.domain.made import made
 from streams.domain.money import ZERO
 
 TIME_ENTRY: Final = "time_entry"
@@ -143,20 +142,6 @@ class Item(NamedTuple):
     share_of: str = ""
     queued_at: str = ""
 
-    # As `_replace`, at a quarter of its cost: every time entry comes through here.
-
-    def with_work(self, work: Work | None, rivals: tuple[Work, ...]) -> "Item":
-        """Return the item with other rows in force."""
-        return made(Item, (self.kind, self.id, work, rivals, *self[4:]))
-
-    def with_worth(self, worth: Worth, next_revision: int, outstanding: tuple[Outstanding, ...]) -> "Item":
-        """Return the item with its worth of now, and what was emitted for it."""
-        return made(Item, (*self[:4], worth, next_revision, outstanding, *self[7:]))
-
-    def with_share(self, share: Totals, share_of: str) -> "Item":
-        """Return the item with what it adds to a project's totals."""
-        return made(Item, (*self[:11], share, share_of, self.queued_at))
-
 
 class Outlook(NamedTuple):
     """What is left to do on a project, kept until something it depends on changes.
@@ -184,24 +169,6 @@ class ProjectState(NamedTuple):
     figures: Figures | None = None
     generation: int = 0
     mismatch_since: int = 0
-
-    # As `_replace`, at a quarter of its cost: every time entry comes through here.
-
-    def with_totals(self, totals: Totals) -> "ProjectState":
-        """Return the state with other totals."""
-        return made(ProjectState, (self.view, totals, *self[2:]))
-
-    def with_last_worked_on(self, day: date | None) -> "ProjectState":
-        """Return the state with another last day of work, on which its outlook depends."""
-        return made(ProjectState, (self.view, self.totals, day, None, *self[4:]))
-
-    def with_outlook(self, outlook: Outlook | None) -> "ProjectState":
-        """Return the state with another outlook; None: to be computed anew."""
-        return made(ProjectState, (*self[:3], outlook, *self[4:]))
-
-    def with_figures(self, figures: Figures, generation: int) -> "ProjectState":
-        """Return the state with what was last said of its margin."""
-        return made(ProjectState, (*self[:4], figures, generation, self.mismatch_since))
 
 
 class ContractState(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from streams.domain.calendar import date_of
+from streams.domain.calendar import date_of, iso_date
 from streams.domain.canonical import Assignment, Expense, Milestone, TimeEntry
 from streams.domain.fact import NO_CAUSE, Cause, Fact, Person, PersonQuery, ProjectView
 from streams.domain.ledger import EXPENSE, MILESTONE, TIME_ENTRY, Item, Work
@@ -56,7 +56,7 @@ class Application:
         work, rivals = self._in_force(item, fact)
         if (work, rivals) == (before, item.rivals):
             return
-        book.put_item(item_key, item.with_work(work, rivals))
+        book.put_item(item_key, item._replace(work=work, rivals=rivals))
         if work == before:
             return
         self._index(item_key, before, work, fact.cause)
@@ -83,12 +83,12 @@ class Application:
             return
         book = self._book
         if before is not None and (after is None or before.day != after.day):
-            book.by_day.delete(SEP.join((key, before.day.isoformat(), kind, item_id)))
+            book.by_day.delete(SEP.join((key, iso_date(before.day), kind, item_id)))
         if after is not None and (
             before is None
             or (before.day, before.role, before.resource_id) != (after.day, after.role, after.resource_id)
         ):
-            book.by_day.put(SEP.join((key, after.day.isoformat(), kind, item_id)), (after.role, after.resource_id))
+            book.by_day.put(SEP.join((key, iso_date(after.day), kind, item_id)), (after.role, after.resource_id))
         if kind == TIME_ENTRY:
             self._days.count(item_key, before, after, cause)
 
@@ -183,7 +183,7 @@ class Application:
         if touched.gates or (touched.cap and after.cap is None):
             book.mark_held(key, cause)
         for project_id, project in book.projects_of(key):
-            book.put_project(key, project_id, project.with_outlook(None))
+            book.put_project(key, project_id, project._replace(outlook=None))
             book.mark_project(key, project_id, cause)
 
     # -- projects and plans
@@ -232,7 +232,7 @@ class Application:
     def _forget_outlook(self, key: str, project_id: str, cause: Cause) -> None:
         project = self._book.project(key, project_id)
         if project.view is not None:
-            self._book.put_project(key, project_id, project.with_outlook(None))
+            self._book.put_project(key, project_id, project._replace(outlook=None))
             self._book.mark_all_projects(key, cause)
 
     # -- money booked elsewhere

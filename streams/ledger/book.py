@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from streams.domain.calendar import period_of
+from streams.domain.calendar import iso_date, period_of
 from streams.domain.canonical import Assignment
 from streams.domain.fact import Cause, Claim, Person
 from streams.domain.ledger import (
@@ -154,8 +154,8 @@ class Book:
     def worked_since(self, key: str, since: date | None, until: date | None = None) -> list[tuple[ItemKey, str, str]]:
         """Return (item, role, resource) of time and expenses from a day on, in order of day, kind and id."""
         prefix = key + SEP
-        start = prefix if since is None else prefix + since.isoformat()
-        end = prefix + ("\x7f" if until is None else until.isoformat() + SEP + "\x7f")
+        start = prefix if since is None else prefix + iso_date(since)
+        end = prefix + ("\x7f" if until is None else iso_date(until) + SEP + "\x7f")
         found = []
         for index, (role, resource) in self.by_day.between(start, end):
             _, _, kind, item_id = index.split(SEP, 3)
@@ -175,7 +175,7 @@ class Book:
 
     def mark_month(self, key: str, day: date, item_id: str, cause: Cause) -> None:
         """Look at what a month's included hours cover, from this entry's place on: by day, then id."""
-        month, place = (key, period_of(day)), f"{day.isoformat()}{SEP}{item_id}"
+        month, place = (key, period_of(day)), f"{iso_date(day)}{SEP}{item_id}"
         known = self.dirty_months.get(month)
         self.dirty_months[month] = (cause, place if known is None else min(known[1], place))
 

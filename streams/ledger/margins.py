@@ -96,7 +96,7 @@ class Margins:
             project, state.last_worked_on, assignments, rates, self._book.terms(key),
             self._reference.convert_any_age, note,
         )  # fmt: skip
-        seen = state.with_outlook(outlook)
+        seen = state._replace(outlook=outlook)
         self._book.put_project(key, project_id, seen)
         return seen
 
@@ -121,7 +121,7 @@ class Margins:
         if (figures, generation) == (state.figures, state.generation):
             return
         latest = self._book.project(key, sibling.project_id) if mismatch != bool(state.mismatch_since) else state
-        self._book.put_project(key, sibling.project_id, latest.with_figures(figures, generation))
+        self._book.put_project(key, sibling.project_id, latest._replace(figures=figures, generation=generation))
         part = MarginPart(sibling.project_id, generation, figures, cause)
         self._context.emit(MARGIN_PARTS, sibling.project_id, part)
 

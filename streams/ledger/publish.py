@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from streams.domain.calendar import moment, period_of
+from streams.domain.calendar import iso_date, moment, period_of
 from streams.domain.fact import Cause
 from streams.domain.ledger import (
     MILESTONE,
@@ -119,7 +119,7 @@ class Publisher:
         terms = self._book.terms(key[0])
         evidence = {}
         if item.work is not None:
-            evidence["service_date"] = item.work.day.isoformat()
+            evidence["service_date"] = iso_date(item.work.day)
         if item.held and terms is not None:
             evidence |= {"held": str(item.held), "currency": terms.contract.currency}
         self._exception(key, "billing_hold", item, reasons, message, (since, bool(item.hold)), evidence, cause)

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from streams.domain.calendar import iso_date
 from streams.domain.canonical import Account, Client, Customer, FxRate, LegalEntity, Period
 from streams.domain.money import divide, multiply
 from streams.rules.gates import BillTo
@@ -99,12 +100,12 @@ class Reference:
 
     def note_fx_use(self, source: str, target: str, day: date, user: str) -> None:
         """Remember that an item or a project's outlook reckons with a pair of currencies on a day."""
-        self._fx_use.put(SEP.join((_pair(source, target), day.isoformat(), user)), True)
+        self._fx_use.put(SEP.join((_pair(source, target), iso_date(day), user)), True)
 
     def users_of_fx(self, source: str, target: str, day: date) -> Iterator[tuple[date, str]]:
         """Yield (day, user) of all that a rate of that day may touch: from that day on."""
         prefix = _pair(source, target) + SEP
-        for key, _ in list(self._fx_use.between(prefix + day.isoformat(), prefix + "\x7f")):
+        for key, _ in list(self._fx_use.between(prefix + iso_date(day), prefix + "\x7f")):
             used_on, user = key[len(prefix) :].split(SEP, 1)
             yield date.fromisoformat(used_on), user
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from state.table import END, FIRST
-from streams.domain.calendar import last_day, period_of
+from streams.domain.calendar import iso_date, last_day, period_of
 from streams.domain.fact import Cause, Person
 from streams.domain.ledger import (
     EXPENSE,
@@ -79,10 +79,10 @@ class Settlement:
             last = end if max(edges) == _PAST else date.fromisoformat(max(edges))
             # Where the hours pass on the day they did, only what comes after the change on that day may lie otherwise.
             after = changed if edge == before else ""
-            if after > f"{last.isoformat()}{SEP}{END}":
+            if after > f"{iso_date(last)}{SEP}{END}":
                 continue
             for item_key, _, _ in book.worked_since(key, first, last):
-                place = f"{last.isoformat()}{SEP}{item_key[2]}" if after else ""
+                place = f"{iso_date(last)}{SEP}{item_key[2]}" if after else ""
                 if item_key[1] == TIME_ENTRY and place >= after and item_key not in book.dirty_items:
                     book.mark(item_key, cause)
 
@@ -153,10 +153,10 @@ class Settlement:
         book = self._book
         month = period_of(work.day)
         before = ZERO
-        for _, hours in book.billable_days.between(f"{key[0]}{SEP}{month}-", f"{key[0]}{SEP}{work.day.isoformat()}"):
+        for _, hours in book.billable_days.between(f"{key[0]}{SEP}{month}-", f"{key[0]}{SEP}{iso_date(work.day)}"):
             before += hours
         included, quantity = terms.contract.included_hours or ZERO, work.quantity or ZERO
-        whole_day = book.billable_days.get(f"{key[0]}{SEP}{work.day.isoformat()}") or ZERO
+        whole_day = book.billable_days.get(f"{key[0]}{SEP}{iso_date(work.day)}") or ZERO
         if before + whole_day <= included:
             return ZERO
         if before >= included:
@@ -198,7 +198,7 @@ class Settlement:
             state = self._book.contract(key[0])
             self._book.put_contract(key[0], state._replace(drawn=state.drawn + drawn))
             self._book.dirty_drawn[key[0]] = cause
-        return item.with_worth(worth, revision, outstanding)
+        return item._replace(worth=worth, next_revision=revision, outstanding=outstanding)
 
     def _version(self, terms: Terms | None) -> int:
         return terms.version if terms is not None else 0
@@ -269,7 +269,7 @@ class Settlement:
         item = self._uncosted(key, item, cost is None, cause)
         if (share, owner) != (before.share, before.share_of):
             self._move_share(key[0], before.share_of, before.share, owner, share, cause)
-            item = item.with_share(share, owner)
+            item = item._replace(share=share, share_of=owner)
         return item
 
     def _note_fx(self, key: ItemKey, item: Item, terms: Terms | None, currency: str, rates: Any) -> None:
@@ -300,7 +300,7 @@ class Settlement:
             if not project_id or share is NOTHING:
                 continue
             project = book.project(key, project_id)
-            book.put_project(key, project_id, project.with_totals(added_up(project.totals, share, sign)))
+            book.put_project(key, project_id, project._replace(totals=added_up(project.totals, share, sign)))
             book.mark_project(key, project_id, cause)
 
     def _follow(self, key: ItemKey, before: Item, after: Item, cause: Cause) -> None:

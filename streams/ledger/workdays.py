@@ -3,6 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
+from streams.domain.calendar import iso_date
 from streams.domain.fact import Cause
 from streams.domain.ledger import Work
 from streams.domain.money import ZERO
@@ -34,7 +35,7 @@ class WorkDays:
     def _count_work_day(self, key: str, work: Work, change: int, cause: Cause) -> None:
         book, day = self._book, work.day
         prefix = f"{key}{SEP}{work.project_id}{SEP}"
-        place = prefix + day.isoformat()
+        place = prefix + iso_date(day)
         count = (book.work_days.get(place) or 0) + change
         if count:
             book.work_days.put(place, count)
@@ -49,12 +50,12 @@ class WorkDays:
             newest = None if found is None else date.fromisoformat(found[0][len(prefix) :])
         if newest != last:
             # What is left to do begins on another day, even where the project's sums stay as they are.
-            book.put_project(key, work.project_id, project.with_last_worked_on(newest))
+            book.put_project(key, work.project_id, project._replace(last_worked_on=newest, outlook=None))
             book.mark_project(key, work.project_id, cause)
 
     def _count_billable(self, key: str, work: Work, change: Decimal) -> None:
         days = self._book.billable_days
-        place = f"{key}{SEP}{work.day.isoformat()}"
+        place = f"{key}{SEP}{iso_date(work.day)}"
         hours = (days.get(place) or ZERO) + change
         if hours:
             days.put(place, hours)

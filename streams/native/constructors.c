@@ -1,7 +1,7 @@
 /* Named tuples at the cost of a tuple: calling a NamedTuple class without the Python function that its __new__ is.
  *
- * quicken(cls) gives a class a vectorcall of its own. It puts positional arguments, keywords and defaults in their
- * places; whatever does not fit is left to the ordinary call, which knows what to say.
+ * quicken(cls) gives a class a vectorcall and a _replace of its own. They put positional arguments, keywords and
+ * defaults in their places; whatever does not fit is left to the ordinary functions, which know what to say.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -9,9 +9,10 @@
 #define CLASSES_MAX 512 /* a power of two, twice what there will be */
 
 typedef struct {
-    PyTypeObject *type;   /* kept alive, as are the two below */
+    PyTypeObject *type;   /* kept alive, as are the three below */
     PyObject *names;      /* tuple of str, interned */
-    PyObject *defaults;   /* tuple: NULL-free, of the last fields */
+    PyObject *defaults;   /* tuple, of the last fields */
+    PyObject *replace;    /* the function that _replace was */
 } Shape;
 
 static Shape shapes[CLASSES_MAX];
@@ -106,6 +107,54 @@ misfit:
     return as_ever(type, args, given, keywords);
 }
 
+static PyObject *
+replace(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    const Shape *shape = place_of(Py_TYPE(self));
+    if (shape->type == NULL) { /* of a class derived from one that was quickened */
+        for (PyTypeObject *base = Py_TYPE(self)->tp_base; base != NULL && shape->type == NULL; base = base->tp_base) {
+            shape = place_of(base);
+        }
+        goto usual;
+    }
+    if (count == 0 && keywords != NULL) {
+        Py_ssize_t size = PyTuple_GET_SIZE(self);
+        PyObject *made = shape->type->tp_alloc(shape->type, size);
+        if (made == NULL) {
+            return NULL;
+        }
+        Py_ssize_t number = 0;
+        for (; number < PyTuple_GET_SIZE(keywords); number++) {
+            Py_ssize_t at = place_named(shape->names, 0, PyTuple_GET_ITEM(keywords, number));
+            if (at < 0 || at >= size || PyTuple_GET_ITEM(made, at) != NULL) {
+                break;
+            }
+            PyTuple_SET_ITEM(made, at, Py_NewRef(args[number]));
+        }
+        if (number == PyTuple_GET_SIZE(keywords)) {
+            for (Py_ssize_t at = 0; at < size; at++) {
+                if (PyTuple_GET_ITEM(made, at) == NULL) {
+                    PyTuple_SET_ITEM(made, at, Py_NewRef(PyTuple_GET_ITEM(self, at)));
+                }
+            }
+            return made;
+        }
+        Py_DECREF(made);
+    }
+usual:;
+    PyObject *found = NULL, *bound = PyMethod_New(shape->replace, self);
+    if (bound != NULL) {
+        found = PyObject_Vectorcall(bound, args, (size_t)count, keywords);
+        Py_DECREF(bound);
+    }
+    return found;
+}
+
+static PyMethodDef replace_definition = {
+    "_replace", (PyCFunction)(void (*)(void))replace, METH_FASTCALL | METH_KEYWORDS,
+    PyDoc_STR("Return a new object replacing specified fields with new values"),
+};
+
 PyDoc_STRVAR(made_doc, "made(cls, fields)\n--\n\n"
              "Return a named tuple of a tuple or list of all fields, in their order; as tuple.__new__, nothing is checked.");
 
@@ -176,7 +225,16 @@ quicken(PyObject *Py_UNUSED(module), PyObject *args)
         Py_DECREF(fields);
         Py_RETURN_FALSE;
     }
-    *place_of(type) = (Shape){(PyTypeObject *)Py_NewRef((PyObject *)type), fields, Py_NewRef(defaults)};
+    PyObject *usual = PyObject_GetAttrString((PyObject *)type, "_replace");
+    PyObject *quick = usual == NULL ? NULL : PyDescr_NewMethod(type, &replace_definition);
+    if (quick == NULL || PyObject_SetAttrString((PyObject *)type, "_replace", quick) < 0) {
+        Py_XDECREF(quick);
+        Py_XDECREF(usual);
+        Py_DECREF(fields);
+        return NULL;
+    }
+    Py_DECREF(quick);
+    *place_of(type) = (Shape){(PyTypeObject *)Py_NewRef((PyObject *)type), fields, Py_NewRef(defaults), usual};
     known++;
     type->tp_vectorcall = construct;
     Py_RETURN_TRUE;

@@ -2,8 +2,10 @@
 
 import copy
 import gc
+import re
 import sys
 from collections import namedtuple
+from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
@@ -72,6 +74,40 @@ def test_what_does_not_fit_is_told_as_by_any_named_tuple(cls: Any, arguments: Ar
     assert str(told.value) == str(meant.value)
 
 
+def test_fields_are_replaced_and_the_rest_stays() -> None:
+    worth: Any = Worth("time", None, (), Decimal(7))
+    assert worth._replace(rate=2, kind="overage") == ("overage", None, (), 7, 2)
+    assert worth == ("time", None, (), 7, None)
+    assert type(worth._replace()) is Worth
+    assert worth._replace() == worth
+    keywords: dict[str, Any] = {"".join(["ra", "te"]): 7}
+    assert worth._replace(**keywords) == ("time", None, (), 7, 7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told", "message"),
+    [
+        (((), {"nothing": 1}), ValueError, "Got unexpected field names: ['nothing']"),
+        (((), {"rate": 1, "nothing": 1}), ValueError, "Got unexpected field names: ['nothing']"),
+        ((("time",), {}), TypeError, "takes 1 positional argument but 2 were given"),
+    ],
+)
+def test_what_cannot_be_replaced_is_told_as_by_any_named_tuple(
+    arguments: Arguments, told: type[Exception], message: str
+) -> None:
+    with pytest.raises(told, match=re.escape(message)):
+        Worth()._replace(*arguments[0], **arguments[1])
+
+
+def test_a_class_derived_from_a_quick_one_is_as_it_was() -> None:
+    class Derived(Worth):
+        def __new__(cls, kind: str) -> Any:
+            return super().__new__(cls, kind, None, (), None, None)
+
+    assert type(Derived("time")._replace(kind="overage")) is Derived
+    assert Derived("time") == ("time", None, (), None, None)
+
+
 def test_nothing_is_kept_alive_and_cycles_are_found() -> None:
     before = sys.getrefcount(NO_CAUSE)
     for _ in range(100):
@@ -79,6 +115,9 @@ def test_nothing_is_kept_alive_and_cycles_are_found() -> None:
         made(Work, [NO_CAUSE] * 16)
         with pytest.raises(TypeError):
             Work("P1", NO_CAUSE, nothing=1)  # type: ignore[call-arg]
+        made(Work, [NO_CAUSE] * 16)._replace(project_id="P1", cause=NO_CAUSE)
+        with pytest.raises(ValueError, match="nothing"):
+            made(Work, [NO_CAUSE] * 16)._replace(cause=NO_CAUSE, nothing=1)  # type: ignore[call-arg]
     assert sys.getrefcount(NO_CAUSE) == before
     held: list[Any] = []
     held.append(Worth(kind=held))  # type: ignore[arg-type]
