@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from streams.engine.changelog import Changelog, Extent, LostChangelogError
+from tests.support.kit import kit
 
 NOW = 1_000_000_000
 TOMBSTONES_MS = 72_000_000
@@ -24,7 +25,7 @@ class Store(NamedTuple):
 
 @pytest.fixture
 def changelog() -> Changelog:
-    return Changelog({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, "g.changelog", "c", TOMBSTONES_MS, print)
+    return Changelog(kit(brokers="127.0.0.1:1"), "g.changelog", "c", TOMBSTONES_MS)
 
 
 @pytest.mark.parametrize(

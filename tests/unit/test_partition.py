@@ -8,11 +8,12 @@ from faust.types import TP
 
 from schemas.registry import RegistryUnavailable
 from state.rocks import RocksStore
-from streams.engine.metrics import Metrics
+from streams.behaviour import Behaviour
 from streams.engine.partition import ForeignStateError, Partition, Taken
 from streams.engine.transport.batch import Batch
-from streams.step import Behaviour, Context, Record, Step
+from streams.step import Context, Record, Step
 from tests.broker.toys import REMINDER_MS, JsonWire
+from tests.support.kit import kit
 from tests.support.messages import TIMESTAMP_MS, message
 
 ORDERS, NOTES = TP("orders", 3), TP("notes", 3)
@@ -74,7 +75,7 @@ def open_partition(tmp_path: Path) -> Iterator[Open]:
         if opened:
             opened[-1].close()
         store = RocksStore(tmp_path / "partition-3")
-        partition = Partition(3, 8, (FIRST, SECOND), store, wire or Wire(), Metrics())
+        partition = Partition(3, (FIRST, SECOND), store, kit(wire or Wire(), partitions=8))
         opened.append(partition)
         partition.check(cluster)
         partition.begin(cluster)

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from streams.engine.probe import CHECKPOINT_POINTS
-from streams.engine.writer import AtLeastOnce, ExactlyOnce, Fenced, MembershipOver, Round, WriteError
+from streams.engine.writer import AtLeastOnce, Commit, ExactlyOnce, Fenced, MembershipOver, WriteError
 from tests.unit.writer_bench import WRITTEN, FakeProducer, a_round, client, refusal
 
 __all__ = ["client"]
@@ -205,7 +205,7 @@ class Plain:
             raise self._refused
         self.acknowledged.append(offsets)
 
-    def write(self, written: Round) -> None:
+    def write(self, written: Commit) -> None:
         self.writer.write(written)
 
 

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from streams.engine import writer
 from streams.engine.transport.producer import ANY_PARTITION, Encoded
-from streams.engine.writer import Round
+from streams.engine.writer import Commit
 
 
 class Sent(NamedTuple):
@@ -125,7 +125,7 @@ def refusal(code: int, *, fatal: bool = False, retriable: bool = False, abort: b
     return KafkaException(KafkaError(code, None, fatal, retriable, abort))
 
 
-def a_round(**changed: Any) -> Round:
+def a_round(**changed: Any) -> Commit:
     """Return a round with two outputs, entries of two partitions and an offset."""
     outputs = [
         Encoded("triggers", b"C1", b"first", 1_000, ANY_PARTITION, None),
@@ -133,7 +133,7 @@ def a_round(**changed: Any) -> Round:
     ]
     changes = {0: [(b"a", b"1"), (b"b", None)], 2: [(b"c", b"3")]}
     fields = {"outputs": outputs, "changes": changes, "offsets": {("facts", 0): 7}, "member": "member"}
-    return Round(**(fields | changed))
+    return Commit(**(fields | changed))
 
 
 WRITTEN = [
