@@ -6,8 +6,10 @@ does, and is not part of the changelog.
 """
 
 import errno
+import shutil
 import struct
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,6 +39,9 @@ _FORMAT_KEY = b"\x00format"
 _POSITION_KEY = b"\x00position"
 _CORRUPT_MARK = "CORRUPT"
 _POSITION = struct.Struct(">qq")
+_ROOM_BYTES_MIN = 2 * MEGABYTE
+_STALL_SECONDS_MAX = 60.0
+_STALL_PAUSE_SECONDS = 0.01
 _BUFFER_BYTES_MAX = 32 * MEGABYTE
 
 
@@ -90,6 +95,7 @@ class RocksStore:
             if (folder / _CORRUPT_MARK).exists():
                 raise StoreCorrupt(f"state at {folder} was found damaged before; set it aside and rebuild it")
             self._db = Rdict(str(folder), options)
+            self._db.set_write_options(_write_options())
         except StoreCorrupt:
             raise
         except Exception as error:  # rocksdict raises bare Exception for every cause
@@ -147,20 +153,11 @@ class RocksStore:
 
     def apply(self, writes: Writes) -> None:
         """Make all writes visible at once."""
-        batch = WriteBatch(raw_mode=True)
-        for table, changes in writes.items():
-            for key, value in changes.items():
-                _add(batch, entry_key(table, key), value)
-        self._write(batch)
+        self._write([(entry_key(table, key), value) for table, rows in writes.items() for key, value in rows.items()])
 
-    def apply_entries(self, entries: Iterable[Entry], position: int | None, now: int) -> None:
+    def apply_entries(self, entries: Sequence[Entry], position: int | None, now: int) -> None:
         """Make entries of the changelog visible at once, with the position they lead to; None leaves it as it is."""
-        batch = WriteBatch(raw_mode=True)
-        for key, value in entries:
-            _add(batch, key, value)
-        if position is not None:
-            batch.put(_POSITION_KEY, _POSITION.pack(position, now))
-        self._write(batch)
+        self._write(entries, None if position is None else _POSITION.pack(position, now))
         if position is not None:
             self.position, self.written_at = position, now
 
@@ -175,7 +172,7 @@ class RocksStore:
 
     def begin_restore(self) -> None:
         """Write without the database's own log from now on: what a crash undoes, the changelog has."""
-        unlogged = WriteOptions()
+        unlogged = _write_options()
         unlogged.disable_wal = True  # type: ignore[method-assign, assignment]
         self._db.set_write_options(unlogged)
 
@@ -188,7 +185,7 @@ class RocksStore:
             self._db.flush()
         except Exception as error:
             raise self._explained(error, "written") from error
-        self._db.set_write_options(WriteOptions())
+        self._db.set_write_options(_write_options())
 
     def size_bytes(self) -> int:
         """Return how many bytes the database takes in files and in memory, about."""
@@ -202,11 +199,33 @@ class RocksStore:
             with suppress(Exception):  # a disk that is full or gone was told of when it was written to
                 self._db.close()
 
-    def _write(self, batch: WriteBatch) -> None:
-        try:
-            self._db.write(batch)
-        except Exception as error:
-            raise self._explained(error, "written") from error
+    def _write(self, entries: Sequence[Entry], position: bytes | None = None) -> None:
+        """Write entries at once; wait while the database is behind with its files, unless that is for want of room.
+
+        Left to wait by itself, it would do so for ever on a disk that is full.
+        """
+        deadline = time.monotonic() + _STALL_SECONDS_MAX
+        while True:
+            batch = WriteBatch(raw_mode=True)  # one that was refused is used up
+            for key, value in entries:
+                if value is None:
+                    batch.delete(key)
+                else:
+                    batch.put(key, value)
+            if position is not None:
+                batch.put(_POSITION_KEY, position)
+            try:
+                self._db.write(batch)
+                return
+            except Exception as error:
+                if "incomplete" not in str(error):  # a write that would stall
+                    raise self._explained(error, "written") from error
+                if shutil.disk_usage(self.folder).free < _ROOM_BYTES_MIN:
+                    raise self._explained(OSError("No space left on device"), "written") from error
+                if time.monotonic() > deadline:
+                    told = f"behind with its files for {_STALL_SECONDS_MAX:.0f} s; is the disk too slow?"
+                    raise StoreUnavailable(f"state at {self.folder} cannot be written: {told}") from error
+            time.sleep(_STALL_PAUSE_SECONDS)
 
     def _explained(self, error: Exception, done: str) -> StoreUnavailable:
         reason = str(error)
@@ -239,11 +258,10 @@ def entry_key(table: str, key: str) -> bytes:
     return f"{table}\x00{key}".encode()
 
 
-def _add(batch: WriteBatch, key: bytes, value: bytes | None) -> None:
-    if value is None:
-        batch.delete(key)
-    else:
-        batch.put(key, value)
+def _write_options() -> WriteOptions:
+    options = WriteOptions()
+    options.no_slowdown = True
+    return options
 
 
 def _options(memory: RocksMemory | None) -> Options:

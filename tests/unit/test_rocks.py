@@ -171,8 +171,7 @@ def test_a_disk_that_is_really_full_loses_nothing_that_was_told_as_written(small
     store.close()
     assert position > 100
     assert not (small_disk / "partition-1" / "CORRUPT").exists()
-    for path in small_disk.glob("partition-1/LOG.old*"):
-        path.unlink()
+    subprocess.run(["mount", "-o", "remount,size=48m", str(small_disk)], check=True)  # room is made
     kept = position_and_keys(small_disk / "partition-1")
     assert kept == (position, [f"{number:05d}" for number in range(1, position + 1)])
 
