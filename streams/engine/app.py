@@ -71,6 +71,11 @@ class EngineApp(faust.App):
         await self.owner.revoked()
         await self.on_before_shutdown.send()
 
+    async def _on_agent_error(self, agent: Any, error: BaseException) -> None:  # noqa: ARG002, Faust's signature
+        """Acknowledge nothing more, and end: Faust would go on behind the event that failed, and so lose it."""
+        self.checkpoints.stop_all()
+        await self.crash(error)
+
     # -- what its watchers ask, from other threads
 
     def registry(self) -> CollectorRegistry:
@@ -157,6 +162,7 @@ def _faust_app(settings: Settings, folder: StateFolder) -> EngineApp:
         topic_partitions=settings.partitions,
         stream_buffer_maxsize=_STREAM_EVENTS_MAX,
         TableManager=driver.NoTables,
+        Stream=driver.Stream,
         store="memory://",
         datadir=faust_folder,
         web_enabled=False,

@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from faust.types import TP
@@ -19,6 +20,10 @@ log = logging.getLogger("throughline.worker")
 _INTERVAL_SECONDS = 1.0
 _LOOK_SECONDS_MAX = 5.0
 """Time between two looks counts up to here: what is longer, the worker was suspended, and nothing could have moved."""
+
+
+_AGENTS = ""
+"""Who reads, where it is no step: agents of single events."""
 
 
 class StalledError(Exception):
@@ -103,30 +108,35 @@ class Watch(Service):
         stalled: dict[TP, float] = {}
         waits: dict[int, int] = {}
         for number, partition in self._assignment.partitions.items():
-            if not partition.ready:
-                continue
-            self._metrics.state(number, partition.store.size_bytes())
-            self._tell_parked(number, partition)
-            waits[number] = 0
-            for step in self._assignment.steps:
-                for topic in step.reads:
-                    tp = TP(topic, number)
-                    position, waiting = self._tell_lag(partition, step.name, tp)
-                    waits[number] += waiting
-                    before, stood_s = self._seen.get((step.name, tp), (-1, 0.0))
-                    stood_s = stood_s + passed_s if before == position and waiting else 0.0
-                    seen[step.name, tp] = position, stood_s
-                    if stood_s:
-                        stalled[tp] = max(stood_s, stalled.get(tp, 0.0))
+            if partition.ready:
+                self._metrics.state(number, partition.store.size_bytes())
+                self._tell_parked(number, partition)
+                waits[number] = 0
+        for reader, tp, position, taken_at in self._places():
+            waiting = max(0, self._app.consumer.highwater(tp) - position)
+            waits[tp.partition] = waits.get(tp.partition, 0) + waiting
+            age_s = max(0.0, (self._clock() - taken_at) / 1000) if waiting and taken_at else 0.0
+            self._metrics.lag(tp.topic, tp.partition, waiting, age_s)
+            before, stood_s = self._seen.get((reader, tp), (-1, 0.0))
+            stood_s = stood_s + passed_s if before == position and waiting else 0.0
+            seen[reader, tp] = position, stood_s
+            if stood_s:
+                stalled[tp] = max(stood_s, stalled.get(tp, 0.0))
         self._seen, self.stalled, self.waiting = seen, stalled, waits
         self._metrics.still(max(stalled.values(), default=0.0))
 
-    def _tell_lag(self, partition: Partition, step: str, tp: TP) -> tuple[int, int]:
-        position, taken_at = partition.position(step, tp.topic) or 0, partition.last_timestamp(tp)
-        waiting = max(0, self._app.consumer.highwater(tp) - position)
-        age_s = max(0.0, (self._clock() - taken_at) / 1000) if waiting and taken_at else 0.0
-        self._metrics.lag(tp.topic, tp.partition, waiting, age_s)
-        return position, waiting
+    def _places(self) -> Iterator[tuple[str, TP, int, int]]:
+        """Yield who reads what, up to where it was taken in, and the timestamp of the last record, or 0."""
+        topics: set[str] = set()
+        for step in self._assignment.steps:
+            topics.update(step.reads)
+            for number, partition in self._assignment.partitions.items():
+                for topic in step.reads if partition.ready else ():
+                    tp = TP(topic, number)
+                    yield step.name, tp, partition.position(step.name, topic) or 0, partition.last_timestamp(tp)
+        for tp, position in self._app.acks.reached().items():
+            if tp.topic not in topics:
+                yield _AGENTS, tp, position, 0
 
     def _tell_parked(self, number: int, partition: Partition) -> None:
         gauges = partition.gauges()

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
-from streams.engine.drained import GroupLag
+from streams.engine.drained import GroupLag, Lag
 
 TOPICS = ("toy.orders", "toy.payments", "toy.moves")
 WAIT_SECONDS_MAX = 45.0
@@ -21,21 +21,28 @@ _PAUSE_SECONDS = 0.1
 
 
 class WorkerChild:
-    """A toy worker in a process of its own."""
+    """A worker in a process of its own: the toys, or another program."""
 
-    def __init__(self, brokers: str, folder: Path, *arguments: str) -> None:
+    def __init__(self, brokers: str, folder: Path, *arguments: str, program: str = "tests.broker.toy_worker") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor, path = tempfile.mkstemp(".log", dir=folder)
         self._log = Path(path)
         with os.fdopen(descriptor, "wb") as log:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "tests.broker.toy_worker", brokers, str(folder), *arguments], stderr=log
+                [sys.executable, "-m", program, brokers, str(folder), *arguments], stderr=log
             )
 
     @property
     def messages(self) -> str:
         """What the worker has written to standard error."""
         return self._log.read_text()
+
+    def says(self, words: str) -> None:
+        """Wait until the worker has written some words."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while words not in self.messages:
+            assert not self.ends_within(_PAUSE_SECONDS), f"the worker ended: {self.messages}"
+            assert time.monotonic() < deadline, f"not said after {WAIT_SECONDS_MAX} s: {words}"
 
     def stop(self) -> int:
         """Send SIGTERM and return the exit code."""
@@ -59,9 +66,11 @@ class WorkerChild:
 
 
 @contextmanager
-def worker(brokers: str, folder: Path, *arguments: str) -> Iterator[WorkerChild]:
+def worker(
+    brokers: str, folder: Path, *arguments: str, program: str = "tests.broker.toy_worker"
+) -> Iterator[WorkerChild]:
     """Run a worker for the length of a block."""
-    child = WorkerChild(brokers, folder, *arguments)
+    child = WorkerChild(brokers, folder, *arguments, program=program)
     try:
         yield child
     finally:
@@ -84,19 +93,42 @@ def commit(brokers: str, group: str, topic: str, offset: int) -> None:
     consumer.close()
 
 
-def drain(brokers: str, written: int, child: WorkerChild) -> None:
+def drain(brokers: str, written: int, child: WorkerChild, topics: Sequence[str] = TOPICS) -> None:
     """Wait until the worker has acknowledged everything, and at least `written` records in all."""
+    _await(brokers, child, topics, lambda now: now.open == 0 and now.written >= written)
+
+
+def await_written(brokers: str, topic: str, written: int, child: WorkerChild) -> None:
+    """Wait until a topic has so many records."""
+    _await(brokers, child, (topic,), lambda now: now.written >= written)
+
+
+def _await(brokers: str, child: WorkerChild, topics: Sequence[str], reached: Callable[[Lag], bool]) -> None:
     lag = GroupLag(brokers, "throughline")
     deadline = time.monotonic() + WAIT_SECONDS_MAX
     try:
-        while True:
-            now = lag.of(TOPICS)
-            if now.open == 0 and now.written >= written:
-                return
+        while not reached(now := lag.of(topics)):
             assert not child.ends_within(_PAUSE_SECONDS), "the worker ended"
-            assert time.monotonic() < deadline, f"still open after {WAIT_SECONDS_MAX} s: {now}"
+            assert time.monotonic() < deadline, f"still so after {WAIT_SECONDS_MAX} s: {now}"
     finally:
         lag.close()
+
+
+def await_committed(brokers: str, topic: str, offsets: dict[int, int], child: WorkerChild) -> None:
+    """Wait until the group has committed such offsets of a topic, whatever it has of other partitions."""
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while not (found := committed(brokers, topic)).items() >= offsets.items():
+        assert not child.ends_within(_PAUSE_SECONDS), "the worker ended"
+        assert time.monotonic() < deadline, f"still so after {WAIT_SECONDS_MAX} s: {found}"
+
+
+def committed(brokers: str, topic: str, group: str = "throughline") -> dict[int, int]:
+    """Return the offsets a group has committed of a topic, where it has."""
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": group, "log_level": 2})
+    places = [TopicPartition(topic, number) for number in consumer.list_topics(topic, 10).topics[topic].partitions]
+    offsets = {place.partition: place.offset for place in consumer.committed(places, 10) if place.offset >= 0}
+    consumer.close()
+    return offsets
 
 
 def read_all(brokers: str, *topics: str) -> list[tuple[str, str, Any]]:

@@ -81,6 +81,8 @@ driver.py     faust.tables.manager:TableManager.on_rebalance  async self assigne
 driver.py     faust.tables.manager:TableManager.on_partitions_revoked  self revoked
 driver.py     faust.tables.manager:TableManager.wait_until_recovery_completed  async self
 driver.py     faust.tables.manager:TableManager.wait_until_tables_registered  async self
+driver.py     faust.streams:Stream.__aiter__  self
+driver.py     faust.streams:Stream._py_aiter  self
 batch.py      faust.serializers.schemas:Schema.compile  self app on_key_decode_error= on_value_decode_error= default_propagate=
 batch.py      faust.app.base:App.create_event  self key value headers message
 agents.py     faust.app.base:App.topic  self *topics pattern= schema= key_type= value_type= key_serializer= value_serializer= partitions= retention= compacting= deleting= replicas= acks= internal= config= maxsize= allow_empty= has_prefix= loop=
@@ -103,6 +105,7 @@ ADDED = {
     producer.Producer: {"take_sent"},
     driver.Transport: set(),
     driver.NoTables: set(),
+    driver.Stream: set(),
     batch.BatchSchema: set(),
     engine_app.EngineApp: {"registry", "health", "readiness", "take_sent", "advanced", "committed"},
 }
@@ -195,6 +198,7 @@ def reached_for(app: Any) -> Iterator[tuple[str, object]]:
         yield name, app.topics
     for name in ("_tables_finalized", "_tables_registered"):
         yield name, app.tables
+    yield "_active_agens", app.stream(app.topic("some.topic"))
     for name in ("channel", "concurrency"):
         yield name, app.agent(app.topic("some.topic", schema=batch.BatchSchema()), name="some")(_agent)
     message = consumer.message_of(TP("some.topic", 0), SomeRecord(), 3)

@@ -25,7 +25,7 @@ NOW = 1_700_000_000_000
 def filled(folder: Path, entries: int = 20_000) -> None:
     """Leave a database of some megabytes in files."""
     store = RocksStore(folder)
-    store.apply_entries(((entry_key("t", f"{n:05d}"), os.urandom(100)) for n in range(entries)), entries, NOW)
+    store.apply_entries([(entry_key("t", f"{n:05d}"), os.urandom(100)) for n in range(entries)], entries, NOW)
     store.begin_restore()
     store.end_restore()
     store.close()

@@ -90,15 +90,15 @@ def test_a_partition_without_records_is_passed_over_at_once() -> None:
 
 def test_an_acknowledgement_of_a_former_assignment_is_ignored() -> None:
     acks = expecting(0, 1)
-    acks.clear()
+    acks.begin({B: 4})
     acks.done(A, 0)
     acks.committed({A: 1})
-    assert (acks.advanced(), acks.under_way()) == ({}, 0)
-    acks.expect(A, 5)
-    acks.done(A, 0)
+    assert (acks.advanced(), acks.under_way(), acks.reached()) == ({}, 0, {B: 4})
+    acks.expect(B, 5)
+    acks.done(B, 0)
     assert acks.advanced() == {}
-    acks.done(A, 5)
-    assert acks.advanced() == {A: 6}
+    acks.done(B, 5)
+    assert acks.advanced() == acks.reached() == {B: 6}
 
 
 def holding(records_max: int, held: dict[TP, int]) -> Room:
@@ -120,20 +120,41 @@ def holding(records_max: int, held: dict[TP, int]) -> Room:
         ({A: 34, B: 34, C: 33}, False, {A, B}),
     ],
 )
-def test_who_holds_a_fair_share_or_more_is_not_fetched(held: dict[TP, int], left: bool, fullest: set[TP]) -> None:
+def test_who_holds_a_fair_share_or_more_is_paused(held: dict[TP, int], left: bool, fullest: set[TP]) -> None:
     room = holding(100, held)
     assert room.left() is left
-    assert room.fullest() == fullest
+    assert room.pause_fullest() == fullest
+
+
+def test_what_is_held_of_a_paused_partition_takes_no_room_from_the_others() -> None:
+    room = holding(100, {A: 90, B: 20})
+    assert not room.left()
+    assert room.pause_fullest() == {A}
+    assert room.left()
+    room.take(A, 5)  # was on its way
+    room.take(B, 79)
+    assert room.left()
+    room.take(B, 1)
+    assert not room.left()
+    room.give_back(A, 50, 0)
+    assert not room.left()
+    assert room.pause_fullest() == {B}
+    assert room.left()
+    assert room.pause_fullest() == set()
 
 
 def test_a_partition_is_fetched_again_once_it_holds_a_quarter_of_its_share() -> None:
     room = holding(100, {A: 90, B: 10})
-    assert not room.drained(A)
+    assert room.pause_fullest() == {A}
     room.give_back(A, 77, 0)
-    assert not room.drained(A)
+    assert room.resume_drained() == set()
     room.give_back(A, 1, 0)
-    assert room.drained(A)
-    assert room.drained(C)
+    assert room.resume_drained() == {A}
+    assert room.resume_drained() == set()
+    room.take(B, 77)
+    assert room.left()
+    room.take(A, 1)
+    assert not room.left()
 
 
 def test_what_is_given_back_of_a_former_assignment_makes_no_room() -> None:

@@ -77,7 +77,10 @@ class Worker:
         )
         self.come_to(account=10, journal=10, moves=10)
         self.now_s = 100.0
+        self.acked = {TP("postings", 1): 3}
+        self.ends[TP("postings", 1)] = 3
         app: Any = SimpleNamespace(
+            acks=SimpleNamespace(reached=lambda: {ORDERS: 0, **self.acked}),
             consumer=SimpleNamespace(highwater=self.ends.__getitem__, assignment=lambda: {ORDERS, MOVES}),
             checkpoints=SimpleNamespace(waits_for=lambda: self.waits),
         )
@@ -108,7 +111,7 @@ def worker() -> Worker:
 
 def test_who_has_nothing_to_do_does_not_stand_still(worker: Worker) -> None:
     assert worker.pass_seconds(1_000) == {}
-    assert worker.metrics.lags == {"orders": (0, 0.0), "moves": (0, 0.0)}
+    assert worker.metrics.lags == {"orders": (0, 0.0), "moves": (0, 0.0), "postings": (0, 0.0)}
     assert worker.metrics.is_ready
 
 
@@ -132,6 +135,14 @@ def test_of_two_readers_of_a_topic_the_one_that_stands_still_is_seen(worker: Wor
     assert worker.watch.stalled == {ORDERS: 30.0}
     worker.come_to(journal=1_000)
     assert worker.pass_seconds(10) == {ORDERS: 40.0}
+
+
+def test_an_agent_of_single_events_that_stands_still_is_seen(worker: Worker) -> None:
+    postings = TP("postings", 1)
+    worker.ends[postings] = 5
+    assert worker.pass_seconds(30) == {postings: 30.0}
+    worker.acked[postings] = 4
+    assert worker.pass_seconds(1) == {}
 
 
 def test_a_partition_that_is_being_restored_does_not_stand_still(worker: Worker) -> None:
@@ -175,7 +186,7 @@ from streams.engine.watch import Watch
 
 async def main():
     assignment = SimpleNamespace(ready=lambda: True, partitions={}, steps=(), memory=tuple, generation=1)
-    app = SimpleNamespace(checkpoints=SimpleNamespace(waits_for=lambda: None))
+    app = SimpleNamespace(checkpoints=SimpleNamespace(waits_for=lambda: None), acks=SimpleNamespace(reached=dict))
     nothing = lambda *_: None
     metrics = SimpleNamespace(ready=nothing, memory=nothing, still=nothing)
     kit = SimpleNamespace(settings=SimpleNamespace(stall_s=1.0), metrics=metrics, clock=lambda: 0)

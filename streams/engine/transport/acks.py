@@ -1,6 +1,7 @@
 """Acknowledgements of single events in contiguous order: what may be committed is what has no gap before it."""
 
 from collections import deque
+from collections.abc import Mapping
 
 from faust.types import TP
 
@@ -52,7 +53,13 @@ class Acks:
         """Return how many events have not been acknowledged in order."""
         return sum(map(len, self._under_way.values()))
 
-    def clear(self) -> None:
-        """Forget everything: the assignment is over."""
+    def reached(self) -> dict[TP, int]:
+        """Return up to where everything is acknowledged, by partition of the assignment."""
+        return dict(self._ends)
+
+    def begin(self, starts: Mapping[TP, int]) -> None:
+        """Forget everything of the former assignment, and go on from where each partition of this one is read."""
         for part in (self._under_way, self._done, self._ends, self._told):
             part.clear()
+        self._ends.update(starts)
+        self._told.update(starts)

@@ -118,7 +118,7 @@ class Consumer(FaustConsumer):
         if not self.app.rebalancing:  # the first assignment ends none
             self.app.on_rebalance_start()
         self.app.consumer_generation_id = generation
-        self.acks.clear()
+        self.acks.begin({tp: offset or 0 for tp, offset in committed.items()})
         await self.on_partitions_assigned(set(committed), generation)
         self.app.flow_control.resume()
         self.resume_flow()
@@ -132,7 +132,7 @@ class Consumer(FaustConsumer):
         await (self.owner.lost() if lost else self.owner.revoked())
         self.app.consumer_generation_id = -1
         await self.on_partitions_revoked(self.assignment())
-        self.acks.clear()
+        self.acks.begin({})
 
     # -- known from the state, or from `throughline topics apply`
 

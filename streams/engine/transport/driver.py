@@ -1,7 +1,9 @@
 """What Faust loads for broker URLs of `SCHEME`."""
 
-from typing import Any, ClassVar
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar, cast
 
+from faust.streams import Stream as FaustStream
 from faust.tables.manager import TableManager
 from faust.transport.base import Transport as FaustTransport
 from faust.transport.drivers import TRANSPORTS
@@ -35,6 +37,16 @@ class Transport(FaustTransport):
     Conductor: ClassVar[Any] = Conductor
     Fetcher: ClassVar[Any] = Fetcher
     driver_version = "throughline"
+
+
+class Stream(FaustStream[Any]):
+    """A stream in plain Python: Faust's compiled one keeps acknowledgements to itself, and the consumer has none."""
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """Return the events, one by one."""
+        events: Any = self._py_aiter()
+        self._active_agens.add(events)
+        return cast(AsyncIterator[Any], events)
 
 
 class NoTables(TableManager):

@@ -76,8 +76,6 @@ class Fetching(threading.Thread):
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self.assigned: frozenset[TP] = frozenset()
-        self._resumed: set[TP] = set()
-        self._paused: set[TP] = set()
         self._ends_asked_at = 0.0
 
     # -- called from other threads
@@ -88,7 +86,6 @@ class Fetching(threading.Thread):
 
         def resume() -> None:
             if generation == self.generation:
-                self._resumed |= chosen
                 self._consumer.resume(_places(chosen & self.assigned))
 
         self._commands.put(resume)
@@ -138,9 +135,8 @@ class Fetching(threading.Thread):
         while not self._commands.empty():
             self._commands.get_nowait()()
         self._note_ends()
-        if self.room.wait(_ROOM_SECONDS) or self._stopping.is_set():
-            self._resume_where_drained()
-        else:
+        self._resume_where_drained()
+        if not self.room.wait(_ROOM_SECONDS):
             self._pause_where_full()
         generation = self.generation  # a rebalance may come in between
         # The first record ends the wait, whereas asking for many at once would wait for the last of them.
@@ -178,16 +174,14 @@ class Fetching(threading.Thread):
 
     def _pause_where_full(self) -> None:
         """Stop fetching what is held most: something takes its records in slowly, and others must not wait for it."""
-        full = self.room.fullest() & self._resumed - self._paused
+        full = self.room.pause_fullest()
         if full:
             self._consumer.pause(_places(full))
-            self._paused |= full
 
     def _resume_where_drained(self) -> None:
-        drained = {tp for tp in self._paused if self.room.drained(tp)}
+        drained = self.room.resume_drained()
         if drained:
-            self._paused -= drained
-            self._consumer.resume(_places(drained & self.assigned))
+            self._consumer.resume(_places(drained))
 
     def _note_ends(self) -> None:
         now = time.monotonic()
@@ -254,7 +248,6 @@ class Fetching(threading.Thread):
     def _begin_generation(self, assigned: Iterable[TP]) -> None:
         self.generation += 1
         self.assigned = frozenset(assigned)
-        self._resumed, self._paused = set(), set()
         self.ends = {}
         self.room.begin(self.generation)
 
