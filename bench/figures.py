@@ -110,7 +110,11 @@ def _rest(figures: Figures) -> list[str]:
         rows.append(f"| first output after kill -9, {items} items of state, started in place | {in_place:.1f} s |")
         rows.append(f"| the same with the databases gone | {empty:.1f} s |")
         memory = figures["state"]
-        rows.append(f"| memory with {items} items | {memory['rss_mb']} MB, at most {memory['rss_peak_mb']} MB |")
+        after, filling, empty_mb = (memory[f"rss_{when}_mb"] for when in ("in_place", "filling", "empty"))
+        rows.append(f"| memory with {items} items, started in place and at work | {after} MB |")
+        rows.append(
+            f"| the same while items come as fast as it can, and after a restore | {filling} MB, {empty_mb} MB |"
+        )
         for count, cost in figures["growth_us_per_record"].items():
             rows.append(f"| CPU of one more record over {int(count):,} items | {cost:.1f} µs |")
     if "latency_ms" in figures:

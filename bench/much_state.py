@@ -22,6 +22,8 @@ FACTORS = (1, 10, 100)
 MEASURED_RECORDS = 50_000
 DRAIN_SECONDS_MAX = 600.0
 _LOOK_SECONDS = 0.05
+_REST_SECONDS_MAX = 60
+_REST_CPU_SECONDS = 0.1
 _AFTER_CRASH_RECORDS = 100
 
 
@@ -50,17 +52,14 @@ class MuchState:
         """Return all figures, as they stand in `latest.json`."""
         with self._worker() as child:
             growth = [self._growth(child, self._items // FACTORS[-1] * factor) for factor in FACTORS]
-            memory = {
-                "items": self._fed,
-                "rss_mb": round(child.rss_mb(peak=False)),
-                "rss_peak_mb": round(child.rss_mb()),
-            }
-            self._say(f"memory with {self._fed:,} items: {memory['rss_mb']} MB, at most {memory['rss_peak_mb']} MB")
+            memory = {"items": self._fed, "rss_filling_mb": round(child.rss_mb())}
             child.kill()
         recovery = {}
         for name, empty in (("in_place", False), ("empty", True)):
-            recovery[name] = round(self._recover(empty), 2)
+            seconds, rss_mb = self._recover(empty)
+            recovery[name], memory[f"rss_{name}_mb"] = round(seconds, 2), round(rss_mb)
             self._say(f"first output after kill -9, databases {name.replace('_', ' ')}: {recovery[name]:.1f} s")
+        self._say(f"memory with {memory['items']:,} items: {memory}")
         restores = self._restores()
         self._committed.close()
         return {
@@ -81,6 +80,7 @@ class MuchState:
         """Feed up to so many items, then measure more of them."""
         self._feed(items - self._fed)
         self._drain(child)
+        _rest(child)
         began_s = child.cpu_s()
         self._feed(MEASURED_RECORDS)
         self._drain(child)
@@ -99,8 +99,11 @@ class MuchState:
                 raise Failed(f"items: not all of {self._fed:,} records are committed; see {self._log}")
             time.sleep(_LOOK_SECONDS)
 
-    def _recover(self, empty: bool) -> float:
-        """Start the worker again after it was killed with records to do; return the seconds to the first output."""
+    def _recover(self, empty: bool) -> tuple[float, float]:
+        """Start the worker again after it was killed with records to do, and let it work on.
+
+        Returns the seconds to the first output, and how much memory it held at most, in MiB.
+        """
         if empty:
             for path in self._state.glob("partition-*"):
                 rmtree(path)
@@ -116,10 +119,12 @@ class MuchState:
                 if time.monotonic() > began + DRAIN_SECONDS_MAX:
                     raise Failed(f"items: no output after a restart; see {self._log}")
             seconds = time.monotonic() - began
+            self._feed(MEASURED_RECORDS)
             self._drain(child)
+            rss_mb = child.rss_mb()
             child.kill()
         reader.close()
-        return seconds
+        return seconds, rss_mb
 
     def _restores(self, rounds: int = 5) -> list[float]:
         """Restore the state from its changelog into databases that are not there yet, some times."""
@@ -133,3 +138,14 @@ class MuchState:
             found.append(told["records"] / told["seconds"])
             self._say(f"restore {number} of {rounds}: {told['records']:,} records, {found[-1]:,.0f} a second")
         return found
+
+
+def _rest(child: Child) -> None:
+    """Wait until a worker has nothing to do any more: its databases go on sorting what was written for a while."""
+    before = child.cpu_s()
+    for _ in range(_REST_SECONDS_MAX):
+        time.sleep(1.0)
+        now = child.cpu_s()
+        if now - before < _REST_CPU_SECONDS:
+            return
+        before = now
