@@ -17,7 +17,7 @@ from typing import Any
 from bench import codec, figures as book, plots
 from bench.broker import Broker, broker
 from bench.firm import Firm
-from bench.latency import histogram, latencies, percentiles
+from bench.latency import Latency, histogram, percentiles
 from bench.much_state import ITEMS_AT_END, MuchState
 from bench.peers.environments import PeerError
 from bench.progress import Left, say, told
@@ -37,7 +37,6 @@ QUICK_SHARE = 20
 """A short run has so many times fewer records, items and time entries."""
 
 FIRM_TIME_ENTRIES = 50_000
-WITHOUT_MEASURE_RECORDS_PER_S = 50_000
 WORKER_ROUNDS_MAX = 3
 
 
@@ -90,10 +89,10 @@ class Bench:
         self.figures["workers"] = rates
 
     def latency(self) -> None:
-        """Measure latency at half the rate that was measured."""
-        known = self.figures["variants"].get("throughline")
-        rate = known["events_per_s"] // 2 if known else WITHOUT_MEASURE_RECORDS_PER_S
-        found = latencies(self._at, self._folder, rate, say)
+        """Measure latency at half the rate that can be had."""
+        latency = Latency(self._at, self._folder, say)
+        rate = latency.capacity() // 2
+        found = latency.at(rate)
         self.figures["latency_ms"] = percentiles(found)
         self.figures["latency_records_per_s"] = rate
         self.figures["latency_histogram"] = histogram(found)

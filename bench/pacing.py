@@ -11,6 +11,7 @@ from bench.reference.feed import Feed
 from bench.topics import producer_of
 
 _TURN_SECONDS = 0.01
+_TURN_RECORDS_MAX = 5_000
 
 
 def main(brokers: str, prefix: str, records: str, per_second: str) -> None:
@@ -26,12 +27,14 @@ def main(brokers: str, prefix: str, records: str, per_second: str) -> None:
     print(began, flush=True)
     while done < len(rows):
         due = min(int((time.monotonic() - began) * rate) + 1, len(rows))
+        due = min(due, done + _TURN_RECORDS_MAX)
         for topic, contract, row in rows[done:due]:
             value = row if isinstance(row, bytes) else writes[topic](row | {"milestone": str(time.time_ns() // 1_000)})
             producer.produce(f"{prefix}{topic}", value, contract)
         done = due
         producer.poll(0)
-        time.sleep(_TURN_SECONDS)
+        if done >= (time.monotonic() - began) * rate:
+            time.sleep(_TURN_SECONDS)
     producer.flush(60)
 
 
