@@ -100,6 +100,15 @@ def _ratio_lines(found: Mapping[str, float]) -> list[str]:
     return ["| ratio | is | wanted, at least |", "|---|---|---|", *rows, ""]
 
 
+_MEMORY = {
+    "rss_mb": "at the end",
+    "rss_in_place_mb": "started in place and at work",
+    "rss_filling_mb": "while they come as fast as they can",
+    "rss_empty_mb": "after a restore",
+    "rss_peak_mb": "at most",
+}
+
+
 def _rest(figures: Figures) -> list[str]:
     rows = []
     if "restore_records_per_s" in figures:
@@ -109,12 +118,9 @@ def _rest(figures: Figures) -> list[str]:
         items = f"{figures['state']['items']:,}"
         rows.append(f"| first output after kill -9, {items} items of state, started in place | {in_place:.1f} s |")
         rows.append(f"| the same with the databases gone | {empty:.1f} s |")
-        memory = figures["state"]
-        after, filling, empty_mb = (memory[f"rss_{when}_mb"] for when in ("in_place", "filling", "empty"))
-        rows.append(f"| memory with {items} items, started in place and at work | {after} MB |")
-        rows.append(
-            f"| the same while items come as fast as it can, and after a restore | {filling} MB, {empty_mb} MB |"
-        )
+        for when, told in _MEMORY.items():
+            if when in figures["state"]:
+                rows.append(f"| memory with {items} items, {told} | {figures['state'][when]} MB |")
         for count, cost in figures["growth_us_per_record"].items():
             rows.append(f"| CPU of one more record over {int(count):,} items | {cost:.1f} µs |")
     if "latency_ms" in figures:
