@@ -138,13 +138,12 @@ class Fetching(threading.Thread):
         self._resume_where_drained()
         if not self.room.wait(_ROOM_SECONDS):
             self._pause_where_full()
-        generation = self.generation  # a rebalance may come in between
         # The first record ends the wait, whereas asking for many at once would wait for the last of them.
         first = self._consumer.poll(_POLL_SECONDS)
         if first is not None:
             rest = self._consumer.consume(FETCHED_RECORDS_MAX - 1, 0) if self.room.left() else []
-            if generation == self.generation:  # else they are of partitions that are gone
-                self._hand_over([first, *rest])
+            # Of the generation as it is now: a rebalance within the poll may also have let new partitions come already.
+            self._hand_over([first, *rest])
 
     def _hand_over(self, messages: Sequence[Message]) -> None:
         runs: dict[tuple[str, int], list[Message]] = {}
