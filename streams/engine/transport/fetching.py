@@ -74,6 +74,7 @@ class Fetching(threading.Thread):
         self._listener = listener
         self._consumer = Consumer(dict(config), logger=log)
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._resumes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self.assigned: frozenset[TP] = frozenset()
         self._ends_asked_at = 0.0
@@ -88,7 +89,7 @@ class Fetching(threading.Thread):
             if generation == self.generation:
                 self._consumer.resume(_places(chosen & self.assigned))
 
-        self._commands.put(resume)
+        self._resumes.put(resume)
         self.room.wake()
 
     def commit(self, offsets: Mapping[TP, int]) -> None:
@@ -132,18 +133,22 @@ class Fetching(threading.Thread):
             self._consumer.close()
 
     def _turn(self) -> None:
-        while not self._commands.empty():
-            self._commands.get_nowait()()
+        for waiting in (self._commands, self._resumes):
+            while not waiting.empty():
+                waiting.get_nowait()()
         self._note_ends()
         self._resume_where_drained()
         if not self.room.wait(_ROOM_SECONDS):
             self._pause_where_full()
+        generation = self.generation
         # The first record ends the wait, whereas asking for many at once would wait for the last of them.
         first = self._consumer.poll(_POLL_SECONDS)
         if first is not None:
             rest = self._consumer.consume(FETCHED_RECORDS_MAX - 1, 0) if self.room.left() else []
-            # Of the generation as it is now: a rebalance within the poll may also have let new partitions come already.
-            self._hand_over([first, *rest])
+            # After a rebalance within the poll they are of the former assignment, and would make the step skip what comes
+            # before them in the new one. Nothing is of the new one yet: its partitions are resumed between two polls.
+            if generation == self.generation:
+                self._hand_over([first, *rest])
 
     def _hand_over(self, messages: Sequence[Message]) -> None:
         runs: dict[tuple[str, int], list[Message]] = {}
