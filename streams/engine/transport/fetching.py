@@ -148,67 +148,6 @@ class Fetching(threading.Thread):
             # After a rebalance within the poll they are of the former assignment, and would make the step skip what
             # comes before them in the new one. Nothing is of the new one: it is resumed between two polls.
             if generation == self.generation:
-                self._consumer.resume(_places(chosen & self.assigned))
-
-        self._resumes.put(resume)
-        self.room.wake()
-
-    def commit(self, offsets: Mapping[TP, int]) -> None:
-        """Commit offsets of the group, and wait for it. Raises `KafkaException`; for who does without transactions."""
-        done: Future[None] = Future()
-
-        def commit() -> None:
-            try:
-                places = [TopicPartition(*tp, offset) for tp, offset in offsets.items()]
-                self._consumer.commit(offsets=places, asynchronous=False)
-            except Exception as error:
-                done.set_exception(error)
-            else:
-                done.set_result(None)
-
-        self._commands.put(commit)
-        self.room.wake()
-        done.result(_COMMIT_SECONDS_MAX)
-
-    def stop(self) -> None:
-        """Leave the group, unless membership is static, and end the thread; partitions must be given up before."""
-        self._stopping.set()
-        self.room.wake()
-        if self.ident is not None:
-            self.join()
-
-    # -- the thread
-
-    def run(self) -> None:
-        """Fetch until stopped."""
-        try:
-            self._consumer.subscribe(
-                sorted(self.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-            )
-            while not self._stopping.is_set():
-                self._turn()
-        except Exception as error:
-            if not self._stopping.is_set():
-                self._wait_for(self._listener.failed(_explained(error)))
-        finally:
-            self._consumer.close()
-
-    def _turn(self) -> None:
-        for waiting in (self._commands, self._resumes):
-            while not waiting.empty():
-                waiting.get_nowait()()
-        self._note_ends()
-        self._resume_where_drained()
-        if not self.room.wait(_ROOM_SECONDS):
-            self._pause_where_full()
-        generation = self.generation
-        # The first record ends the wait, whereas asking for many at once would wait for the last of them.
-        first = self._consumer.poll(_POLL_SECONDS)
-        if first is not None:
-            rest = self._consumer.consume(FETCHED_RECORDS_MAX - 1, 0) if self.room.left() else []
-            # After a rebalance within the poll they are of the former assignment, and would make the step skip what comes
-            # before them in the new one. Nothing is of the new one yet: its partitions are resumed between two polls.
-            if generation == self.generation:
                 self._hand_over([first, *rest])
 
     def _hand_over(self, messages: Sequence[Message]) -> None:
