@@ -68,8 +68,10 @@ def properties(node: Node, nodes: Sequence[Node]) -> Mapping[str, str]:
         # A killed broker may come back once its session ran out: 9 s by default, most of what a restart takes.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
-        # Consumers start without waiting for others, and what a dead producer left open ends soon after its timeout.
+        # Consumers start without waiting for others and may be given up soon; what a dead producer left open ends soon
+        # after its timeout.
         "group.initial.rebalance.delay.ms": "0",
+        "group.min.session.timeout.ms": "1000",
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
     }
 

@@ -27,14 +27,14 @@ class Slot:
         self._command = command
         self._assigned = assigned
         self._assigned_at = 0.0
-        self._log_begins = 0
+        self.log_begins = 0
         self._stopped = False
         self._out = self.log.open("ab")
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self, fate: Fate | None) -> None:
         """Start a worker that meets a fate, or one that lives."""
-        self._log_begins = self.log.stat().st_size
+        self.log_begins = self.log.stat().st_size
         self._child = subprocess.Popen(
             self._command(self.folder, fate), stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._out
         )
@@ -56,7 +56,7 @@ class Slot:
         """Return for how many seconds it has had partitions since its start; 0 before it was told of any."""
         if not self._assigned_at:
             with self.log.open("rb") as log:
-                log.seek(self._log_begins)
+                log.seek(self.log_begins)
                 if self._assigned not in log.read():
                     return 0.0
             self._assigned_at = time.monotonic()

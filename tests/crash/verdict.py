@@ -60,6 +60,7 @@ def committed(brokers: str, topic: str) -> Iterator[Message]:
         {
             "bootstrap.servers": brokers,
             "group.id": "verdict",
+            "fetch.wait.max.ms": 10,
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
             "enable.auto.commit": False,
@@ -67,14 +68,14 @@ def committed(brokers: str, topic: str) -> Iterator[Message]:
     )
     numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
     consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
-    left = len(numbers)
+    left = set(numbers)
     while left:
         for message in consumer.consume(2_000, _WAIT_SECONDS):
             error = message.error()
             if error is None:
                 yield message
             elif error.code() == KafkaError._PARTITION_EOF:
-                left -= 1
+                left.discard(message.partition() or 0)
     consumer.close()
 
 

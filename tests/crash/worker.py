@@ -20,23 +20,24 @@ from streams.step import Context, Record, Step
 from tests.crash.careless import Careless
 from tests.crash.job import JsonWire, steps_of, topics_of
 
-SESSION_SECONDS = 6.0
+SESSION_SECONDS = 3.0
 TRANSACTION_SECONDS = 5.0
 
 
 class Fate:
-    """When this worker dies."""
+    """When this worker dies, or with another signal stops where it is until it is woken."""
 
-    def __init__(self, point: str | None = None, count: int = 0) -> None:
+    def __init__(self, point: str | None = None, count: int = 0, by: signal.Signals = signal.SIGKILL) -> None:
         self._point = point
         self._left = count
+        self._by = by
 
     def __call__(self, point: str) -> None:
         """Pass a point, or die there."""
         if point == self._point:
             self._left -= 1
-            if self._left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if self._left == 0:
+                os.kill(os.getpid(), self._by)
 
 
 class Mortal(Behaviour):
@@ -62,11 +63,24 @@ class Mortal(Behaviour):
         self._behaviour.before_commit()
 
 
+class Faulty(Mortal):
+    """A behaviour with a defect: it cannot take in the entry of one number."""
+
+    number = -1
+
+    def on_records(self, records: Sequence[Record]) -> None:
+        """Fail if the entry is there."""
+        if any(record.value[0] == self.number for record in records):
+            raise ZeroDivisionError(f"entry {self.number} cannot be reckoned with")
+        super().on_records(records)
+
+
 def mortal(step: Step, fate: Fate) -> Step:
     """Return a step that may die in the middle of a batch."""
 
     def begin(context: Context) -> Behaviour:
-        return Mortal(step.begin(context), fate)
+        behaviour = step.begin(context)
+        return Mortal(behaviour, fate) if Faulty.number < 0 else Faulty(behaviour, fate)
 
     return replace(step, begin=begin)
 
@@ -79,22 +93,27 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("partitions", type=int)
     parser.add_argument("--dies", nargs=2, metavar=("POINT", "COUNT"), default=(None, "0"))
+    parser.add_argument("--stops", nargs=2, metavar=("POINT", "COUNT"), help="until it is sent SIGCONT")
+    parser.add_argument("--fails", type=int, default=-1, metavar="NUMBER", help="at the entry of this number")
+    parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="a setting")
     parser.add_argument("--guest", action="store_true", help="a member that leaves the group when it stops")
     parser.add_argument("--careless", action="store_true", help="writes its outputs outside of the transaction")
     asked = parser.parse_args(words)
-    settings = load(
-        None,
-        brokers=asked.brokers,
-        group=asked.run,
-        partitions=asked.partitions,
-        state_folder=asked.folder,
-        session_timeout_s=SESSION_SECONDS,
-        transaction_timeout_ms=round(TRANSACTION_SECONDS * 1000),
-        static_membership=not asked.guest,
-    )
+    usual = {
+        "brokers": asked.brokers,
+        "group": asked.run,
+        "partitions": asked.partitions,
+        "state_folder": asked.folder,
+        "session_timeout_s": SESSION_SECONDS,
+        "transaction_timeout_ms": round(TRANSACTION_SECONDS * 1000),
+        "static_membership": not asked.guest,
+    }
+    settings = load(None, **(usual | dict(asked.set)))
     if asked.careless:
         vars(app)["ExactlyOnce"] = Careless
-    fate = Fate(asked.dies[0], int(asked.dies[1]))
+    Faulty.number = asked.fails
+    point, count = asked.stops or asked.dies
+    fate = Fate(point, int(count), signal.SIGSTOP if asked.stops else signal.SIGKILL)
     steps = tuple(mortal(step, fate) for step in steps_of(topics_of(asked.run)))
     return run_steps(settings, steps, JsonWire(), probe=fate)
 

@@ -3,10 +3,13 @@
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from stack.kafka import Kafka
+from tests.crash.job import Run
+from tests.stack.bench import Bench
 from tests.support.kafka import make_topic
 
 
@@ -30,3 +33,11 @@ def fresh() -> Callable[[str], str]:
 def topic(kafka: Kafka, fresh: Callable[[str], str]) -> str:
     """A topic of this test's own, with one partition."""
     return make_topic(kafka.bootstrap, fresh("topic"))
+
+
+@pytest.fixture
+def bench(kafka: Kafka, fresh: Callable[[str], str], tmp_path: Path) -> Iterator[Bench]:
+    """A run of the crash job of this test's own."""
+    made = Bench(Run(fresh("job"), kafka.bootstrap, tmp_path, seed=3, records=0))
+    yield made
+    made.close()

@@ -41,6 +41,7 @@ share.coordinator.state.topic.min.isr=1
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 """
 OF_THREE = {

@@ -35,6 +35,17 @@ _REBALANCE_SECONDS_MAX = 280.0
 """How long a rebalance may take to be dealt with; the group waits for max.poll.interval.ms, 300 s."""
 
 
+_FINAL = frozenset(
+    (
+        KafkaError._FATAL,  # the client says so of a static member whose place another has taken
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+    )
+)
+"""Errors after which the client does nothing any more."""
+
+
 class FetchError(Exception):
     """Fetching cannot go on: a topic is gone, access is denied, or records still to be read have been deleted."""
 
@@ -275,11 +286,10 @@ def _check(message: Message, error: KafkaError) -> None:
             f"{message.offset()} on, are not there any more; was the topic's retention shorter than the outage? "
             "Restore them, or rebuild under another group"
         )
-    if error.fatal() or code in (
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-    ):
-        raise FetchError(f"{message.topic() or 'consumer'}: {error.str()}")
+    if error.fatal() or code in _FINAL:
+        fenced = "fenced" in error.str()
+        why = "; another worker goes by the identity of this one's state folder" if fenced else ""
+        raise FetchError(f"{message.topic() or 'consumer'}: {error.str()}{why}")
     log.warning("%s: %s", message.topic() or "consumer", error.str())
 
 

@@ -1,0 +1,135 @@
+"""What the fetching thread makes of what the client hands out: batches by partition, and errors it cannot get over."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+from faust.types import TP
+
+from streams.engine.transport.batch import Batch
+from streams.engine.transport.fetching import FetchError, Fetching, _explained
+from tests.support.messages import message, news
+
+END = KafkaError(KafkaError._PARTITION_EOF)
+
+
+class Listener:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def fetched(self, batches: Sequence[Batch]) -> None:
+        self.batches += batches
+
+    def assigned(self, _committed: Any, _generation: int, _member: object) -> Future[None]:
+        raise NotImplementedError
+
+    def revoked(self) -> Future[None]:
+        raise NotImplementedError
+
+    def lost(self) -> Future[None]:
+        raise NotImplementedError
+
+    def failed(self, _error: Exception) -> Future[None]:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def fetching() -> Iterator[tuple[Fetching, Listener]]:
+    listener = Listener()
+    made = Fetching({"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0}, ["orders"], listener)
+    made.generation = 4
+    made.room.begin(4)
+    yield made, listener
+    made._consumer.close()
+
+
+def told(listener: Listener) -> list[tuple[TP, list[int | None], int, int]]:
+    return [
+        (batch.tp, [record.offset() for record in batch.messages], batch.end, batch.generation)
+        for batch in listener.batches
+    ]
+
+
+def test_a_fetch_is_one_batch_a_partition_in_the_order_of_each(fetching: tuple[Fetching, Listener]) -> None:
+    thread, listener = fetching
+    places = [("orders", 0, 5), ("orders", 1, 9), ("orders", 0, 6), ("facts", 0, 1), ("orders", 0, 8)]
+    thread._hand_over([message(topic, partition, offset, "k", b"v") for topic, partition, offset in places])
+    assert told(listener) == [
+        (TP("orders", 0), [5, 6, 8], 9, 4),
+        (TP("orders", 1), [9], 10, 4),
+        (TP("facts", 0), [1], 2, 4),
+    ]
+    assert thread.room.left()
+    thread.room.take(TP("orders", 0), 40_000 - 5)
+    assert not thread.room.left()
+
+
+def test_the_end_of_a_partition_is_told_with_its_records_or_alone(fetching: tuple[Fetching, Listener]) -> None:
+    thread, listener = fetching
+    thread._hand_over(
+        [
+            message("orders", 0, 5, "k", b"v"),
+            news(END, "orders", 0, 8),  # 6 and 7 are marks of transactions
+            news(END, "orders", 1, 3),
+            message("orders", 2, 0, "k", b"v"),
+            news(END, "orders", 2, 1),
+        ]
+    )
+    assert told(listener) == [
+        (TP("orders", 0), [5], 8, 4),
+        (TP("orders", 1), [], 3, 4),
+        (TP("orders", 2), [0], 1, 4),
+    ]
+
+
+def test_a_record_that_comes_after_the_end_of_its_partition_moves_it(fetching: tuple[Fetching, Listener]) -> None:
+    thread, listener = fetching
+    thread._hand_over([news(END, "orders", 0, 8), message("orders", 0, 8, "k", b"v")])
+    assert told(listener) == [(TP("orders", 0), [8], 9, 4)]
+
+
+@pytest.mark.parametrize(
+    "code", [KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._MAX_POLL_EXCEEDED]
+)
+def test_what_the_client_gets_over_by_itself_is_no_failure(fetching: tuple[Fetching, Listener], code: int) -> None:
+    thread, listener = fetching
+    thread._hand_over([news(KafkaError(code)), message("orders", 0, 5, "k", b"v")])
+    assert told(listener) == [(TP("orders", 0), [5], 6, 4)]
+
+
+@pytest.mark.parametrize(
+    ("error", "topic", "said"),
+    [
+        (
+            KafkaError(KafkaError._AUTO_OFFSET_RESET),
+            "orders",
+            r"^orders, partition 3: records that were still to be read, from offset 70 on, are not there any more",
+        ),
+        (KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), "orders", "^orders: Broker: Topic authorization failed$"),
+        (KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED), None, "^consumer: Broker: Group authorization failed$"),
+        (
+            KafkaError(KafkaError._FATAL, "Fatal error: Broker: Static consumer fenced by other consumer"),
+            None,
+            "^consumer: Fatal error: .*fenced.*; another worker goes by the identity of this one's state folder$",
+        ),
+        (KafkaError(KafkaError.UNKNOWN_TOPIC_ID, "lost", True), None, "^consumer: lost$"),
+    ],
+)
+def test_what_it_cannot_get_over_ends_the_worker_and_says_why(
+    fetching: tuple[Fetching, Listener], error: KafkaError, topic: str | None, said: str
+) -> None:
+    thread, listener = fetching
+    with pytest.raises(FetchError, match=said):
+        thread._hand_over([message("orders", 0, 5, "k", b"v"), news(error, topic, 3, 70)])
+    assert listener.batches == []
+
+
+def test_an_error_of_the_client_is_told_in_words() -> None:
+    failed = _explained(KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer")))
+    assert (type(failed), str(failed)) == (FetchError, "fetching failed: no answer")
+    defect = ValueError("a defect")
+    assert _explained(defect) is defect
