@@ -1,11 +1,14 @@
-"""Typed tables over a store, with writes kept aside until they are flushed.
+"""Typed tables over a store, with writes kept aside until they are stored.
+
+A write is unflushed, then in flight, then stored. What is in flight is on its way to somewhere that must have it before
+the store does, such as a changelog; the table can be read and written meanwhile as if it were stored.
 
 Values are immutable (NamedTuple, str, int, tuple): what a step has read can never change under it, and dropping the
 unflushed writes is all that undoing a crash needs.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
@@ -53,10 +56,11 @@ class Table(Generic[Value]):
         self._loads = 0
         self._store = store
         self._decode = msgspec.msgpack.Decoder(value_type).decode
-        self._values = _Values(self._load)  # all that is unflushed, and a cache of what is stored
+        self._values = _Values(self._load)  # all that is not stored yet, and a cache of what is
         self.get = self._values.__getitem__
         self._unflushed: set[str] = set()
-        self._order: list[str] | None = None  # of the unflushed keys; kept only once somebody scans
+        self._in_flight: set[str] = set()
+        self._order: list[str] | None = None  # of the keys of both; kept only once somebody scans
 
     def _load(self, key: str) -> Value | None:
         stored = self._store.get(self.name, key)
@@ -88,7 +92,7 @@ class Table(Generic[Value]):
 
     def delete(self, key: str) -> None:
         """Forget a key; deleting what is not there is no error."""
-        stored = self._store.get(self.name, key) is not None
+        stored = key in self._in_flight or self._store.get(self.name, key) is not None
         self._values[key] = None  # before it is marked: what is unflushed has a value
         if key in self._unflushed:
             # Nothing stored to delete: without a mark, scans need not step over what came and went between flushes.
@@ -99,7 +103,7 @@ class Table(Generic[Value]):
 
     def _mark(self, key: str) -> None:
         self._unflushed.add(key)
-        if self._order is not None:
+        if self._order is not None and key not in self._in_flight:
             insort(self._order, key)
 
     def _unmark(self, key: str) -> None:
@@ -117,10 +121,10 @@ class Table(Generic[Value]):
         Writing to the table while iterating is not allowed: take what is needed first.
         """
         stored = self._store.scan(self.name, start, end, reverse)
-        if not self._unflushed:
+        if not self._unflushed and not self._in_flight:
             return self._decoded(stored)
         if self._order is None:
-            self._order = sorted(self._unflushed)
+            self._order = sorted(self._unflushed | self._in_flight)
         low, high = bisect_left(self._order, start), bisect_left(self._order, end)
         if low == high:
             return self._decoded(stored)
@@ -138,26 +142,26 @@ class Table(Generic[Value]):
     def _merge(
         self, stored: Iterator[tuple[str, bytes]], pending: Sequence[str], reverse: bool
     ) -> Iterator[tuple[str, Value]]:
-        values, decode, unflushed = self._values, self._decode, iter(pending)
-        waiting = next(unflushed, None)
+        values, decode, kept_aside = self._values, self._decode, iter(pending)
+        waiting = next(kept_aside, None)
         for key, encoded in stored:
             while waiting is not None and waiting != key and (waiting > key) == reverse:
                 value = values[waiting]
                 if value is not None:
                     yield waiting, value
-                waiting = next(unflushed, None)
+                waiting = next(kept_aside, None)
             if waiting == key:
-                continue  # the unflushed value is yielded in its turn, above or below
+                continue  # the newer value is yielded in its turn, above or below
             known = values.get(key)
             yield key, decode(encoded) if known is None else known
         while waiting is not None:
             value = values[waiting]
             if value is not None:
                 yield waiting, value
-            waiting = next(unflushed, None)
+            waiting = next(kept_aside, None)
 
     def take_writes(self) -> dict[str, bytes | None]:
-        """Return the unflushed writes as bytes and keep their values for reading."""
+        """Return the unflushed writes as bytes: they are in flight now, and kept for reading until `stored`."""
         values, encode = self._values, _encode
         writes: dict[str, bytes | None] = {}
         for key in self._unflushed:
@@ -168,26 +172,30 @@ class Table(Generic[Value]):
                 encoded = writes[key] = encode(value)
                 self._bytes_seen += len(encoded)
                 self._sizes_seen += 1
-        self._unflushed = set()
-        self._order = None
-        # Weighed before anything is read: what is written is kept, as the store does not have it yet.
-        self._weigh(writes)
+        self._in_flight, self._unflushed = self._unflushed, set()
+        self._weigh()
         return writes
 
+    def stored(self) -> None:
+        """Note that the store has what was in flight."""
+        if self._in_flight:
+            self._in_flight = set()
+            self._order = None
+
     def unflushed(self) -> int:
-        """Return how many keys have been written since the last flush."""
+        """Return how many keys have been written since writes were taken last."""
         return len(self._unflushed)
 
-    def _weigh(self, kept: Collection[str] = ()) -> None:
+    def _weigh(self) -> None:
         """See how much the decoded values take, and give back the older half if the budget says so."""
         cache = self._cache
         cache.loads += self._loads
         self._loads = 0
         held = self._weight()
         if cache.settle(self._held, held):
-            unflushed, values = self._unflushed, self._values
+            unflushed, in_flight, values = self._unflushed, self._in_flight, self._values
             for key in list(islice(values, len(values) // 2)):
-                if key not in unflushed and key not in kept:
+                if key not in unflushed and key not in in_flight:
                     del values[key]
             before, held = held, self._weight()
             cache.settle(before, held)
@@ -228,18 +236,24 @@ class State:
             table.count_hits(counted)
 
     def unflushed(self) -> int:
-        """Return how many keys have been written since the last flush."""
+        """Return how many keys have been written since writes were taken last."""
         return sum(table.unflushed() for table in self._tables.values())
 
     def take_writes(self) -> dict[str, dict[str, bytes | None]]:
-        """Return all since the last flush by table, for the caller to bring to the store before anything is read."""
+        """Return all unflushed writes by table, for the caller to bring to the store, and to call `stored` then."""
         return {table.name: changes for table in self._tables.values() if (changes := table.take_writes())}
+
+    def stored(self) -> None:
+        """Note that the store has what was taken; to be called before writes are taken again."""
+        for table in self._tables.values():
+            table.stored()
 
     def flush(self) -> None:
         """Write everything since the last flush to the store, at once."""
         writes = self.take_writes()
         if writes:
             self.store.apply(writes)
+            self.stored()
 
     def close(self) -> None:
         """Release the store; unflushed writes are dropped, as a crash would drop them."""

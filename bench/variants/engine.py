@@ -7,7 +7,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from confluent_kafka import Message
 
@@ -31,12 +31,11 @@ class AvroWire:
 
     def records(self, topic: str, partition: int, messages: Sequence[Message]) -> list[Record]:
         """Return records with their fields."""
-        read, records = self._read[topic], []
-        for message in messages:
-            key: Any = message.key()
-            place = message.timestamp()[1], partition, message.offset(), ()
-            records.append(made(Record, (topic, key.decode(), read(message.value() or b""), *place)))
-        return records
+        read, given = self._read[topic], cast("Sequence[Any]", messages)
+        return [
+            made(Record, (topic, m.key().decode(), read(m.value()), m.timestamp()[1], partition, m.offset(), ()))
+            for m in given
+        ]
 
     def read(self, record: Record) -> Any:
         """Return the fields of one record."""

@@ -31,7 +31,7 @@ from streams.engine.wire import Wire
 from streams.engine.writer import AtLeastOnce, ExactlyOnce, Writer
 from streams.step import Step
 
-_COLLECTED_AFTER = (50_000, 20, 100)
+_COLLECTED_AFTER = (500_000, 20, 100)
 """When the garbage collector looks: some ten thousand records are always on their way, and by Python's thresholds it
 would look through them again and again."""
 

@@ -7,6 +7,8 @@ A round, in this order:
    transaction, under the generation of the group in which the records were fetched;
 3. each partition writes its state to its database, in one batch with the changelog position it corresponds to.
 
+While 2 waits for brokers, steps take in what is of the next round, and see what the one under way has changed.
+
 With `exactly_once`, a crash before the commit leaves nothing that a reader of committed records sees; a crash after it,
 before 3, is healed by reading the changelog on from the position in the database. The database is never ahead of the
 changelog. A worker that has been given up by its group, such as one that was stopped and wakes, cannot commit.
@@ -18,19 +20,22 @@ in again may hold more records than the first, such as a correction, and then sa
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from faust.types import TP
 from mode import Service
 
 from schemas.registry import RegistryUnavailable
-from state.rocks import Entry
 from streams.domain.made import made
 from streams.engine.assignment import Assignment
 from streams.engine.kit import Kit
+from streams.engine.metrics import bytes_of
+from streams.engine.partition import Settled
 from streams.engine.transport.batch import Batch
 from streams.engine.transport.producer import ANY_PARTITION, Encoded
 from streams.engine.writer import Commit, MembershipOver, Writer
@@ -64,13 +69,26 @@ class Agents(Protocol):
         """Note offsets as committed."""
 
 
+@dataclass
+class _Round:
+    """A round under way."""
+
+    now: int
+    began: float
+    settled: Mapping[int, Settled]
+    outputs: Sequence[Output]
+    ages: Sequence[tuple[int, int]]
+    acked: dict[TP, int]
+    commit: Commit
+
+
 class Checkpoints(Service):
-    """Lets steps take in batches, and runs the rounds. Never both at once: a batch is atomic against a round."""
+    """Lets steps take in batches, and runs the rounds, one at a time. A batch is of one round as a whole."""
 
     def __init__(self, assignment: Assignment, writer: Writer, agents: Agents, kit: Kit, **service: Any) -> None:
         super().__init__(**service)
-        self.apart = asyncio.Lock()
-        """Held by a round, by the taking in of a batch, and by whoever changes the assignment."""
+        self._one_round = asyncio.Lock()
+        self._still = asyncio.Lock()  # taken after the other; who holds it has no batch taken in meanwhile
         self._assignment = assignment
         self._writer = writer
         self._agents = agents
@@ -90,6 +108,12 @@ class Checkpoints(Service):
         self._waiting: dict[str, str] = {}
         self._writing_at: float | None = None
         self._hurry = asyncio.Event()
+
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator[None]:
+        """Wait for the round under way, and let nothing be taken in: for whoever changes the assignment."""
+        async with self._one_round, self._still:
+            yield
 
     def waits_for(self) -> str | None:
         """Return what outside of the worker is waited for now, or None. May be called by any thread."""
@@ -115,7 +139,7 @@ class Checkpoints(Service):
         waits = _backoff()
         while True:
             await self._room.wait()
-            async with self.apart:
+            async with self._still:
                 try:
                     self._take(step, batch)
                     self._waiting.pop(step.name, None)
@@ -143,61 +167,84 @@ class Checkpoints(Service):
 
         Raises what a step or the writer raises; nothing is written or acknowledged from then on.
         """
-        async with self.apart:
+        async with self._one_round:
             if self._broken:
                 return False
             try:
-                return await self._round()
+                async with self._still:
+                    this = await self._settle()
+                    if this is None:
+                        return False
+                    writing = await self._queue(this.commit)
+                await self._store(this, writing)
+                return True
             except MembershipOver as error:
                 log.warning("%s: the partitions are given up, and what was taken in since the last checkpoint", error)
-                await self._assignment.release()
-                self.drop_sent()
+                async with self._still:
+                    await self._assignment.release()
+                    self.drop_sent()
+                    self._make_room()
                 return False
             except BaseException:
                 self._broken = True  # what partitions hold now is half a round: it must never be written
+                self._make_room()
                 raise
-            finally:
-                self._taken, self._ages = 0, []
-                self._full.clear()
-                self._room.set()
 
-    async def _round(self) -> bool:
-        now, began = self._kit.clock(), time.monotonic()
-        sent, acked = self._sent, self._agents.advanced()
-        sent += self._agents.take_sent()
+    def _make_room(self) -> Sequence[tuple[int, int]]:
+        """Count anew what is taken in; return how old what was counted so far is."""
+        ages, self._ages, self._taken = self._ages, [], 0
+        self._full.clear()
+        self._room.set()
+        return ages
+
+    async def _settle(self) -> _Round | None:
+        """Return all that is to be written, or None if nothing is."""
+        now, began, ages = self._kit.clock(), time.monotonic(), self._make_room()
+        acked = self._agents.advanced()
+        self._sent += self._agents.take_sent()
         ready = [partition for partition in self._assignment.partitions.values() if partition.ready]
-        if not sent and not any(partition.busy(now) for partition in ready):
+        if not self._sent and not any(partition.busy(now) for partition in ready):
             moved = bool(acked) or any(partition.moved() for partition in ready)
             if not moved or began - self._committed_at < _IDLE_SECONDS:
-                return False
-        outputs: list[Output] = []
-        changes: dict[int, Sequence[Entry]] = {}
-        offsets: dict[TP, int] = dict(acked)
-        for partition in ready:
-            settled = partition.settle(now)
-            outputs += settled.outputs
-            if settled.changes:
-                changes[partition.number] = settled.changes
-            offsets.update(settled.offsets)
-        encoded = [*await self._encoded(outputs), *(record for record, _ in sent)]
-        self._kit.probe("settled")
+                return None
+        settled = {partition.number: partition.settle(now) for partition in ready}
+        outputs = [output for part in settled.values() for output in part.outputs]
+        offsets = dict(acked)
+        for part in settled.values():
+            offsets.update(part.offsets)
+        encoded = [*await self._encoded(outputs), *(record for record, _ in self._sent)]
+        changes = {number: part.changes for number, part in settled.items() if part.changes}
         commit = Commit(encoded, changes, offsets, self._assignment.member)
+        self._kit.probe("settled")
+        return _Round(now, began, settled, outputs, ages, acked, commit)
+
+    async def _queue(self, commit: Commit) -> asyncio.Future[None]:
+        """Begin to write, and return once the client has all records: until then the two would only slow each other."""
+        loop, queued = asyncio.get_running_loop(), asyncio.Event()
+        commit.queued = partial(loop.call_soon_threadsafe, queued.set)
         self._writing_at = time.monotonic()
+        writing = loop.run_in_executor(self._thread, self._writer.write, commit)
+        writing.add_done_callback(lambda _: queued.set())
+        await queued.wait()
+        return writing
+
+    async def _store(self, this: _Round, writing: asyncio.Future[None]) -> None:
+        """Wait until the brokers have a round, and bring it to the databases; batches are taken in meanwhile."""
+        commit = this.commit
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.write, commit)
+            await writing
         finally:
             self._writing_at = None
-        for number, entries in changes.items():
-            self._assignment.partitions[number].store.apply_entries(entries, commit.ends[number], now)
+        for number in commit.changes:
+            self._assignment.partitions[number].store_changes(this.settled[number], commit.ends[number], this.now)
         self._kit.probe("stored")
-        self._metrics.outcomes.count(outputs)
-        self._agents.committed(acked)
-        self._sent = []
+        self._metrics.outcomes.count(this.outputs)
+        self._agents.committed(this.acked)
+        sent, self._sent = self._sent, []
         for _, future in sent:
             if not future.done():
                 future.set_result(None)
-        self._told(commit, began)
-        return True
+        self._told(this)
 
     async def _encoded(self, outputs: Sequence[Output]) -> list[Encoded]:
         """Return outputs as bytes; waits for a registry that does not answer, as the round cannot be taken back.
@@ -254,14 +301,14 @@ class Checkpoints(Service):
             for topic, key, value, timestamp, partition, headers in outputs
         ]
 
-    def _told(self, commit: Commit, began: float) -> None:
+    def _told(self, this: _Round) -> None:
         self._committed_at = time.monotonic()
-        now = self._kit.clock()
-        size = sum(len(record.value or b"") for record in commit.outputs)
-        size += sum(len(value or b"") for entries in commit.changes.values() for _, value in entries)
-        self._metrics.checkpoint(self._committed_at - began, size)
+        now, commit = self._kit.clock(), this.commit
+        size = bytes_of(output.value for output in commit.outputs)
+        size += sum(bytes_of(dict(entries).values()) for entries in commit.changes.values())
+        self._metrics.checkpoint(self._committed_at - this.began, size)
         self._metrics.written(commit.outputs)
-        for timestamp, records in self._ages:
+        for timestamp, records in this.ages:
             self._metrics.latency(max(0, now - timestamp) / 1000, records)
 
     def stop_all(self) -> None:

@@ -38,7 +38,7 @@ class GroupMember:
     async def assigned(self, committed: Mapping[TP, int | None], generation: int, member: object) -> None:
         """Open partitions, and restore them while the group goes on."""
         self._checkpoints.hurry(False)
-        async with self._checkpoints.apart:
+        async with self._checkpoints.apart():
             await self._assignment.take_over(committed, generation, member)
         self._kit.probe("assigned")
         self._kit.metrics.rebalanced("assigned", len(self._assignment.partitions))
@@ -70,7 +70,7 @@ class GroupMember:
     async def _let_go(self, event: str) -> None:
         if self._assignment.generation < 0:
             return
-        async with self._checkpoints.apart:
+        async with self._checkpoints.apart():
             await self._assignment.release()
             self._checkpoints.drop_sent()
         if self._restoring is not None:

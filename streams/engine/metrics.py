@@ -1,7 +1,9 @@
 """What a worker tells Prometheus, in base units: what goes in and out, how far behind it is, what it costs."""
 
-from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,6 +25,12 @@ _BYTES = tuple(float(4**power) for power in range(5, 15))
 _PARTITION = ["topic", "partition"]
 _REBALANCES = ("assigned", "revoked", "lost")
 _REQUEST_OUTCOMES = ("ok", "retriable", "fatal")
+_TOPIC, _VALUE = itemgetter(0), itemgetter(2)  # of an `Encoded`
+
+
+def bytes_of(values: Iterable[bytes | None]) -> int:
+    """Return how many bytes some values have; a tombstone has none."""
+    return sum(map(len, filter(None, values)))
 
 
 class Metrics:
@@ -89,13 +97,12 @@ class Metrics:
 
     def written(self, outputs: Sequence[Encoded]) -> None:
         """Count outputs that are committed."""
-        sizes: Tally[str] = Tally()
-        for topic, count in Tally(output.topic for output in outputs).items():
-            self._records_out.labels(topic).inc(count)
-        for output in outputs:
-            sizes[output.topic] += len(output.value or b"")
-        for topic, size in sizes.items():
-            self._bytes_out.labels(topic).inc(size)
+        values: defaultdict[str, list[bytes | None]] = defaultdict(list)
+        for topic, neighbours in groupby(outputs, _TOPIC):  # what is called for each output is C
+            values[topic].extend(map(_VALUE, neighbours))
+        for topic, written in values.items():
+            self._records_out.labels(topic).inc(len(written))
+            self._bytes_out.labels(topic).inc(bytes_of(written))
 
     def latency(self, seconds: float, records: int) -> None:
         """Observe how old records were when what came of them was committed."""

@@ -155,6 +155,15 @@ class Partition:
         self._sample_hits()
         return Settled(outputs, changes, offsets)
 
+    def store_changes(self, settled: Settled, position: int, now: int) -> None:
+        """Write what was settled to the database; `position` is the end of its changelog entries.
+
+        Raises `state.rocks.StoreUnavailable`.
+        """
+        self.store.apply_entries(settled.changes, position, now)
+        for state in self._states:
+            state.stored()
+
     def _sample_hits(self) -> None:
         self._rounds += 1
         turn = self._rounds % COUNTED_ROUNDS

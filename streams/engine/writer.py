@@ -53,6 +53,8 @@ class Commit:
     """The group metadata under which the records were fetched; None writes no offsets."""
     ends: dict[int, int] = field(default_factory=dict)
     """Filled by the writer: the changelog offset behind the round's entries, by partition."""
+    queued: Callable[[], object] = lambda: None
+    """Called on the writer's thread when the client has all records, and what is left is to wait for brokers."""
 
 
 class Writer(Protocol):
@@ -216,6 +218,7 @@ class ExactlyOnce(_Writing):
             self._abort()
             raise _Aborted(str(error)) from error
         self._probe("produced")
+        commit.queued()
         if commit.offsets and commit.member is not None:
             places = [TopicPartition(*tp, offset) for tp, offset in commit.offsets.items()]
             self._until_done(
@@ -298,6 +301,7 @@ class AtLeastOnce(_Writing):
         commit.ends.clear()
         self._produce(commit, self._delivered)
         self._probe("produced")
+        commit.queued()
         self._producer.flush(self._patience_s + _ANSWER_SECONDS_MAX)
         left = len(self._producer)
         if self._failures or left:

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class FakeWriter:
         pass
 
     def write(self, commit: Commit) -> None:
+        commit.queued()
         self.writing.set()
         assert self.may_write.wait(30)
         self.writing.clear()
@@ -130,6 +132,18 @@ class Bench:
         ]
         end = first + len(amounts) if end is None else end
         await self.checkpoints.take(ACCOUNT, Batch(ORDERS, messages, end, generation))
+
+    @asynccontextmanager
+    async def while_written(self) -> AsyncIterator[asyncio.Task[bool]]:
+        """A round that the writer holds, while the body runs, and then finishes as it will."""
+        self.writer.may_write.clear()
+        running = asyncio.create_task(self.checkpoints.run())
+        await asyncio.to_thread(self.writer.writing.wait, 30)
+        try:
+            yield running
+        finally:
+            self.writer.may_write.set()
+            await asyncio.wait([running])
 
     def owed(self) -> list[int]:
         """What each round has told of the customer's debt."""

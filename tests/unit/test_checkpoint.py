@@ -67,23 +67,74 @@ def test_a_timer_that_falls_due_is_a_round_of_its_own(play: Play) -> None:
     assert bench.writer.rounds[-1].offsets == {}
 
 
-def test_no_batch_is_taken_in_while_a_round_is_written(play: Play) -> None:
+def test_what_is_taken_in_while_a_round_is_written_is_of_the_next_and_sees_what_that_one_changed(play: Play) -> None:
     async def story(bench: Bench) -> None:
         await bench.take(5)
-        bench.writer.may_write.clear()
-        first = asyncio.create_task(bench.checkpoints.run())
-        await asyncio.to_thread(bench.writer.writing.wait, 30)
-        batch = asyncio.create_task(bench.take(7, first=1))
-        await turns()
-        assert not batch.done()
-        bench.writer.may_write.set()
+        async with bench.while_written() as first:
+            await bench.take(7, first=1)
+            positions = [bench.store.position]
         assert await first
-        await batch
+        assert [*positions, bench.store.position] == [None, 100]
         assert await bench.checkpoints.run()
 
     bench = play(story)
     assert [written.offsets for written in bench.writer.rounds] == [{ORDERS: 1}, {ORDERS: 2}]
     assert bench.owed() == [5, 12]
+    assert bench.store.position == 200
+
+
+def test_one_round_is_written_at_a_time(play: Play) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(5)
+        async with bench.while_written() as first:
+            await bench.take(7, first=1)
+            second = asyncio.create_task(bench.checkpoints.run())
+            await turns()
+            assert bench.writer.rounds == []
+        assert (await first, await second) == (True, True)
+
+    assert [written.offsets for written in play(story).writer.rounds] == [{ORDERS: 1}, {ORDERS: 2}]
+
+
+def test_who_changes_the_assignment_waits_for_the_round_and_has_nothing_taken_in_meanwhile(play: Play) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(5)
+        seen: list[int | None] = []
+
+        async def change() -> None:
+            async with bench.checkpoints.apart():
+                seen.append(len(bench.writer.rounds))
+                await turns()
+                seen.append(bench.partition.position("account", "toy.orders"))
+
+        async with bench.while_written():
+            changing = asyncio.create_task(change())
+            await turns()
+            assert seen == []
+        late = asyncio.create_task(bench.take(7, first=1))
+        await changing
+        assert seen == [1, 1]
+        await late
+
+    assert play(story).partition.position("account", "toy.orders") == 2
+
+
+@pytest.mark.parametrize("error", [MembershipOver("commit: unknown member"), WriteError("not written")])
+def test_what_was_taken_in_while_a_round_failed_is_dropped_with_it(play: Play, error: Exception) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(5)
+        bench.writer.failures = [error]
+        async with bench.while_written() as first:
+            await bench.take(7, 8, first=1)
+            late = asyncio.create_task(bench.take(9, first=3))
+            await turns()
+            assert not late.done()  # there is no room for more
+        assert first.exception() is error if isinstance(error, WriteError) else not await first
+        await late
+        assert not await bench.checkpoints.run()
+
+    bench = play(story, checkpoint_records_max=2)
+    assert (bench.writer.rounds, bench.agents.told, bench.store.position) == ([], [], None)
 
 
 def test_after_so_many_records_a_batch_waits_for_a_round(play: Play) -> None:

@@ -93,7 +93,7 @@ def batch(tp: TP, *offsets: int, end: int | None = None, value: bytes = b"1") ->
 def commit(partition: Partition, now: int = NOW, position: int = 1) -> tuple[list[object], dict[TP, int]]:
     """Settle a partition as a checkpoint does; return outputs to `out` and offsets."""
     settled = partition.settle(now)
-    partition.store.apply_entries(settled.changes, position, now)
+    partition.store_changes(settled, position, now)
     return [output.value for output in settled.outputs if output.topic == "out"], dict(settled.offsets)
 
 

@@ -144,6 +144,7 @@ def test_a_table_is_a_sorted_dict(
     random = Random(seed)
     state, table = _table(RocksStore(tmp_path / "0") if on_disk else None, CacheBudget(cached))
     model: dict[str, int] = {}
+    in_flight: Writes | None = None
     keys = [f"{group}\x1f{number}" for group in "abc" for number in range(6)]
     for turn in range(200):
         key, action = random.choice(keys), random.random()
@@ -153,14 +154,54 @@ def test_a_table_is_a_sorted_dict(
         elif action < 0.75:
             table.delete(key)
             model.pop(key, None)
+        elif in_flight is not None:
+            state.store.apply(in_flight)
+            state.stored()
+            in_flight = None
         elif action < 0.85:
             state.flush()
+        else:
+            in_flight = state.take_writes()
         low, high = sorted(random.choices(keys, k=2))
         backwards = random.random() < 0.5
         inside = sorted(((k, v) for k, v in model.items() if low <= k < high), reverse=backwards)
         assert list(table.between(low, high, backwards)) == inside
         assert table.get(key) == model.get(key)
     state.close()
+
+
+def test_what_is_in_flight_is_read_and_changed_as_if_it_were_stored() -> None:
+    state, table = _table()
+    for key in "abc":
+        table.put(key, 1)
+    state.flush()
+    table.put("b", 2)
+    table.delete("c")
+    table.put("d", 2)
+    first = state.take_writes()
+    assert _all(table) == [("a", 1), ("b", 2), ("d", 2)]
+    table.put("a", 3)
+    table.delete("d")  # the store does not know it yet, and will
+    assert _all(table) == [("a", 3), ("b", 2)]
+    state.store.apply(first)
+    state.stored()
+    assert (_all(table), state.unflushed()) == ([("a", 3), ("b", 2)], 2)
+    assert state.take_writes() == {"t": {"a": b"\x03", "d": None}}
+
+
+def test_what_is_in_flight_stays_in_memory_however_small_the_cache() -> None:
+    state, table = _table(cache=CacheBudget(1))
+    for number in range(1_000):
+        table.put(f"{number:06d}", number)
+    in_flight = state.take_writes()
+    for number in range(1_000, 2_000):
+        table.put(f"{number:06d}", number)
+        assert table.get(f"x{number}") is None
+    assert [table.get(f"{number:06d}") for number in range(2_000)] == list(range(2_000))
+    state.store.apply(in_flight)
+    state.stored()
+    state.flush()
+    assert [value for _, value in _all(_table(state.store)[1])] == list(range(2_000))
 
 
 def test_what_is_not_flushed_is_undone_by_a_restart() -> None:
