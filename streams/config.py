@@ -151,6 +151,13 @@ class Settings(BaseSettings):
         le=3_600,
         description="Seconds without progress on a partition that has records waiting, after which the worker ends.",
     )
+    sources_kept_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Days that `topics apply` has source topics keep records, by the time these carry; absent: for "
+        "good. A history that is loaded with times of its own may be older than any limit.",
+    )
     metrics_port: int = Field(
         default=0,
         ge=0,

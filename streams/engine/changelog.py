@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from state.rocks import Entry, RocksStore
-from streams.engine.clients import client_config
+from streams.engine.clients import admin_client, client_config
 from streams.engine.kit import Kit
 from streams.engine.metrics import Metrics
 from streams.engine.probe import Probe, unwatched
@@ -45,7 +45,7 @@ class Changelog:
         self.topic = topic
         self.cluster = cluster
         self._config = client_config(kit.settings)
-        self._client = AdminClient(self._config)
+        self._client = admin_client(kit.settings)
         self._tombstones_ms = tombstones_ms
         self._patience_s = kit.settings.patience_s
         self._metrics = kit.metrics

@@ -1,9 +1,14 @@
 """How Kafka clients are configured: one place for brokers and for what the measurements say pays."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
+from confluent_kafka.admin import AdminClient
+
 from streams.config import Guarantee, Settings
+
+log = logging.getLogger("throughline.kafka")
 
 FETCH_BYTES_MAX = 32 * 1024 * 1024
 _MAX_POLL_INTERVAL_MS = 300_000
@@ -12,6 +17,11 @@ _MAX_POLL_INTERVAL_MS = 300_000
 def client_config(settings: Settings) -> dict[str, Any]:
     """Return what every client needs."""
     return {"bootstrap.servers": settings.brokers, "log_level": 4}
+
+
+def admin_client(settings: Settings) -> AdminClient:
+    """Return a client to ask about topics and groups. Hold it: answers that are still to come die with it."""
+    return AdminClient(client_config(settings), logger=log)  # without one it writes lines of its own to stderr
 
 
 def consumer_config(settings: Settings, identity: str) -> Mapping[str, Any]:

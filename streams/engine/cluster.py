@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from streams.config import Settings
-from streams.engine.clients import client_config
+from streams.engine.clients import admin_client
 
 _ANSWER_SECONDS_MAX = 15.0
 _EMBEDDED = "mockCluster"
@@ -33,7 +33,7 @@ def deletions_kept_ms(settings: Settings, changelog: str, cluster: str) -> int:
     if cluster.startswith(_EMBEDDED):
         return _DAY_MS
     topic: Any = ResourceType.TOPIC
-    client = AdminClient(client_config(settings))
+    client = admin_client(settings)
     answers = client.describe_configs([ConfigResource(topic, changelog)], request_timeout=_ANSWER_SECONDS_MAX)
     try:
         config = next(iter(answers.values())).result(_ANSWER_SECONDS_MAX)
@@ -53,7 +53,7 @@ def check_topics(settings: Settings, topics: Iterable[str]) -> str:
 
     Asking for a topic makes it where brokers allow that. Raises `TopicsError` naming the topics that differ.
     """
-    client = AdminClient(client_config(settings))
+    client = admin_client(settings)
     wrong = []
     try:
         for topic in sorted(topics):

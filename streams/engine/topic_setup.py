@@ -1,8 +1,10 @@
 """Topics as the product needs them: what each should be, what the brokers have, and how to get from one to the other.
 
-Source topics keep what connectors can send again; internal topics what a worker that was away still has to read;
-public topics keep everything, as they are the record of what was billed. The changelog is compacted and nothing else:
-it is the state. No other topic may be compacted: source topics are keyed by project, and many rows share a key.
+Source topics keep everything unless the settings say for how long: brokers go by the time that records carry, so a
+history loaded with times of its own would be gone before it is read. Internal topics keep what a worker that was away
+still has to read; public topics keep everything, as they are the record of what was billed. The changelog is compacted
+and nothing else: it is the state. No other topic may be compacted: source topics are keyed by project, and many rows
+share a key.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +12,6 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
@@ -19,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from streams.config import Settings
-from streams.engine.clients import client_config
+from streams.engine.clients import admin_client
 from streams.engine.cluster import TopicsError, changelog_of
 from streams.engine.writer import RECORD_BYTES_MAX
 from streams.topics import DEAD_LETTERS, TOPICS, Role
@@ -28,7 +29,8 @@ _ANSWER_SECONDS_MAX = 30.0
 _DAY_MS = 24 * 60 * 60 * 1000
 _REPLICAS_WANTED = 3
 
-_RETENTION_MS = {Role.SOURCE: 30 * _DAY_MS, Role.INTERNAL: 7 * _DAY_MS, Role.PUBLIC: -1}
+_FOR_GOOD = -1
+_INTERNAL_MS = 7 * _DAY_MS
 _CHANGELOG = {
     "cleanup.policy": "compact",
     "delete.retention.ms": str(7 * _DAY_MS),
@@ -64,14 +66,17 @@ def wanted_topics(settings: Settings, further: Iterable[str] = ()) -> list[Wante
 
     `further` are topics that no contract names, such as those of mappings of one's own; they are kept as sources.
     """
+    days = settings.sources_kept_days
+    source_ms = _FOR_GOOD if days is None else days * _DAY_MS
+    kept_ms = {Role.SOURCE: source_ms, Role.INTERNAL: _INTERNAL_MS, Role.PUBLIC: _FOR_GOOD}
     topics = []
     for name, topic in TOPICS.items():
-        config = {"cleanup.policy": "delete", "retention.ms": str(_RETENTION_MS[topic.role])}
+        config = {"cleanup.policy": "delete", "retention.ms": str(kept_ms[topic.role])}
         if name == DEAD_LETTERS:
             config["max.message.bytes"] = str(RECORD_BYTES_MAX)  # a dead letter carries its original whole
         topics.append(Wanted(name, settings.partitions, config))
     for name in sorted(set(further) - TOPICS.keys()):
-        config = {"cleanup.policy": "delete", "retention.ms": str(_RETENTION_MS[Role.SOURCE])}
+        config = {"cleanup.policy": "delete", "retention.ms": str(source_ms)}
         topics.append(Wanted(name, settings.partitions, config))
     return [*topics, Wanted(changelog_of(settings.group), settings.partitions, _CHANGELOG)]
 
@@ -81,7 +86,7 @@ class TopicSetup:
 
     def __init__(self, settings: Settings, wanted: Sequence[Wanted], replicas: int | None = None) -> None:
         self._brokers = settings.brokers
-        self._client = AdminClient(client_config(settings))
+        self._client = admin_client(settings)
         self._wanted = wanted
         self._replicas = replicas
 
