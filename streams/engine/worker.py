@@ -14,6 +14,7 @@ from schemas.lined_yaml import UnusableFile
 from schemas.mapping import MAPPINGS_FOLDER, OWNERSHIP_FILE, load_mappings, load_ownership
 from schemas.registry import RegistryUnavailable
 from state.rocks import StoreUnavailable
+from streams import compiled
 from streams.config import Settings
 from streams.engine.app import EngineApp, app
 from streams.engine.assignment import AssignmentError, MissingStateError
@@ -104,6 +105,8 @@ def run_steps(
     """
     _log_to_stderr()
     try:
+        how = "compiled" if compiled.in_use() else f"pure Python ({compiled.obstacle()})"
+        log.info("a worker of group %s on %s, steps %s", settings.group, settings.brokers, how)
         with held(settings.state_folder) as folder:
             engine = app(settings, steps, wire, folder, probe)
             with serve(settings.metrics_port, engine):

@@ -36,10 +36,10 @@ class Watched:
 
     def __init__(self, brokers: str, folder: Path) -> None:
         (self._port,) = free_ports(1)
-        self._log = folder / "worker.log"
+        self.log = folder / "worker.log"
         told = {"brokers": brokers, "metrics_port": self._port, "guarantee": "at_least_once"}
         surroundings = {f"THROUGHLINE_{name.upper()}": str(value) for name, value in told.items()}
-        with self._log.open("wb") as log:
+        with self.log.open("wb") as log:
             self.child = subprocess.Popen(
                 [sys.executable, "-c", WORKER, "worker"],
                 cwd=folder,
@@ -69,8 +69,8 @@ class Watched:
         """Wait until something is so."""
         deadline = time.monotonic() + WAIT_SECONDS_MAX
         while not there():
-            assert self.child.poll() is None, self._log.read_text()
-            assert time.monotonic() < deadline, self._log.read_text() + self.ask("/metrics")[1]
+            assert self.child.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text() + self.ask("/metrics")[1]
             time.sleep(_PAUSE_SECONDS)
 
 
@@ -111,6 +111,9 @@ def test_a_worker_tells_how_it_is_and_what_needs_somebody(tmp_path: Path) -> Non
             assert worker.metric("assigned_partitions") == PARTITIONS
 
             worker.wait(lambda: worker.metric("lag_records", topic=ENTRIES, partition=HERE) == 0)
+            assert "a worker of group throughline" in worker.log.read_text()
+            assert "steps pure Python (PURE_PYTHON is set)" in worker.log.read_text()
+
             status, body = worker.ask("/health")
             health = json.loads(body)
             assert (status, health["ok"], health["without_progress_s"]) == (200, True, {})

@@ -151,6 +151,10 @@ class Bench:
         asked = Ends(self.run.brokers)
         return asked.of(asked.places([topics.facts, topics.triggers, topics.margins, topics.reminders]))
 
+    def committed(self) -> dict[str, int]:
+        """Return how many committed records there are of each kind of output."""
+        return {kind: self.count(kind) for kind in ("facts", "triggers", "margins", "reminders")}
+
     def count(self, topic: str) -> int:
         """Return how many committed records there are, by the topic's field of `Topics`."""
         return sum(1 for _ in committed(self.run.brokers, getattr(self.run.topics, topic)))

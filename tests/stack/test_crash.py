@@ -35,5 +35,4 @@ def test_a_writer_that_sends_outside_of_its_transaction_is_found_out(
     run = Run(fresh("careless"), kafka.bootstrap, tmp_path, SEED, 2_000)
     fates = [[Fate("offsets sent", 1, AT_ONCE)] * 2, []]
     found = outcome_of(run, fates, commands(run, "--careless"), say)
-    assert found.verdict.lost == 0
-    assert found.verdict.doubled > 0
+    assert found.verdict.doubled > 0  # and what reckons with facts that came twice is wrong, which counts as lost

@@ -86,11 +86,11 @@ def test_a_worker_that_the_group_has_given_up_writes_nothing_when_it_wakes(bench
     bench.feed(20_000)
     os.kill(worker.child.pid, signal.SIGSTOP)  # with records in its hands, taken in and not
     bench.drains(other)
-    written = bench.ends()
+    written = bench.committed()
     worker.child.send_signal(signal.SIGCONT)
     worker.says("the group has given this worker's partitions to others")
     worker.is_ready()  # it has joined again
-    assert bench.ends() == written
+    assert bench.committed() == written
     bench.feed(1_000)
     bench.drains(worker, other)
     for each in (worker, other):
