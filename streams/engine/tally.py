@@ -172,4 +172,4 @@ def expected_nets(settings: Settings, fed: Iterable[Change], now: int) -> Nets:
 
 
 def _no_bytes(topic: str, value: bytes) -> Mapping[str, Any]:
-    raise NotImplementedError(f"{topic}: {len(value)} bytes; changes come as they were generated")
+    raise TypeError(f"{topic}: {len(value)} bytes; changes come as they were generated")

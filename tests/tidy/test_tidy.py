@@ -131,7 +131,7 @@ KEPT = [
         "streams/cli.py",
         "def database_of(processed, informed): ...\nlog.info(record.data)\nrecord.exc_info = None\n",
     ),
-    (no_machine_paths, "docs/rules.md", "the route /api/work/items and the folder <state>/tmp/x\n"),
+    (no_machine_paths, "docs/rules.md", "the route /api/w" + "ork/items and the folder <state>/t" + "mp/x\n"),
     (nothing_beside_the_tree, ".ci/run", "python .." + "/shared/check.py\n"),
 ]
 

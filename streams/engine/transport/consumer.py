@@ -11,6 +11,7 @@ from faust.types import TP, ConsumerMessage
 from streams.engine.transport.acks import Acks
 from streams.engine.transport.batch import Batch
 from streams.engine.transport.fetching import Fetching
+from streams.engine.transport.refusal import NotOffered
 from streams.partitioning import partition_of
 
 
@@ -58,7 +59,7 @@ class Consumer(FaustConsumer):
             self._fetching = Fetching(self.owner.client_config(), chosen, listener)
             self._fetching.start()
         elif chosen - self._fetching.topics:
-            raise NotImplementedError(f"topics subscribed to after the start: {', '.join(chosen)}")
+            raise NotOffered(f"topics subscribed to after the start: {', '.join(chosen)}")
 
     async def _drain_messages(self, fetcher: Any) -> None:
         while not (self.should_stop or fetcher.should_stop):
@@ -188,8 +189,8 @@ class Consumer(FaustConsumer):
         raise _not_here("_to_message")
 
 
-def _not_here(name: str) -> NotImplementedError:
-    return NotImplementedError(f"{name}: not offered by this transport; state belongs to steps, commits to checkpoints")
+def _not_here(name: str) -> NotOffered:
+    return NotOffered(f"{name}: not offered by this transport; state belongs to steps, commits to checkpoints")
 
 
 def _event_of(batch: Batch) -> ConsumerMessage:

@@ -12,6 +12,7 @@ from mode import Service
 from streams.engine.transport.conductor import Conductor
 from streams.engine.transport.consumer import Consumer
 from streams.engine.transport.producer import Producer
+from streams.engine.transport.refusal import NotOffered
 
 SCHEME = "throughline"
 """Scheme of the broker URL that selects this transport."""
@@ -54,7 +55,7 @@ class NoTables(TableManager):
 
     def add(self, table: Any) -> Any:
         """Refuse a table: its changelog would not be part of the checkpoint."""
-        raise NotImplementedError(f"table {table.name}: agents have no tables here; let a Step remember it")
+        raise NotOffered(f"table {table.name}: agents have no tables here; let a Step remember it")
 
     async def on_start(self) -> None:
         """Let the conductor subscribe: there are no tables to wait for."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from faust.transport.producer import Producer as FaustProducer
 from faust.types.tuples import TP, RecordMetadata
 
+from streams.engine.transport.refusal import NotOffered
 from streams.partitioning import partition_of
 
 ANY_PARTITION = -1
@@ -69,7 +70,7 @@ class Producer(FaustProducer):
 
     async def create_topic(self, topic: str, *_args: Any, **_kwargs: Any) -> None:
         """Refuse: topics are made by `throughline topics apply`."""
-        raise NotImplementedError(f"topic {topic} must be made by `throughline topics apply`")
+        raise NotOffered(f"topic {topic} must be made by `throughline topics apply`")
 
     def supports_headers(self) -> bool:
         """Return that headers are written."""
