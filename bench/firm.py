@@ -9,7 +9,7 @@ from shutil import copytree, rmtree
 
 from bench.broker import Say
 from bench.running import ROOT, Child, Failed, Run
-from bench.topics import Committed, end_sum, keep_for_good
+from bench.topics import Committed, end_sum
 from bench.variants.firm import settings_of
 from stack.kafka import Kafka
 from streams.engine.worker import steps_of
@@ -34,7 +34,6 @@ class Firm:
         with Kafka(folder / "firm-kafka", say=say) as kafka:
             throughline(kafka.bootstrap, "topics", "apply")
             end_sum(kafka.bootstrap, TOPICS)
-            keep_for_good(kafka.bootstrap, _SOURCE_NAMES)
             size = ("--time-entries", str(time_entries))
             throughline(kafka.bootstrap, "generate", *size, "--brokers", kafka.bootstrap, "--quiet")
             self.records = end_sum(kafka.bootstrap, _SOURCE_NAMES)

@@ -7,11 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
     OffsetSpec,
-    ResourceType,
 )
 from confluent_kafka.cimpl import NewTopic
 
@@ -32,15 +28,6 @@ def make_topics(brokers: str, topics: Mapping[str, Mapping[str, str]], partition
     for made in admin.create_topics(wanted).values():
         made.result(_ANSWER_SECONDS_MAX)
     end_sum(brokers, topics, partitions)
-
-
-def keep_for_good(brokers: str, topics: Iterable[str]) -> None:
-    """Let topics keep their records however old they say they are: a history is written with its own times."""
-    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
-    entry = ConfigEntry("retention.ms", "-1", incremental_operation=AlterConfigOpType.SET)
-    wanted = [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry]) for topic in topics]
-    for changed in admin.incremental_alter_configs(wanted).values():
-        changed.result(_ANSWER_SECONDS_MAX)
 
 
 def touch_topics(brokers: str, topics: Iterable[str]) -> None:

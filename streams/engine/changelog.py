@@ -45,7 +45,7 @@ class Changelog:
         self.topic = topic
         self.cluster = cluster
         self._config = client_config(kit.settings)
-        self._client = admin_client(kit.settings)
+        self._client = admin_client(kit.settings.brokers)
         self._tombstones_ms = tombstones_ms
         self._patience_s = kit.settings.patience_s
         self._metrics = kit.metrics

@@ -304,10 +304,9 @@ class Checkpoints(Service):
     def _told(self, this: _Round) -> None:
         self._committed_at = time.monotonic()
         now, commit = self._kit.clock(), this.commit
-        size = bytes_of(output.value for output in commit.outputs)
-        size += sum(bytes_of(dict(entries).values()) for entries in commit.changes.values())
+        size = self._metrics.written(commit.outputs)
+        size += sum(bytes_of(value for _, value in entries) for entries in commit.changes.values())
         self._metrics.checkpoint(self._committed_at - this.began, size)
-        self._metrics.written(commit.outputs)
         for timestamp, records in this.ages:
             self._metrics.latency(max(0, now - timestamp) / 1000, records)
 

@@ -1,14 +1,11 @@
 """How Kafka clients are configured: one place for brokers and for what the measurements say pays."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
 
 from streams.config import Guarantee, Settings
-
-log = logging.getLogger("throughline.kafka")
 
 FETCH_BYTES_MAX = 32 * 1024 * 1024
 _MAX_POLL_INTERVAL_MS = 300_000
@@ -19,9 +16,9 @@ def client_config(settings: Settings) -> dict[str, Any]:
     return {"bootstrap.servers": settings.brokers, "log_level": 4}
 
 
-def admin_client(settings: Settings) -> AdminClient:
+def admin_client(brokers: str) -> AdminClient:
     """Return a client to ask about topics and groups. Hold it: answers that are still to come die with it."""
-    return AdminClient(client_config(settings), logger=log)  # without one it writes lines of its own to stderr
+    return AdminClient({"bootstrap.servers": brokers, "log_level": 2})  # what fails is raised; it need not write lines
 
 
 def consumer_config(settings: Settings, identity: str) -> Mapping[str, Any]:

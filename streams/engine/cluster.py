@@ -33,7 +33,7 @@ def deletions_kept_ms(settings: Settings, changelog: str, cluster: str) -> int:
     if cluster.startswith(_EMBEDDED):
         return _DAY_MS
     topic: Any = ResourceType.TOPIC
-    client = admin_client(settings)
+    client = admin_client(settings.brokers)
     answers = client.describe_configs([ConfigResource(topic, changelog)], request_timeout=_ANSWER_SECONDS_MAX)
     try:
         config = next(iter(answers.values())).result(_ANSWER_SECONDS_MAX)
@@ -53,7 +53,7 @@ def check_topics(settings: Settings, topics: Iterable[str]) -> str:
 
     Asking for a topic makes it where brokers allow that. Raises `TopicsError` naming the topics that differ.
     """
-    client = admin_client(settings)
+    client = admin_client(settings.brokers)
     wrong = []
     try:
         for topic in sorted(topics):

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+
+from streams.engine.clients import admin_client
 
 _ANSWER_SECONDS_MAX = 10.0
 
@@ -23,7 +25,7 @@ class Ends:
     """Asks the broker where topics end."""
 
     def __init__(self, brokers: str) -> None:
-        self._client = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
+        self._client = admin_client(brokers)
         self._partitions: dict[str, int] = {}
 
     def places(self, topics: Iterable[str]) -> list[Place]:

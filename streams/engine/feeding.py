@@ -6,13 +6,13 @@ from decimal import InvalidOperation
 from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
 
 from schemas.codec import Codec, Unencodable
 from schemas.contracts import load_contracts
 from schemas.debezium_writing import DebeziumShape, debezium_subject
 from schemas.json_view import JsonView
 from schemas.registry import Manifest, Registry
+from streams.engine.clients import admin_client
 from streams.engine.drained import GroupLag, Lag
 from streams.engine.writer import RECORD_BYTES_MAX
 
@@ -175,7 +175,7 @@ class Feed:
 
 def open_topics(target: Target) -> Feed:
     """Open the source topics of a broker for a generated firm. Raises `FeedError` if it does not answer."""
-    client = AdminClient({"bootstrap.servers": target.brokers, "log_level": 2})
+    client = admin_client(target.brokers)
     try:
         client.list_topics(timeout=_ANSWER_SECONDS_MAX)
     except KafkaException as error:

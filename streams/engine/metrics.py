@@ -95,14 +95,18 @@ class Metrics:
         """Count records that came again and were skipped."""
         self._redelivered.labels(step, topic).inc(records)
 
-    def written(self, outputs: Sequence[Encoded]) -> None:
-        """Count outputs that are committed."""
+    def written(self, outputs: Sequence[Encoded]) -> int:
+        """Count outputs that are committed, and return how many bytes their values have."""
         values: defaultdict[str, list[bytes | None]] = defaultdict(list)
         for topic, neighbours in groupby(outputs, _TOPIC):  # what is called for each output is C
             values[topic].extend(map(_VALUE, neighbours))
+        total = 0
         for topic, written in values.items():
+            size = bytes_of(written)
             self._records_out.labels(topic).inc(len(written))
-            self._bytes_out.labels(topic).inc(bytes_of(written))
+            self._bytes_out.labels(topic).inc(size)
+            total += size
+        return total
 
     def latency(self, seconds: float, records: int) -> None:
         """Observe how old records were when what came of them was committed."""

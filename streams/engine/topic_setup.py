@@ -69,14 +69,13 @@ def wanted_topics(settings: Settings, further: Iterable[str] = ()) -> list[Wante
     days = settings.sources_kept_days
     source_ms = _FOR_GOOD if days is None else days * _DAY_MS
     kept_ms = {Role.SOURCE: source_ms, Role.INTERNAL: _INTERNAL_MS, Role.PUBLIC: _FOR_GOOD}
+    roles = {name: topic.role for name, topic in TOPICS.items()}
+    roles |= dict.fromkeys(sorted(set(further) - TOPICS.keys()), Role.SOURCE)
     topics = []
-    for name, topic in TOPICS.items():
-        config = {"cleanup.policy": "delete", "retention.ms": str(kept_ms[topic.role])}
+    for name, role in roles.items():
+        config = {"cleanup.policy": "delete", "retention.ms": str(kept_ms[role])}
         if name == DEAD_LETTERS:
             config["max.message.bytes"] = str(RECORD_BYTES_MAX)  # a dead letter carries its original whole
-        topics.append(Wanted(name, settings.partitions, config))
-    for name in sorted(set(further) - TOPICS.keys()):
-        config = {"cleanup.policy": "delete", "retention.ms": str(source_ms)}
         topics.append(Wanted(name, settings.partitions, config))
     return [*topics, Wanted(changelog_of(settings.group), settings.partitions, _CHANGELOG)]
 
@@ -86,7 +85,7 @@ class TopicSetup:
 
     def __init__(self, settings: Settings, wanted: Sequence[Wanted], replicas: int | None = None) -> None:
         self._brokers = settings.brokers
-        self._client = admin_client(settings)
+        self._client = admin_client(settings.brokers)
         self._wanted = wanted
         self._replicas = replicas
 

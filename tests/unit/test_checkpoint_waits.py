@@ -76,11 +76,8 @@ def test_a_round_that_takes_long_to_be_written_waits_for_brokers(play: Play, mon
 
     async def story(bench: Bench) -> None:
         await bench.take(5)
-        bench.writer.may_write.clear()
-        running = asyncio.create_task(bench.checkpoints.run())
-        await asyncio.to_thread(bench.writer.writing.wait, 30)
-        assert bench.checkpoints.waits_for() == "brokers: a round has been under way for 0 s"
-        bench.writer.may_write.set()
+        async with bench.while_written() as running:
+            assert bench.checkpoints.waits_for() == "brokers: a round has been under way for 0 s"
         assert await running
         assert bench.checkpoints.waits_for() is None
 
