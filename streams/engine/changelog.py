@@ -111,7 +111,7 @@ class Restore:
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
             "fetch.queue.backoff.ms": 5,
-            "queued.min.messages": 200_000,
+            "queued.min.messages": 50_000,
             "fetch.message.max.bytes": 4 * 1024 * 1024,
             "log_level": 3,
         }

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from streams.engine.clients import admin_client
@@ -36,13 +36,15 @@ class Ends:
                 self._partitions[topic] = len(found.partitions)
         return [(topic, partition) for topic in topics for partition in range(self._partitions[topic])]
 
-    def of(self, places: Iterable[Place]) -> dict[Place, int]:
-        """Return the offset of the next record to be written to each partition."""
+    def of(
+        self, places: Iterable[Place], isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED
+    ) -> dict[Place, int]:
+        """Return the offset of the next record to be written to each partition; of the first open one, if asked so."""
         latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = {TopicPartition(topic, partition): latest for topic, partition in places}
         if not asked:
             return {}
-        answers = self._client.list_offsets(asked, request_timeout=_ANSWER_SECONDS_MAX)
+        answers = self._client.list_offsets(asked, isolation_level=isolation, request_timeout=_ANSWER_SECONDS_MAX)
         return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
 
 

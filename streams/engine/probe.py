@@ -5,7 +5,7 @@ from collections.abc import Callable
 Probe = Callable[[str], None]
 """Called with the name of each point passed, on whatever thread passes it."""
 
-CHECKPOINT_POINTS = ("settled", "begun", "produced", "offsets sent", "committed", "stored")
+CHECKPOINT_POINTS = ("settled", "begun", "offsets sent", "produced", "committed", "stored")
 """The points of a checkpoint in their order; at least once, there is neither `begun` nor `offsets sent`."""
 
 OTHER_POINTS = ("revoking", "revoked", "assigned", "opened", "restored a batch", "restored")

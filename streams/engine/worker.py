@@ -20,6 +20,7 @@ from streams.engine.app import EngineApp, app
 from streams.engine.assignment import AssignmentError, MissingStateError
 from streams.engine.changelog import LostChangelogError
 from streams.engine.cluster import TopicsError
+from streams.engine.malloc import few_arenas
 from streams.engine.monitor import PortError, serve
 from streams.engine.partition import ForeignStateError
 from streams.engine.posting import posting_step
@@ -104,6 +105,7 @@ def run_steps(
     After a failure nothing more is written or acknowledged: the next start takes in again what was under way.
     """
     _log_to_stderr()
+    few_arenas()
     try:
         how = "compiled" if compiled.in_use() else f"pure Python ({compiled.obstacle()})"
         log.info("a worker of group %s on %s, steps %s", settings.group, settings.brokers, how)

@@ -165,7 +165,11 @@ class _Aborted(Exception):
 
 
 class ExactlyOnce(_Writing):
-    """A round is one transaction: readers of committed records see all of it or nothing, and state and group follow."""
+    """A round is one transaction: readers of committed records see all of it or nothing, and state and group follow.
+
+    Offsets go first. Brokers refuse those of a worker that the group has given up, so it writes no record; and once
+    they are taken, who is given its partitions waits until the transaction is over, and after that it is fenced.
+    """
 
     def __init__(
         self,
@@ -212,13 +216,6 @@ class ExactlyOnce(_Writing):
         commit.ends.clear()
         self._until_done("begin_transaction", lambda _timeout: self._producer.begin_transaction())
         self._probe("begun")
-        try:
-            self._produce(commit, None)  # what is not delivered fails the transaction
-        except _Broken as error:
-            self._abort()
-            raise _Aborted(str(error)) from error
-        self._probe("produced")
-        commit.queued()
         if commit.offsets and commit.member is not None:
             places = [TopicPartition(*tp, offset) for tp, offset in commit.offsets.items()]
             self._until_done(
@@ -226,6 +223,13 @@ class ExactlyOnce(_Writing):
                 lambda timeout: self._producer.send_offsets_to_transaction(places, commit.member, timeout),
             )
         self._probe("offsets sent")
+        try:
+            self._produce(commit, None)  # what is not delivered fails the transaction
+        except _Broken as error:
+            self._abort()
+            raise _Aborted(str(error)) from error
+        self._probe("produced")
+        commit.queued()
         self._until_done("commit_transaction", self._producer.commit_transaction)
         self._probe("committed")
         self._producer.poll(0)

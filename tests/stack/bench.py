@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from confluent_kafka import Producer
+from confluent_kafka import IsolationLevel, Producer
 
 from stack.ports import free_ports
 from streams.engine.drained import Ends, GroupLag, Lag, Place
@@ -57,6 +57,14 @@ class Worker(Slot):
     def says(self, words: str) -> None:
         """Wait until it has written some words since its start."""
         self.waits(lambda: words in self.told(), f"says {words!r}")
+
+    def comes_back(self) -> int | None:
+        """Wait until it has been told its partitions a second time, or has ended; return the exit code, if so."""
+        until = time.monotonic() + WAIT_SECONDS_MAX
+        while self.runs and self.told().count(ASSIGNED.decode()) < 2:
+            assert time.monotonic() < until, f"worker {self.name} neither ended nor came back: {self.told()}"
+            time.sleep(_LOOK_SECONDS)
+        return self.child.returncode
 
     def is_ready(self, ready: bool = True) -> dict[str, Any]:
         """Wait until `/ready` answers 200, or 503; return what it says."""
@@ -146,14 +154,18 @@ class Bench:
             worker.waits(lambda: self.count("reminders") == reminders, "has reminded of everything")
 
     def ends(self) -> dict[Place, int]:
-        """Return where the outputs end by partition: anything written moves it, marks and what is aborted, too."""
+        """Return where the outputs end by partition, once no transaction is open there.
+
+        Anything written moves an end, marks and what is aborted, too.
+        """
         topics = self.run.topics
         asked = Ends(self.run.brokers)
-        return asked.of(asked.places([topics.facts, topics.triggers, topics.margins, topics.reminders]))
-
-    def committed(self) -> dict[str, int]:
-        """Return how many committed records there are of each kind of output."""
-        return {kind: self.count(kind) for kind in ("facts", "triggers", "margins", "reminders")}
+        places = asked.places([topics.facts, topics.triggers, topics.margins, topics.reminders])
+        until = time.monotonic() + WAIT_SECONDS_MAX
+        while (found := asked.of(places)) != asked.of(places, IsolationLevel.READ_COMMITTED):
+            assert time.monotonic() < until, "a transaction is still open"
+            time.sleep(_LOOK_SECONDS)
+        return found
 
     def count(self, topic: str) -> int:
         """Return how many committed records there are, by the topic's field of `Topics`."""

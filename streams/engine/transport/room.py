@@ -4,7 +4,7 @@ import threading
 
 from faust.types import TP
 
-HELD_RECORDS_MAX = 40_000
+HELD_RECORDS_MAX = 20_000
 """Records handed over and not yet taken in, of all partitions that are fetched: beyond it, some are paused."""
 
 
