@@ -65,7 +65,7 @@ class Partition:
         self._states: list[State] = []
         self._tasks: dict[str, Task] = {}
         self._moved: set[TP] = set()
-        self._last_timestamps: dict[TP, int] = {}
+        self._last_timestamps: dict[tuple[str, TP], int] = {}
         self._rounds = 0
 
     def check(self, cluster: str) -> None:
@@ -112,16 +112,16 @@ class Partition:
             if traces := traces_of(step, records, self._tracing):
                 task.context.traces.update(traces)
             task.receive(records, now)
-            self._last_timestamps[batch.tp] = records[-1].timestamp
+            self._last_timestamps[step, batch.tp] = records[-1].timestamp
             taken = Taken(len(messages), sum(map(len, messages)), records[0].timestamp)
         if batch.end > position:
             self._consumed.put(f"{step}{_PLACE_SEPARATOR}{topic}", batch.end)
             self._moved.add(batch.tp)
         return taken
 
-    def last_timestamp(self, tp: TP) -> int:
-        """Return the timestamp of the record of a topic that was taken in last, or 0."""
-        return self._last_timestamps.get(tp, 0)
+    def last_timestamp(self, step: str, tp: TP) -> int:
+        """Return the timestamp of the record of a topic that a step took in last, or 0."""
+        return self._last_timestamps.get((step, tp), 0)
 
     def busy(self, now: int) -> bool:
         """Return whether there is something to write: not counting offsets that moved past no record."""

@@ -106,6 +106,7 @@ class Watch(Service):
     def _look_at_partitions(self, passed_s: float) -> None:
         seen: dict[tuple[str, TP], tuple[int, float]] = {}
         stalled: dict[TP, float] = {}
+        lags: dict[TP, tuple[int, float]] = {}
         waits: dict[int, int] = {}
         for number, partition in self._assignment.partitions.items():
             if partition.ready:
@@ -114,14 +115,16 @@ class Watch(Service):
                 waits[number] = 0
         for reader, tp, position, taken_at in self._places():
             waiting = max(0, self._app.consumer.highwater(tp) - position)
-            waits[tp.partition] = waits.get(tp.partition, 0) + waiting
             age_s = max(0.0, (self._clock() - taken_at) / 1000) if waiting and taken_at else 0.0
-            self._metrics.lag(tp.topic, tp.partition, waiting, age_s)
+            lags[tp] = max(lags.get(tp, (0, 0.0)), (waiting, age_s))  # of several readers, who is furthest behind
             before, stood_s = self._seen.get((reader, tp), (-1, 0.0))
             stood_s = stood_s + passed_s if before == position and waiting else 0.0
             seen[reader, tp] = position, stood_s
             if stood_s:
                 stalled[tp] = max(stood_s, stalled.get(tp, 0.0))
+        for tp, (waiting, age_s) in lags.items():
+            waits[tp.partition] = waits.get(tp.partition, 0) + waiting
+            self._metrics.lag(tp.topic, tp.partition, waiting, age_s)
         self._seen, self.stalled, self.waiting = seen, stalled, waits
         self._metrics.still(max(stalled.values(), default=0.0))
 
@@ -133,7 +136,7 @@ class Watch(Service):
             for number, partition in self._assignment.partitions.items():
                 for topic in step.reads if partition.ready else ():
                     tp = TP(topic, number)
-                    yield step.name, tp, partition.position(step.name, topic) or 0, partition.last_timestamp(tp)
+                    yield step.name, tp, partition.position(step.name, topic) or 0, partition.last_timestamp(step.name, tp)
         for tp, position in self._app.acks.reached().items():
             if tp.topic not in topics:
                 yield _AGENTS, tp, position, 0

@@ -101,7 +101,7 @@ def test_a_batch_is_taken_in_and_its_position_is_part_of_the_state(open_partitio
     partition = open_partition()
     assert partition.position("first", "orders") is None
     assert partition.take("first", batch(ORDERS, 4, 6), NOW) == Taken(2, 2, TIMESTAMP_MS + 4)
-    assert partition.last_timestamp(ORDERS) == TIMESTAMP_MS + 6
+    assert partition.last_timestamp("first", ORDERS) == TIMESTAMP_MS + 6
     assert partition.position("first", "orders") == 7
     commit(partition)
     partition = open_partition()

@@ -35,8 +35,8 @@ class Partition:
     def gauges(self) -> dict[str, float]:
         return {}
 
-    def last_timestamp(self, _tp: TP) -> int:
-        return 1_000
+    def last_timestamp(self, step: str, _tp: TP) -> int:
+        return {"account": 1_000, "journal": 2_000}[step]
 
 
 class Metrics:
@@ -119,7 +119,7 @@ def test_who_has_records_waiting_and_does_not_move_stands_still_as_long(worker: 
     worker.ends[MOVES] = 12
     assert worker.pass_seconds(1) == {MOVES: 1.0}
     assert worker.pass_seconds(30) == {MOVES: 31.0}
-    assert worker.metrics.lags["moves"] == (2, 3.5)
+    assert worker.metrics.lags["moves"] == (2, 2.5)
     worker.come_to(moves=11)
     assert worker.pass_seconds(1) == {}
     assert worker.pass_seconds(5) == {MOVES: 5.0}
@@ -133,6 +133,8 @@ def test_of_two_readers_of_a_topic_the_one_that_stands_still_is_seen(worker: Wor
         worker.come_to(journal=position)
         worker.pass_seconds(1)
     assert worker.watch.stalled == {ORDERS: 30.0}
+    assert worker.metrics.lags["orders"] == (990, 3.5)
+    assert worker.watch.waiting[0] == 990
     worker.come_to(journal=1_000)
     assert worker.pass_seconds(10) == {ORDERS: 40.0}
 
