@@ -136,7 +136,12 @@ class Watch(Service):
             for number, partition in self._assignment.partitions.items():
                 for topic in step.reads if partition.ready else ():
                     tp = TP(topic, number)
-                    yield step.name, tp, partition.position(step.name, topic) or 0, partition.last_timestamp(step.name, tp)
+                    yield (
+                        step.name,
+                        tp,
+                        partition.position(step.name, topic) or 0,
+                        partition.last_timestamp(step.name, tp),
+                    )
         for tp, position in self._app.acks.reached().items():
             if tp.topic not in topics:
                 yield _AGENTS, tp, position, 0

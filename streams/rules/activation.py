@@ -6,11 +6,11 @@ does no harm and nothing is believed that did not happen.
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
-from uuid import NAMESPACE_URL, uuid5
 
 from streams.domain.calendar import moment
 from streams.domain.canonical import Account, Contract, Opportunity
 from streams.domain.fact import ProjectView
+from streams.domain.identity import identity_of
 
 STEPS: Final = ("validate", "create_project", "provision_erp", "announce")
 TARGETS: Final = {"validate": "crm", "create_project": "psa", "provision_erp": "erp", "announce": "collaboration"}
@@ -106,4 +106,4 @@ def _parties(seen: Observed) -> dict[str, str | None]:
 
 
 def _identity(*parts: str) -> str:
-    return str(uuid5(NAMESPACE_URL, "throughline:activation:" + ":".join(parts)))
+    return identity_of("throughline:activation:" + ":".join(parts))

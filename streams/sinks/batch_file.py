@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from pathlib import Path
 from unicodedata import category
 
@@ -35,6 +36,7 @@ from streams.sinks.durable_files import BadFile, LocalFiles, digest_of, read_che
 VERSION = "1"
 _COLUMNS = tuple(field.name for field in fields(Posting) if field.name != "system")
 _POSTINGS = TypeAdapter(Posting)
+_BATCHES_KEPT = 16
 _OPTIONAL = frozenset({"reverses", "project_id", "po_number", "quantity", "rate"})
 
 _LINE_BREAKING = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -103,11 +105,16 @@ def unfit(posting: Posting) -> str | None:
         return f"amount {posting.amount} has more digits than {currency} has (smallest unit {minor_unit(currency)})"
     for name in _COLUMNS:
         value = getattr(posting, name)
-        if isinstance(value, str) and any(category(sign) in _LINE_BREAKING for sign in value):
+        # Only signs that cannot be printed are of those categories, and hardly any text has one.
+        if isinstance(value, str) and not value.isprintable() and _breaks_lines(value):
             return f"{name} holds a control character: {value!r}"
         if value == "" and name in _OPTIONAL:
             return f"{name} is empty text: it must be absent or say something"
     return None
+
+
+def _breaks_lines(value: str) -> bool:
+    return any(category(sign) in _LINE_BREAKING for sign in value)
 
 
 def render_batch(batch: Batch) -> bytes:
@@ -134,8 +141,12 @@ def read_batch(path: Path) -> Batch:
     return parse_batch(read_checked(LocalFiles(), path), path.name)
 
 
+@lru_cache(_BATCHES_KEPT)
 def parse_batch(content: bytes, name: str) -> Batch:
-    """Return the batch in a file's content, with its control totals verified. Raises BadFile."""
+    """Return the batch in a file's content, with its control totals verified. Raises BadFile.
+
+    Every partition's sink reads every batch of its system, soon after it was written: the last ones are kept.
+    """
     reader = _Reader(content, name)
     _, system, number_field, created = reader.header(5)
     number, created_at = reader.number(number_field), reader.time(created)

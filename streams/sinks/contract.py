@@ -10,9 +10,10 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Protocol, TypeVar
-from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from streams.domain.identity import identity_of
 
 
 class Status(StrEnum):
@@ -226,7 +227,7 @@ _postings = TypeAdapter(Posting)
 
 def posting_id_of(system: str, trigger_id: str) -> str:
     """Return the posting id of a trigger in a system: the same for ever, whoever computes it."""
-    return str(uuid5(NAMESPACE_URL, f"throughline:posting:{system}:{trigger_id}"))
+    return identity_of(f"throughline:posting:{system}:{trigger_id}")
 
 
 def posting_of(trigger: Mapping[str, Any], system: str) -> Posting:
