@@ -6,6 +6,7 @@ that each step has taken in. A record that comes again is known by them and skip
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from faust.types import TP
@@ -100,14 +101,14 @@ class Partition:
         """
         topic = batch.tp.topic
         position = self.position(step, topic) or 0
-        messages = batch.messages
+        messages, read = batch.messages, partial(self._wire.records, topic, self.number)
         if messages and (messages[0].offset() or 0) < position:
             fresh = [message for message in messages if (message.offset() or 0) >= position]
             self._metrics.redelivered(step, topic, len(messages) - len(fresh))
             messages = fresh
         taken = Taken(0, 0, 0)
         if messages:
-            records = self._wire.records(topic, self.number, messages)
+            records = batch.records(read) if messages is batch.messages else read(messages)
             task = self._tasks[step]
             if traces := traces_of(step, records, self._tracing):
                 task.context.traces.update(traces)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Message
 from faust.types import TP
 
 from schemas.registry import RegistryUnavailable
@@ -52,14 +53,16 @@ SECOND = Step("second", "customer", ("orders",), ("out", "due", "told"), Sees, {
 
 
 class Wire(JsonWire):
-    """A wire whose registry is away for one call."""
+    """A wire whose registry is away for one call, and which counts what it has read."""
 
     away = False
+    reads = 0
 
-    def records(self, topic: str, partition: int, messages: object) -> list[Record]:
+    def records(self, topic: str, partition: int, messages: Sequence[Message]) -> list[Record]:
         if self.away:
             self.away = False
             raise RegistryUnavailable("refused")
+        self.reads += len(messages)
         return super().records(topic, partition, messages)
 
 
@@ -137,6 +140,18 @@ def test_records_that_come_again_are_skipped(
     assert partition.take("first", batch(ORDERS, *again), NOW).records == len(fresh)
     assert commit(partition)[0] == [["orders", offset] for offset in fresh]
     assert partition.position("first", "orders") == max(3, again[-1] + 1)
+
+
+def test_a_batch_is_read_once_for_all_steps_and_each_skips_what_comes_again_to_it(open_partition: Open) -> None:
+    wire = Wire()
+    partition = open_partition(wire=wire)
+    both = batch(ORDERS, 0, 1, 2)
+    assert [partition.take(step, both, NOW).records for step in ("first", "second")] == [3, 3]
+    assert wire.reads == 3
+    partition.take("first", batch(ORDERS, 3), NOW)
+    both = batch(ORDERS, 3, 4)
+    assert [partition.take(step, both, NOW).records for step in ("first", "second")] == [1, 2]
+    assert sorted(commit(partition)[0]) == sorted([["orders", offset] for offset in range(5)] * 2)
 
 
 def test_offsets_are_those_of_the_step_that_is_furthest_behind(open_partition: Open) -> None:

@@ -1,14 +1,18 @@
 """Batches: what one fetch brought of one partition."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from confluent_kafka import Message
 from faust.serializers.schemas import Schema
 from faust.types import TP
 
+from streams.step import Record
 
-class Batch(NamedTuple):
+
+@dataclass(slots=True, eq=False)
+class Batch:
     """Records of one partition in their order, fetched in one generation of the group.
 
     `end` is the offset from which to read on. It may lie behind the last record and there may be no records at all: the
@@ -19,6 +23,13 @@ class Batch(NamedTuple):
     messages: Sequence[Message]
     end: int
     generation: int
+    _records: list[Record] | None = field(default=None, repr=False)
+
+    def records(self, read: Callable[[Sequence[Message]], list[Record]]) -> list[Record]:
+        """Return the messages as records: `read` is asked once, for all steps that the batch goes to."""
+        if self._records is None:
+            self._records = read(self.messages)
+        return self._records
 
 
 class BatchSchema(Schema[Any, Any]):
