@@ -116,6 +116,7 @@ class Assignment:
         for partition in partitions.values():
             partition.begin(self._changelog.cluster)
             self._check_known(partition, committed)
+            partition.reads_from(committed)
         self._kit.probe("restored")
         resume(committed, generation)
 

@@ -68,6 +68,9 @@ class Agents(Protocol):
     def committed(self, offsets: dict[TP, int]) -> None:
         """Note offsets as committed."""
 
+    def fence(self) -> dict[TP, int]:
+        """Return an offset up to which agents have acknowledged all, though it has not moved."""
+
 
 @dataclass
 class _Round:
@@ -200,6 +203,8 @@ class Checkpoints(Service):
     async def _settle(self) -> _Round | None:
         """Return all that is to be written, or None if nothing is."""
         now, began, ages = self._kit.clock(), time.monotonic(), self._make_room()
+        if self._assignment.generation < 0:
+            return None
         acked = self._agents.advanced()
         self._sent += self._agents.take_sent()
         ready = [partition for partition in self._assignment.partitions.values() if partition.ready]
@@ -212,6 +217,8 @@ class Checkpoints(Service):
         offsets = dict(acked)
         for part in settled.values():
             offsets.update(part.offsets)
+        if self._sent and not offsets:
+            offsets.update(self._agents.fence())
         encoded = [*await self._encoded(outputs), *(record for record, _ in self._sent)]
         changes = {number: part.changes for number, part in settled.items() if part.changes}
         commit = Commit(encoded, changes, offsets, self._assignment.member)

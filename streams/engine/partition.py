@@ -7,6 +7,7 @@ that each step has taken in. A record that comes again is known by them and skip
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from faust.types import TP
@@ -38,6 +39,7 @@ class Settled(NamedTuple):
     outputs: Sequence[Output]
     changes: Sequence[Entry]
     offsets: Mapping[TP, int]
+    """From where the group reads on; one at least where there is something to write, as offsets are what is fenced."""
 
 
 class Taken(NamedTuple):
@@ -89,6 +91,14 @@ class Partition:
             self._states.append(state)
             self._tasks[step.name] = Task(step, self.number, self._partitions, state)
         self.ready = True
+
+    def reads_from(self, committed: Mapping[TP, int | None]) -> None:
+        """Note from where the records of an assignment come: a step that has read nothing of a topic begins there."""
+        for tp, offset in committed.items():
+            if offset and tp.partition == self.number:
+                for step in self._readers(tp.topic):
+                    if self.position(step.name, tp.topic) is None:
+                        self._consumed.put(f"{step.name}{_PLACE_SEPARATOR}{tp.topic}", offset)
 
     def position(self, step: str, topic: str) -> int | None:
         """Return the offset from which a step is to read on, or None where it has read nothing."""
@@ -152,9 +162,11 @@ class Partition:
             for table, writes in state.take_writes().items()
             for key, value in writes.items()
         ]
-        offsets, self._moved = {tp: self._acknowledged(tp) for tp in self._moved}, set()
+        moved, self._moved = self._moved, set()
+        if not moved and (outputs or changes):
+            moved = self._fence()
         self._sample_hits()
-        return Settled(outputs, changes, offsets)
+        return Settled(outputs, changes, {tp: self._acknowledged(tp) for tp in moved})
 
     def store_changes(self, settled: Settled, position: int, now: int) -> None:
         """Write what was settled to the database; `position` is the end of its changelog entries.
@@ -176,9 +188,20 @@ class Partition:
         """Return what its steps say of their state, by name."""
         return {name: value for task in self._tasks.values() for name, value in task.context.gauges.items()}
 
+    def _fence(self) -> set[TP]:
+        """Return a topic that was read: by its offset, brokers know a worker that is given up, and refuse its round.
+
+        A round in which only timers fire takes nothing in, and nothing else in it tells them whose it is.
+        """
+        read = (TP(topic, self.number) for step in self._steps for topic in step.reads)
+        return set(islice(filter(self._acknowledged, read), 1))
+
+    def _readers(self, topic: str) -> list[Step]:
+        return [step for step in self._steps if topic in step.reads]
+
     def _acknowledged(self, tp: TP) -> int:
         """Return up to where all steps that read a topic have taken it in."""
-        return min(self.position(step.name, tp.topic) or 0 for step in self._steps if tp.topic in step.reads)
+        return min(self.position(step.name, tp.topic) or 0 for step in self._readers(tp.topic))
 
     def close(self) -> None:
         """Release the database. What was not committed is dropped, and will be delivered again."""

@@ -50,7 +50,7 @@ class Commit:
     offsets: Mapping[TP, int]
     """From where the group reads on."""
     member: Any
-    """The group metadata under which the records were fetched; None writes no offsets."""
+    """The group metadata under which the records were fetched."""
     ends: dict[int, int] = field(default_factory=dict)
     """Filled by the writer: the changelog offset behind the round's entries, by partition."""
     queued: Callable[[], object] = lambda: None
@@ -213,15 +213,16 @@ class ExactlyOnce(_Writing):
                 time.sleep(_PAUSE_SECONDS)
 
     def _attempt(self, commit: Commit) -> None:
+        if not commit.offsets or commit.member is None:
+            raise WriteError("a round without offsets is not written: brokers could not tell whether it may be")
         commit.ends.clear()
         self._until_done("begin_transaction", lambda _timeout: self._producer.begin_transaction())
         self._probe("begun")
-        if commit.offsets and commit.member is not None:
-            places = [TopicPartition(*tp, offset) for tp, offset in commit.offsets.items()]
-            self._until_done(
-                "send_offsets_to_transaction",
-                lambda timeout: self._producer.send_offsets_to_transaction(places, commit.member, timeout),
-            )
+        places = [TopicPartition(*tp, offset) for tp, offset in commit.offsets.items()]
+        self._until_done(
+            "send_offsets_to_transaction",
+            lambda timeout: self._producer.send_offsets_to_transaction(places, commit.member, timeout),
+        )
         self._probe("offsets sent")
         try:
             self._produce(commit, None)  # what is not delivered fails the transaction

@@ -44,10 +44,10 @@ def test_a_round_is_one_transaction_and_the_changelog_tells_where_it_ends(client
 
 
 @pytest.mark.parametrize("changed", [{"member": None}, {"offsets": {}}])
-def test_without_a_member_or_offsets_none_are_sent(client: FakeProducer, changed: dict[str, Any]) -> None:
-    Run().writer.write(a_round(**changed))
-    assert client.committed == WRITTEN
-    assert client.offsets == []
+def test_a_round_that_brokers_could_not_refuse_is_not_written(client: FakeProducer, changed: dict[str, Any]) -> None:
+    with pytest.raises(WriteError, match="a round without offsets is not written"):
+        Run().writer.write(a_round(**changed))
+    assert (client.committed, client.calls) == ([], ["init_transactions"])
 
 
 @pytest.mark.parametrize("step", ["init_transactions", *STEPS])

@@ -216,9 +216,8 @@ class Fetching(threading.Thread):
         # Waits until no offset of these partitions is in a transaction that may still be committed: from here on, what
         # the former owner wrote is written.
         committed = self._committed(places) if places else {}
-        starts = [
-            TopicPartition(*tp, OFFSET_BEGINNING if offset is None else offset) for tp, offset in committed.items()
-        ]
+        # Who has taken in nothing begins with what there is, which need not be at offset 0.
+        starts = [TopicPartition(*tp, offset or OFFSET_BEGINNING) for tp, offset in committed.items()]
         consumer.assign(starts)
         if starts:
             consumer.pause(starts)
