@@ -58,10 +58,11 @@ class Assignment:
         half = kit.settings.state_memory_mb * _MEGABYTE // 2
         self._memory, self._cache = RocksMemory(half), CacheBudget(half)
         self._restore: Restore | None = None
+        self._opened = False
 
     def ready(self) -> bool:
         """Return whether an assignment is held and restored; it may be empty."""
-        return self.generation >= 0 and all(partition.ready for partition in self.partitions.values())
+        return self._opened and all(partition.ready for partition in self.partitions.values())
 
     async def take_over(self, committed: Mapping[TP, int | None], generation: int, member: object) -> None:
         """Open the partitions of a new assignment.
@@ -74,6 +75,7 @@ class Assignment:
         self.partitions = {
             number: Partition(number, self.steps, store, self._kit, self._cache) for number, store in stores.items()
         }
+        self._opened = True
         self._kit.probe("opened")
         log.info("assigned: partitions %s", ", ".join(map(str, numbers)) or "none")
 
@@ -163,7 +165,7 @@ class Assignment:
 
     async def release(self) -> None:
         """Close all partitions, so that others may have them. What was not committed is dropped."""
-        self.generation, self.member = -1, None
+        self.generation, self.member, self._opened = -1, None, False
         partitions, self.partitions = self.partitions, {}
         restore, self._restore = self._restore, None
         if restore is not None:

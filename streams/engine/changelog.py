@@ -11,6 +11,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from state.rocks import Entry, RocksStore
 from streams.engine.clients import admin_client, client_config
+from streams.engine.cluster import TopicsError
 from streams.engine.kit import Kit
 from streams.engine.metrics import Metrics
 from streams.engine.probe import Probe, unwatched
@@ -19,6 +20,7 @@ log = logging.getLogger("throughline.restore")
 
 _BATCH_RECORDS_MAX = 20_000
 _POLL_SECONDS = 0.2
+_PAUSE_SECONDS = 0.5
 _TOLD_SECONDS = 2.0
 _ANSWER_SECONDS_MAX = 15.0
 
@@ -45,7 +47,7 @@ class Changelog:
         self.topic = topic
         self.cluster = cluster
         self._config = client_config(kit.settings)
-        self._client = admin_client(kit.settings.brokers)
+        self._brokers = kit.settings.brokers
         self._tombstones_ms = tombstones_ms
         self._patience_s = kit.settings.patience_s
         self._metrics = kit.metrics
@@ -54,23 +56,28 @@ class Changelog:
     def extents(self, partitions: Iterable[int]) -> dict[int, Extent]:
         """Return what the brokers hold of partitions, committed or not; waits for brokers that do not answer.
 
-        Raises `KafkaException` when they have not for as long as the patience lasts.
+        Raises `TopicsError` when they have not for as long as the patience lasts.
         """
         deadline = time.monotonic() + self._patience_s
         while True:
             try:
                 return self._ask(partitions)
             except KafkaException as error:
+                told = error.args[0].str()
                 if time.monotonic() > deadline:
-                    raise
-                log.warning("%s: %s; asked again", self.topic, error.args[0].str())
-                time.sleep(_POLL_SECONDS)
+                    raise TopicsError(
+                        f"brokers {self._brokers}: topic {self.topic}: {told}; given up after {self._patience_s:.0f} s"
+                    ) from error
+                log.warning("%s: %s; asked again", self.topic, told)
+                time.sleep(_PAUSE_SECONDS)
 
     def _ask(self, partitions: Iterable[int]) -> dict[int, Extent]:
-        found = []
+        # By a client of its own each time: one that has seen a broker before its restart asks under the leader's former
+        # epoch, is refused, and does not find out by itself.
+        client, found = admin_client(self._brokers), []
         for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
             asked: dict[TopicPartition, Any] = {TopicPartition(self.topic, number): spec for number in partitions}
-            answers = self._client.list_offsets(asked, request_timeout=_ANSWER_SECONDS_MAX)
+            answers = client.list_offsets(asked, request_timeout=_ANSWER_SECONDS_MAX)
             found.append({place.partition: answer.result().offset for place, answer in answers.items()})
         return {number: Extent(start, found[1][number]) for number, start in found[0].items()}
 

@@ -5,8 +5,10 @@ writer is told nothing else and keeps nothing: what it has not confirmed, the ca
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,6 +25,7 @@ RECORD_BYTES_MAX = 32 * 1024 * 1024
 """A dead letter carries its original whole, so the limit is above that of any source."""
 
 _ANSWER_SECONDS_MAX = 5.0
+_STUCK_SECONDS = 2 * _ANSWER_SECONDS_MAX
 _PAUSE_SECONDS = 0.5
 _QUEUED_RECORDS_MAX = 2_000_000
 _QUEUED_KBYTES_MAX = 1024 * 1024
@@ -191,8 +194,11 @@ class ExactlyOnce(_Writing):
 
     def open(self) -> None:
         """Fence whoever went by the same identity, and abort what it left open."""
-        self._make()
         self._deadline = time.monotonic() + self._patience_s
+        self._begin()
+
+    def _begin(self) -> None:
+        self._make()
         try:
             self._until_done("init_transactions", self._producer.init_transactions)
         except _Aborted as error:
@@ -220,8 +226,7 @@ class ExactlyOnce(_Writing):
         self._probe("begun")
         places = [TopicPartition(*tp, offset) for tp, offset in commit.offsets.items()]
         self._until_done(
-            "send_offsets_to_transaction",
-            lambda timeout: self._producer.send_offsets_to_transaction(places, commit.member, timeout),
+            "send_offsets_to_transaction", lambda timeout: self._send_offsets(places, commit.member, timeout)
         )
         self._probe("offsets sent")
         try:
@@ -236,6 +241,31 @@ class ExactlyOnce(_Writing):
         self._producer.poll(0)
         if missing := commit.changes.keys() - commit.ends.keys():
             raise WriteError(f"{self._changelog}: no position was told for partitions {sorted(missing)}")
+
+    def _send_offsets(self, places: list[TopicPartition], member: Any, timeout: float) -> None:
+        """Send offsets; where the client does not come back from that, leave it there and go on with another.
+
+        Whatever time it is given, it may wait for ever for a coordinator whose broker was restarted (librdkafka's
+        issues 5456 and 5511). Nothing can have been committed yet, and the other client has the transaction aborted.
+        """
+        producer, answer = self._producer, Future[None]()
+
+        def send() -> None:
+            try:
+                producer.send_offsets_to_transaction(places, member, timeout)
+            except BaseException as error:
+                answer.set_exception(error)
+            else:
+                answer.set_result(None)
+
+        threading.Thread(target=send, name="offsets", daemon=True).start()
+        try:
+            answer.result(_STUCK_SECONDS)
+        except TimeoutError as error:
+            self._begin()
+            raise _Aborted(
+                "send_offsets_to_transaction: the Kafka client does not come back, and is replaced"
+            ) from error
 
     def _until_done(self, name: str, call: Callable[[float], Any]) -> None:
         """Make a call of the transaction, again while that helps."""

@@ -22,6 +22,7 @@ from streams.engine.feeding import SourceBytes
 from streams.partitioning import partition_of
 from tests.broker.bench import WAIT_SECONDS_MAX, feed
 from tests.support.feed import Feed
+from tests.support.registry import ComingAndGoing
 
 pytestmark = pytest.mark.broker
 
@@ -29,15 +30,16 @@ WORKER = "from streams.cli import main; main()"
 _PAUSE_SECONDS = 0.2
 HERE = str(partition_of("P1", PARTITIONS))
 ENTRIES = "psa.public.time_entries"
+PROJECTS = "psa.public.projects"
 
 
 class Watched:
     """A worker of the whole topology, as its watchers see it."""
 
-    def __init__(self, brokers: str, folder: Path) -> None:
+    def __init__(self, brokers: str, folder: Path, **settings: str) -> None:
         (self._port,) = free_ports(1)
         self.log = folder / "worker.log"
-        told = {"brokers": brokers, "metrics_port": self._port, "guarantee": "at_least_once"}
+        told = {"brokers": brokers, "metrics_port": self._port, "guarantee": "at_least_once", **settings}
         surroundings = {f"THROUGHLINE_{name.upper()}": str(value) for name, value in told.items()}
         with self.log.open("wb") as log:
             self.child = subprocess.Popen(
@@ -75,8 +77,8 @@ class Watched:
 
 
 @contextmanager
-def watched(brokers: str, folder: Path) -> Iterator[Watched]:
-    worker = Watched(brokers, folder)
+def watched(brokers: str, folder: Path, **settings: str) -> Iterator[Watched]:
+    worker = Watched(brokers, folder, **settings)
     try:
         yield worker
     finally:
@@ -126,3 +128,36 @@ def test_a_worker_tells_how_it_is_and_what_needs_somebody(tmp_path: Path) -> Non
             write(brokers, [arrives])
             worker.wait(lambda: worker.metric("parked_records", partition=HERE) == 0)
             assert worker.metric("parked_oldest_age_seconds", partition=HERE) == 0
+
+
+def test_a_worker_whose_registry_is_away_waits_and_goes_on_when_it_is_back(tmp_path: Path) -> None:
+    changes, registry = Feed(), ComingAndGoing()
+    changes.entry("T1")
+    changes.entry("T2")
+    registry.comes()
+    with (
+        EmbeddedBroker() as broker,
+        watched(broker.bootstrap, tmp_path, contracts__registry_url=registry.url) as worker,
+    ):
+        write(broker.bootstrap, changes.records)
+        worker.wait(lambda: worker.metric("parked_records", partition=HERE) == 2)
+
+        registry.goes()
+        write(broker.bootstrap, [changes.project()])  # an id that was not seen before
+        worker.wait(lambda: json.loads(worker.ask("/ready")[1] or "{}").get("waits_for", "nothing") != "nothing")
+        status, body = worker.ask("/ready")
+        told = json.loads(body)
+        assert (status, told["ok"], told["assigned"], told["restored"]) == (503, False, True, True)
+        assert told["registry"].startswith("schema registry: ")
+        assert told["waits_for"].startswith("schema registry: ")
+        assert worker.metric("records_in_total", step="intake", topic=PROJECTS) == 0
+        assert worker.metric("parked_records", partition=HERE) == 2
+
+        registry.comes()
+        worker.wait(lambda: worker.metric("parked_records", partition=HERE) == 0)
+        assert worker.metric("records_in_total", step="intake", topic=PROJECTS) == 1
+        assert worker.metric("records_in_total", step="intake", topic=ENTRIES) == 2
+        status, body = worker.ask("/ready")
+        told = {"assigned": True, "restored": True, "registry": "ok", "waits_for": "nothing"}
+        assert (status, json.loads(body)) == (200, {"ok": True, **told})
+    registry.goes()

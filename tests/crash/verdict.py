@@ -92,7 +92,7 @@ def verdict(run: Run, expected: Result) -> Verdict:
     """Hold outputs and changelog of a run against the batch."""
     count = Count()
     hold_outputs(count, run, expected)
-    _hold_state(count, changelog_state(run), expected)
+    hold_state(count, changelog_state(run), expected)
     return count.verdict()
 
 
@@ -122,7 +122,8 @@ def changelog_state(run: Run) -> dict[int, dict[bytes, bytes]]:
     return dict(state)
 
 
-def _hold_state(count: Count, state: dict[int, dict[bytes, bytes]], expected: Result) -> None:
+def hold_state(count: Count, state: dict[int, dict[bytes, bytes]], expected: Result) -> None:
+    """Hold a state by partition, of the changelog or of databases, against the batch."""
     rows = {key.decode(): value for partition in state.values() for key, value in partition.items()}
     found = Counter(key.removeprefix("notes/entries\x00") for key in rows if key.startswith("notes/entries\x00"))
     count.hold("entry", found, (f"{c}|{n:09d}" for c, entries in expected.entries.items() for n in entries))
@@ -137,16 +138,19 @@ def folder_differs(folder: Path, state: dict[int, dict[bytes, bytes]]) -> set[in
 
     To be called once all workers are stopped; who has not held a partition last has an old database of it.
     """
-    differing = set()
-    for number, rows in state.items():
+    there = database_state(folder, state)
+    return {number for number, rows in state.items() if there.get(number) != rows}
+
+
+def database_state(folder: Path, numbers: Iterable[int]) -> dict[int, dict[bytes, bytes]]:
+    """Return what the databases in the folder of a stopped worker hold, by partition, of those that are there."""
+    state = {}
+    for number in numbers:
         path = folder / f"partition-{number}"
-        if not path.exists():
-            differing.add(number)
-            continue
-        store = RocksStore(path)
-        try:
-            if dict(store.entries()) != rows:
-                differing.add(number)
-        finally:
-            store.close()
-    return differing
+        if path.exists():
+            store = RocksStore(path)
+            try:
+                state[number] = dict(store.entries())
+            finally:
+                store.close()
+    return state

@@ -1,5 +1,6 @@
 """What each answer of the brokers does to a round: written whole and once, void, or the end of the worker."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -95,6 +96,19 @@ def test_what_the_client_refuses_within_a_broken_transaction_aborts_it(client: F
     run.writer.write(a_round())
     assert client.committed == WRITTEN
     assert (run.aborted, client.calls.count("abort_transaction")) == (1, 1)
+
+
+def test_a_client_that_does_not_come_back_from_sending_offsets_is_replaced(client: FakeProducer) -> None:
+    """It would wait for ever for a coordinator whose broker was restarted; nothing can have been committed yet."""
+    client.stuck = released = threading.Event()
+    run = Run()
+    run.writer.write(a_round())
+    released.set()
+    begun = ["init_transactions", "begin_transaction", "send_offsets_to_transaction"]
+    assert client.calls == [*begun, *begun, "commit_transaction", "poll"]
+    assert client.committed == WRITTEN
+    assert client.offsets == [({("facts", 0): 7}, "member")]
+    assert run.aborted == 1
 
 
 @pytest.mark.parametrize("code", [KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID])

@@ -1,5 +1,6 @@
 """A producer that keeps what it is given, and refuses what the test says, in place of the client's."""
 
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -49,6 +50,8 @@ class FakeProducer:
         """Topics whose records are not written, and why."""
         self.unanswered = 0
         self.tells_positions = True
+        self.stuck: threading.Event | None = None
+        """Until when the next call that sends offsets does not come back."""
         self._refusals: dict[str, list[Exception]] = {}
         self._open: list[tuple[Sent, Any]] = []
 
@@ -84,6 +87,10 @@ class FakeProducer:
 
     def send_offsets_to_transaction(self, places: list[Any], member: Any, _timeout: float) -> None:
         self._called("send_offsets_to_transaction")
+        if self.stuck is not None:
+            stuck, self.stuck = self.stuck, None
+            stuck.wait()
+            return
         self.offsets.append(({(place.topic, place.partition): place.offset for place in places}, member))
 
     def commit_transaction(self, _timeout: float) -> None:
@@ -156,4 +163,5 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeProducer:
 
     monkeypatch.setattr(writer, "Producer", cast(Callable[..., Any], make))
     monkeypatch.setattr(writer, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "_STUCK_SECONDS", 0.2)
     return made
