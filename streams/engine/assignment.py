@@ -69,11 +69,12 @@ class Assignment:
         Raises `AssignmentError`, `StoreUnavailable`.
         """
         numbers = self._complete_numbers(committed)
-        self.generation, self.member = generation, member
         stores = await asyncio.to_thread(self._open_all, numbers)
         self.partitions = {
             number: Partition(number, self.steps, store, self._kit, self._cache) for number, store in stores.items()
         }
+        # Last of all: an assignment without partitions would be ready, and whoever restarts workers in turn go on.
+        self.generation, self.member = generation, member
         self._kit.probe("opened")
         log.info("assigned: partitions %s", ", ".join(map(str, numbers)) or "none")
 
@@ -145,6 +146,7 @@ class Assignment:
             try:
                 await asyncio.to_thread(restore.run, starts, ends, stores)
             except Interrupted:
+                log.info("the restore ends early, as its partitions go; what was restored so far is kept")
                 return False
         return generation == self.generation
 
