@@ -1,5 +1,6 @@
 """The crash job on the real Kafka, one run a test: entries in, workers that start and stop, and what must be there."""
 
+import http.client
 import itertools
 import json
 import threading
@@ -127,13 +128,15 @@ class Worker(Slot):
             return log.read().decode(errors="replace")
 
     def ask(self, path: str) -> tuple[int, dict[str, Any]]:
-        """Return status and answer of one of its pages; (0, {}) if it does not answer."""
+        """Return status and answer of one of its pages; (0, {}) if it does not answer, or not to the end."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            try:
+                answer = urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5)
+            except urllib.error.HTTPError as refused:
+                answer = refused
+            with answer:
                 return answer.status, json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 0, {}
 
     def metric(self, name: str, **labels: str) -> float:

@@ -159,6 +159,17 @@ def test_another_worker_that_comes_in_mid_restore_gets_its_share_and_what_was_re
     ends_whole(bench, worker, other)
 
 
+def test_a_worker_stopped_in_mid_restore_goes_on_where_it_was(bench: Bench) -> None:
+    worker = emptied(bench)
+    all_changes = changes(bench)
+    worker.begin("--holds", BATCH, "revoking", *PATIENT).restores()
+    worker.stop()
+    worker.begin(*PATIENT)
+    assert shared(worker) == [ALL]
+    assert worker.metric("restore_records_total") < all_changes
+    ends_whole(bench, worker)
+
+
 def test_a_worker_that_is_given_up_in_mid_restore_goes_on_with_it_when_it_wakes(bench: Bench) -> None:
     worker, other = emptied(bench), bench.worker("B")
     worker.begin("--stops", BATCH, "2").is_suspended()
