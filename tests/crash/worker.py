@@ -43,10 +43,11 @@ class Fate:
 
 
 class Hold:
-    """Holds up the thread that passes a point until another thread has passed another point."""
+    """Holds up the thread that passes a point the COUNT-th time until another thread has passed another point."""
 
-    def __init__(self, point: str, until: str) -> None:
+    def __init__(self, point: str, count: str, until: str) -> None:
         self._point = point
+        self._left = int(count)
         self._until = until
         self._passed = threading.Event()
 
@@ -55,7 +56,9 @@ class Hold:
         if point == self._until:
             self._passed.set()
         elif point == self._point:
-            self._passed.wait(HELD_SECONDS_MAX)
+            self._left -= 1
+            if self._left == 0:
+                self._passed.wait(HELD_SECONDS_MAX)
 
 
 class Mortal(Behaviour):
@@ -112,7 +115,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("partitions", type=int)
     parser.add_argument("--dies", nargs=2, metavar=("POINT", "COUNT"), default=(None, "0"))
     parser.add_argument("--stops", nargs=2, metavar=("POINT", "COUNT"), help="until it is sent SIGCONT")
-    parser.add_argument("--holds", nargs=2, metavar=("POINT", "UNTIL"), help="waits at one point for the other")
+    parser.add_argument("--holds", nargs=3, metavar=("POINT", "COUNT", "UNTIL"), help="waits for the other point")
     parser.add_argument("--fails", type=int, default=-1, metavar="NUMBER", help="at the entry of this number")
     parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="a setting")
     parser.add_argument("--guest", action="store_true", help="a member that leaves the group when it stops")

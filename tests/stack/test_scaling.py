@@ -152,17 +152,38 @@ def ends_whole(bench: Bench, restored: Worker, *others: Worker) -> None:
 
 def test_another_worker_that_comes_in_mid_restore_gets_its_share_and_what_was_restored_is_kept(bench: Bench) -> None:
     worker, other = emptied(bench), bench.worker("B")
-    worker.begin("--holds", BATCH, "revoking", *PATIENT).restores()
+    worker.begin("--holds", BATCH, "1", "revoking", *PATIENT).restores()
     other.begin("--guest", *PATIENT)
     shared(worker, other)
     bench.drains(worker, other)
     ends_whole(bench, worker, other)
 
 
+def test_partitions_whose_state_is_there_do_not_wait_for_those_that_are_restored(bench: Bench) -> None:
+    worker = bench.worker("A").begin()
+    bench.feed(4_000)
+    bench.drains(worker)
+    worker.stop()
+    kept, gone = ALL[:3], ALL[3:]
+    worker.empty(*gone)
+    worker.begin("--holds", BATCH, str(len(kept) + 1), "revoking").restores()  # each of the kept passes once
+    with bench.coming():
+        take_in([worker])
+    assert worker.ask("/ready")[0] == 503
+    waiting = worker.ask("/health")[1]["waiting_records"]
+    assert [number for number in ALL if waiting[str(number)] == "restoring"] == gone
+    worker.stop()
+    worker.begin()
+    bench.drains(worker)
+    worker.stop()
+    assert folder_differs(worker.folder, changelog_state(bench.run)) == set()
+    assert bench.verdict() == GOOD
+
+
 def test_a_worker_stopped_in_mid_restore_goes_on_where_it_was(bench: Bench) -> None:
     worker = emptied(bench)
     all_changes = changes(bench)
-    worker.begin("--holds", BATCH, "revoking", *PATIENT).restores()
+    worker.begin("--holds", BATCH, "1", "revoking", *PATIENT).restores()
     worker.stop()
     worker.begin(*PATIENT)
     assert shared(worker) == [ALL]
