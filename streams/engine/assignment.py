@@ -9,7 +9,7 @@ from faust.types import TP
 
 from state.cache import CacheBudget
 from state.rocks import RocksMemory, RocksStore, StoreCorrupt, set_aside
-from streams.engine.changelog import Changelog, Interrupted, Restore
+from streams.engine.changelog import Changelog, Extent, Interrupted, Restore
 from streams.engine.kit import Kit
 from streams.engine.partition import COUNTED_ROUNDS, Partition
 from streams.engine.state_folder import StateFolder
@@ -18,6 +18,9 @@ from streams.step import Step
 log = logging.getLogger("throughline.worker")
 
 _MEGABYTE = 1024 * 1024
+
+_SHORT_RECORDS_MAX = 1_000
+"""What lacks no more records of the changelog than this is restored in a moment, before what lacks more."""
 
 
 class AssignmentError(Exception):
@@ -105,7 +108,7 @@ class Assignment:
             return RocksStore(path, self._memory)
 
     async def restore(self, committed: Mapping[TP, int | None], resume: Callable[[Iterable[TP], int], None]) -> None:
-        """Bring all partitions up to the changelog, and let their records come.
+        """Bring all partitions up to the changelog, and let their records come: first where little is missing.
 
         Returns early if the assignment ends meanwhile. Raises `LostChangelogError`, `MissingStateError`,
         `ForeignStateError`, `StoreUnavailable`.
@@ -113,23 +116,34 @@ class Assignment:
         generation, partitions = self.generation, dict(self.partitions)
         for partition in partitions.values():
             partition.check(self._changelog.cluster)
-        if partitions and not await self._restore_all(partitions):
-            return
-        for partition in partitions.values():
-            partition.begin(self._changelog.cluster)
-            self._check_known(partition, committed)
-            partition.reads_from(committed)
-        self._kit.probe("restored")
-        resume(committed, generation)
-
-    async def _restore_all(self, partitions: Mapping[int, Partition]) -> bool:
         restore = self._restore = self._changelog.restore()
+        gaps = await self._gaps(partitions) if partitions else {}
+        # One worker's end makes others restore what it had: what they have themselves does not wait for that.
+        long = {number: gap for number, gap in gaps.items() if gap.end - gap.start > _SHORT_RECORDS_MAX}
+        short = {number: gap for number, gap in gaps.items() if number not in long}
+        for chosen, numbers in ((short, partitions.keys() - long.keys()), (long, long.keys())):
+            if chosen and not await self._fill(restore, chosen, partitions):
+                return
+            if generation != self.generation:
+                return
+            self._begin(numbers, committed)
+            resume([tp for tp in committed if (tp.partition in long) == (chosen is long)], generation)
+        self._kit.probe("restored")
+
+    def _begin(self, numbers: Iterable[int], committed: Mapping[TP, int | None]) -> None:
+        for number in sorted(numbers):
+            self.partitions[number].begin(self._changelog.cluster)
+            self._check_known(self.partitions[number], committed)
+            self.partitions[number].reads_from(committed)
+
+    async def _gaps(self, partitions: Mapping[int, Partition]) -> dict[int, Extent]:
+        """Return what each partition lacks of the changelog; one that lacks nothing is left out."""
         generation = self.generation
         extents = await asyncio.to_thread(self._changelog.extents, sorted(partitions))
-        starts = {}
+        gaps: dict[int, Extent] = {}
         for number, partition in partitions.items():
             if generation != self.generation:
-                return False
+                return {}
             start = self._changelog.start_of(partition.store, extents[number], self._kit.clock())
             if start is None:
                 partition.store.close()
@@ -141,15 +155,20 @@ class Assignment:
                 start = self._changelog.start_of(partition.store, extents[number], self._kit.clock())
             assert start is not None  # an empty store starts somewhere, or an error says why not
             if start < extents[number].end:
-                starts[number] = start
-        if starts:
-            ends = {number: extents[number].end for number in starts}
-            stores = {number: partitions[number].store for number in starts}
-            try:
-                await asyncio.to_thread(restore.run, starts, ends, stores)
-            except Interrupted:
-                return False
-        return generation == self.generation
+                gaps[number] = Extent(start, extents[number].end)
+        return gaps
+
+    async def _fill(self, restore: Restore, gaps: Mapping[int, Extent], partitions: Mapping[int, Partition]) -> bool:
+        """Read what is missing; return whether it is here now, and not given up on the way."""
+        starts = {number: gap.start for number, gap in gaps.items()}
+        ends = {number: gap.end for number, gap in gaps.items()}
+        stores = {number: partitions[number].store for number in gaps}
+        try:
+            await asyncio.to_thread(restore.run, starts, ends, stores)
+        except Interrupted:
+            log.info("the restore ends early, as its partitions go; what was restored so far is kept")
+            return False
+        return True
 
     def _check_known(self, partition: Partition, committed: Mapping[TP, int | None]) -> None:
         for tp, offset in committed.items():
@@ -162,6 +181,14 @@ class Assignment:
                     f"but neither {self._folder.path} nor topic {self._changelog.topic} holds any state of it; bring "
                     "back the one or the other, or use another group to begin from the start"
                 )
+            for step in readers:
+                position = partition.position(step.name, tp.topic)
+                if position is not None and position < offset:
+                    raise MissingStateError(
+                        f"group {self._kit.settings.group} reads on from {offset} in {tp.topic}, partition "
+                        f"{tp.partition}, but the state of step {step.name} knows it up to {position} only; was the "
+                        f"group's offset set by hand? Set it back to {position}, or nothing of what is between is seen"
+                    )
 
     async def release(self) -> None:
         """Close all partitions, so that others may have them. What was not committed is dropped."""

@@ -9,6 +9,8 @@ from streams.config import Guarantee, Settings
 
 FETCH_BYTES_MAX = 32 * 1024 * 1024
 _MAX_POLL_INTERVAL_MS = 300_000
+_HEARTBEAT_MS_MAX = 2_000
+"""A heartbeat brings word of a rebalance: whoever comes waits for the next one of all the others."""
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def consumer_config(settings: Settings, identity: str) -> Mapping[str, Any]:
     config = client_config(settings) | {
         "group.id": settings.group,
         "session.timeout.ms": session_ms,
-        "heartbeat.interval.ms": session_ms // 4,
+        "heartbeat.interval.ms": min(session_ms // 4, _HEARTBEAT_MS_MAX),
         "max.poll.interval.ms": _MAX_POLL_INTERVAL_MS,
         "partition.assignment.strategy": "range",  # the same partitions of every topic to the same worker
         "enable.auto.commit": False,

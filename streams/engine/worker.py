@@ -57,6 +57,9 @@ log = logging.getLogger("throughline.worker")
 
 _ORPHANED_SECONDS_MAX = 10.0
 
+_FAUSTS_LAST_WORDS = "We experienced a crash! Reraising original exception..."
+"""What a failed worker would end its log with: the cause was told before, and is looked for in the last line."""
+
 
 def run(settings: Settings, ends_with_input: bool = False) -> int:
     """Run a worker of the whole topology in the main thread; return 0 after SIGTERM or SIGINT, 1 after a failure.
@@ -140,13 +143,22 @@ def _end_with_input() -> None:
 def _log_to_stderr() -> None:
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    lines.addFilter(_without_needless_traceback)
+    lines.addFilter(needed)
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
     logging.getLogger("throughline").setLevel(logging.INFO)
 
 
-def _without_needless_traceback(record: logging.LogRecord) -> bool:
+def needed(record: logging.LogRecord) -> bool:
+    """Return whether a line of the log is needed, and leave its traceback out where the message says what to do.
+
+    The last line of a worker that fails is its failure, whoever reports that.
+    """
+    if str(record.msg).endswith(_FAUSTS_LAST_WORDS):
+        return False
     error = record.exc_info[1] if record.exc_info else None
+    if record.exc_info and error is None:  # Faust tells of it elsewhere than where it was raised
+        error = next((part for part in record.args or () if isinstance(part, BaseException)), None)
+        record.exc_info = (type(error), error, error.__traceback__) if error is not None else None
     if isinstance(error, RuntimeError) and "Event loop is closed" in str(error):
         return False  # Faust stops its consumer thread twice after a crash; the cause was told before
     if isinstance(error, EXPLAINED):

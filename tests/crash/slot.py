@@ -80,9 +80,9 @@ class Slot:
         if code:
             raise AssertionError(f"worker {self.name} ended with {code}; see {self.log}")
 
-    def empty(self) -> None:
-        """Remove its databases."""
-        for path in self.folder.glob("partition-*"):
+    def empty(self, *partitions: int) -> None:
+        """Remove its databases of some partitions, or of all."""
+        for path in [self.folder / f"partition-{number}" for number in partitions] or self.folder.glob("partition-*"):
             shutil.rmtree(path)
 
     def close(self) -> None:

@@ -1,13 +1,14 @@
 """A worker of the crash job: `python -m tests.crash.worker RUN BROKERS FOLDER PARTITIONS`, and how it is to be.
 
 It kills itself the COUNT-th time it passes POINT, which is a point of `streams.engine.probe` or `batch`: in the middle
-of the records of a batch.
+of the records of a batch. Or it stops there until it is woken, or its thread waits there while the others go on.
 """
 
 import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.crash.job import JsonWire, steps_of, topics_of
 
 SESSION_SECONDS = 3.0
 TRANSACTION_SECONDS = 5.0
+HELD_SECONDS_MAX = 60.0
 
 
 class Fate:
@@ -38,6 +40,25 @@ class Fate:
             self._left -= 1
             if self._left == 0:
                 os.kill(os.getpid(), self._by)
+
+
+class Hold:
+    """Holds up the thread that passes a point the COUNT-th time until another thread has passed another point."""
+
+    def __init__(self, point: str, count: str, until: str) -> None:
+        self._point = point
+        self._left = int(count)
+        self._until = until
+        self._passed = threading.Event()
+
+    def __call__(self, point: str) -> None:
+        """Pass a point, or wait there."""
+        if point == self._until:
+            self._passed.set()
+        elif point == self._point:
+            self._left -= 1
+            if self._left == 0:
+                self._passed.wait(HELD_SECONDS_MAX)
 
 
 class Mortal(Behaviour):
@@ -94,6 +115,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("partitions", type=int)
     parser.add_argument("--dies", nargs=2, metavar=("POINT", "COUNT"), default=(None, "0"))
     parser.add_argument("--stops", nargs=2, metavar=("POINT", "COUNT"), help="until it is sent SIGCONT")
+    parser.add_argument("--holds", nargs=3, metavar=("POINT", "COUNT", "UNTIL"), help="waits for the other point")
     parser.add_argument("--fails", type=int, default=-1, metavar="NUMBER", help="at the entry of this number")
     parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="a setting")
     parser.add_argument("--guest", action="store_true", help="a member that leaves the group when it stops")
@@ -115,7 +137,7 @@ def main(words: Sequence[str]) -> int:
     point, count = asked.stops or asked.dies
     fate = Fate(point, int(count), signal.SIGSTOP if asked.stops else signal.SIGKILL)
     steps = tuple(mortal(step, fate) for step in steps_of(topics_of(asked.run)))
-    return run_steps(settings, steps, JsonWire(), probe=fate)
+    return run_steps(settings, steps, JsonWire(), probe=Hold(*asked.holds) if asked.holds else fate)
 
 
 if __name__ == "__main__":

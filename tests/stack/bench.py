@@ -1,11 +1,15 @@
 """The crash job on the real Kafka, one run a test: entries in, workers that start and stop, and what must be there."""
 
+import http.client
 import itertools
 import json
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,11 @@ from tests.crash.verdict import Verdict, committed, verdict
 WAIT_SECONDS_MAX = 60.0
 _LOOK_SECONDS = 0.05
 ENTRIES_MAX = 1_000_000
+_COMING = 20
+"""How many entries come at once while they come all the while."""
+
+REBALANCES = ("assigned", "revoked", "lost")
+"""What can happen to an assignment, as labels of a metric."""
 
 
 class Worker(Slot):
@@ -32,7 +41,7 @@ class Worker(Slot):
 
     def __init__(self, run: Run, name: str, *how: str) -> None:
         self.port = free_ports(1)[0]
-        self._run = run
+        self.run = run
         self.how(*how)
         super().__init__(name, run.out, self._words, ASSIGNED)
 
@@ -43,7 +52,7 @@ class Worker(Slot):
 
     def _words(self, folder: Path, fate: Fate | None) -> list[str]:
         port = ("--set", "metrics_port", str(self.port))
-        return list(commands(self._run, *self._how, *port).worker(folder, fate))
+        return list(commands(self.run, *self._how, *port).worker(folder, fate))
 
     def begin(self, *how: str) -> "Worker":
         """Start it, in some way."""
@@ -80,6 +89,30 @@ class Worker(Slot):
         """Wait until it has ended by itself; return the exit code."""
         return self.child.wait(WAIT_SECONDS_MAX)
 
+    def holds(self) -> list[int]:
+        """Return the partitions it holds, restored or not, in their order."""
+        return sorted(map(int, self.ask("/health")[1].get("waiting_records", ())))
+
+    def starts(self) -> "Worker":
+        """Wait until it answers its watchers."""
+        self.waits(lambda: self.ask("/health")[0] > 0, "answers")
+        return self
+
+    def restores(self) -> None:
+        """Wait until it has restored something."""
+        self.starts()
+        self.waits(lambda: self.metric("restore_records_total") > 0, "has restored something")
+
+    def taken_in(self) -> float:
+        """Return how many entries it has taken in since its start."""
+        topics = (getattr(self.run.topics, name) for name in INPUTS)
+        return sum(self.metric("records_in_total", step="notes", topic=topic) for topic in topics)
+
+    def rebalances(self) -> tuple[float, float, float]:
+        """Return how many assignments began since its start, and how many were revoked and lost."""
+        assigned, revoked, lost = (self.metric("rebalances_total", event=event) for event in REBALANCES)
+        return assigned, revoked, lost
+
     def waits(self, reached: Callable[[], bool], what: str) -> None:
         """Wait until something holds, while it runs."""
         until = time.monotonic() + WAIT_SECONDS_MAX
@@ -95,13 +128,15 @@ class Worker(Slot):
             return log.read().decode(errors="replace")
 
     def ask(self, path: str) -> tuple[int, dict[str, Any]]:
-        """Return status and answer of one of its pages; (0, {}) if it does not answer."""
+        """Return status and answer of one of its pages; (0, {}) if it does not answer, or not to the end."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            try:
+                answer = urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5)
+            except urllib.error.HTTPError as refused:
+                answer = refused
+            with answer:
                 return answer.status, json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 0, {}
 
     def metric(self, name: str, **labels: str) -> float:
@@ -120,6 +155,14 @@ class Bench:
         self.run = run
         self.fed = 0
         self._workers: list[Worker] = []
+        self._producer = Producer(
+            {
+                "bootstrap.servers": run.brokers,
+                "partitioner": "murmur2_random",
+                "enable.idempotence": True,
+                "log_level": 2,
+            }
+        )
         self._entries: Iterator[Any] = entries(run.seed, ENTRIES_MAX)
         self._lag = GroupLag(run.brokers, run.name)
         make_topics(run)
@@ -132,14 +175,28 @@ class Bench:
 
     def feed(self, count: int) -> None:
         """Write so many further entries."""
-        producer = Producer(
-            {"bootstrap.servers": self.run.brokers, "partitioner": "murmur2_random", "enable.idempotence": True}
-        )
         for entry in itertools.islice(self._entries, count):
             topic = getattr(self.run.topics, entry.topic)
-            producer.produce(topic, orjson.dumps([entry.number, entry.hours]), entry.contract)
-        assert producer.flush(WAIT_SECONDS_MAX) == 0
+            self._producer.produce(topic, orjson.dumps([entry.number, entry.hours]), entry.contract)
+        assert self._producer.flush(WAIT_SECONDS_MAX) == 0
         self.fed += count
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """Write entries all the while, a few at a time."""
+        ended = threading.Event()
+
+        def feed() -> None:
+            while not ended.wait(_LOOK_SECONDS):
+                self.feed(_COMING)
+
+        with ThreadPoolExecutor(1, "coming") as pool:
+            feeding = pool.submit(feed)
+            try:
+                yield
+            finally:
+                ended.set()
+            feeding.result()
 
     def lag(self) -> Lag:
         """Return how many records there are, and how many the group has not acknowledged."""
