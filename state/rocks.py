@@ -88,20 +88,22 @@ class RocksStore:
 
     def __init__(self, folder: Path, memory: RocksMemory | None = None) -> None:
         self.folder = folder
-        self._closed = False
+        self._closed = True
         options = _options(memory)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             if (folder / _CORRUPT_MARK).exists():
                 raise StoreCorrupt(f"state at {folder} was found damaged before; set it aside and rebuild it")
             self._db = Rdict(str(folder), options)
+            self._closed = False
             self._db.set_write_options(_write_options())
+            self._check_format()
+            self.position, self.written_at = self._read_position()
         except StoreCorrupt:
             raise
         except Exception as error:  # rocksdict raises bare Exception for every cause
+            self.close()
             raise self._explained(error, "opened") from error
-        self._check_format()
-        self.position, self.written_at = self._read_position()
 
     def _check_format(self) -> None:
         found: bytes | None = self._db.get(_FORMAT_KEY)

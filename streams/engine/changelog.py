@@ -103,13 +103,15 @@ class Changelog:
 
     def restore(self) -> "Restore":
         """Return a restore, to be run once."""
-        return Restore(self._config, self.topic, self._metrics, self._probe)
+        return Restore(self._config, self.topic, self._metrics, self._patience_s, self._probe)
 
 
 class Restore:
     """Brings stores up to their changelog. Runs in a thread of its own; `stop` interrupts it between two batches."""
 
-    def __init__(self, config: Mapping[str, Any], topic: str, metrics: Metrics, probe: Probe = unwatched) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], topic: str, metrics: Metrics, patience_s: float, probe: Probe = unwatched
+    ) -> None:
         self._config = {
             **config,
             "group.id": "throughline-restore",  # asked for by the client; it is never joined
@@ -124,6 +126,7 @@ class Restore:
         }
         self._topic = topic
         self._metrics = metrics
+        self._patience_s = patience_s
         self._probe = probe
         self._stopping = threading.Event()
         self._running = threading.Lock()
@@ -135,10 +138,11 @@ class Restore:
             pass
 
     def run(self, starts: Mapping[int, int], ends: Mapping[int, int], stores: Mapping[int, RocksStore]) -> int:
-        """Restore each partition up to its end; return how many records were read. Raises `Interrupted`.
+        """Restore each partition up to its end; return how many records were read.
 
         A record that is not committed yet, or never, holds up nothing but itself: an end is reached once every
-        transaction before it is over.
+        transaction before it is over. Raises `Interrupted`, and `TopicsError` when nothing has come for as long as the
+        patience lasts.
         """
         with self._running:
             if self._stopping.is_set():
@@ -154,13 +158,20 @@ class Restore:
         self, consumer: Consumer, starts: Mapping[int, int], ends: Mapping[int, int], stores: Mapping[int, RocksStore]
     ) -> int:
         progress = _Progress(sum(ends[n] - starts[n] for n in starts), self._metrics.restored)
-        missing = dict(ends)
+        missing, came_at = dict(ends), time.monotonic()
         for number in starts:
             stores[number].begin_restore()
         while missing:
             if self._stopping.is_set():
                 raise Interrupted
-            for number, (entries, position, records) in self._fetch(consumer).items():
+            fetched = self._fetch(consumer)
+            came_at = time.monotonic() if fetched else came_at
+            if time.monotonic() - came_at > self._patience_s:
+                raise TopicsError(
+                    f"topic {self._topic}: nothing came for {self._patience_s:g} s, and partitions "
+                    f"{', '.join(map(str, sorted(missing)))} are not restored; are the brokers reachable?"
+                )
+            for number, (entries, position, records) in fetched.items():
                 stores[number].apply_entries(entries, position, _now())
                 progress.done(records)
                 self._probe("restored a batch")

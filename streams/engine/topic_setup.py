@@ -58,7 +58,12 @@ class Finding(NamedTuple):
     @property
     def mendable(self) -> bool:
         """Return whether `apply` can bring it about: partitions and replicas of a topic stay as they were made."""
-        return not any(setting in ("partitions", "replicas") for setting, _, _ in self.differing)
+        return len(self.settable) == len(self.differing)
+
+    @property
+    def settable(self) -> list[tuple[str, str, str]]:
+        """Return what of it `apply` can set."""
+        return [differs for differs in self.differing if differs[0] not in ("partitions", "replicas")]
 
 
 def wanted_topics(settings: Settings, further: Iterable[str] = ()) -> list[Wanted]:
@@ -106,7 +111,7 @@ class TopicSetup:
     def apply(self, findings: Sequence[Finding]) -> None:
         """Make topics that are not there, and set what differs and can be set."""
         missing = [finding for finding in findings if not finding.exists]
-        changed = [finding for finding in findings if finding.exists and finding.differing and finding.mendable]
+        changed = [finding for finding in findings if finding.exists and finding.settable]
         try:
             if missing:
                 self._create(missing)
@@ -129,7 +134,7 @@ class TopicSetup:
         for finding in changed:
             entries = [
                 ConfigEntry(setting, should_be, incremental_operation=AlterConfigOpType.SET)
-                for setting, _, should_be in finding.differing
+                for setting, _, should_be in finding.settable
             ]
             topic: Any = ResourceType.TOPIC
             resources.append(ConfigResource(topic, finding.wanted.name, incremental_configs=entries))

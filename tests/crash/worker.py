@@ -1,7 +1,8 @@
 """A worker of the crash job: `python -m tests.crash.worker RUN BROKERS FOLDER PARTITIONS`, and how it is to be.
 
-It kills itself the COUNT-th time it passes POINT, which is a point of `streams.engine.probe` or `batch`: in the middle
-of the records of a batch. Or it stops there until it is woken, or its thread waits there while the others go on.
+It kills itself the COUNT-th time it passes POINT, which is a point of `streams.engine.probe`, or `batch`: in the middle
+of the records of a batch, or `timer`: before one fires. Or it stops there until it is woken, or its thread waits there
+while the others go on.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from streams.config import load
 from streams.engine import app
 from streams.engine.worker import run_steps
 from streams.step import Context, Record, Step
+from tests.crash import job
 from tests.crash.careless import Careless
 from tests.crash.job import JsonWire, steps_of, topics_of
 
@@ -76,7 +78,8 @@ class Mortal(Behaviour):
         self._behaviour.on_records(records[middle:])
 
     def on_timer(self, key: str) -> None:
-        """Do as it would."""
+        """Perhaps die, then do as it would."""
+        self._fate("timer")
         self._behaviour.on_timer(key)
 
     def before_commit(self) -> None:
@@ -118,6 +121,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--holds", nargs=3, metavar=("POINT", "COUNT", "UNTIL"), help="waits for the other point")
     parser.add_argument("--fails", type=int, default=-1, metavar="NUMBER", help="at the entry of this number")
     parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="a setting")
+    parser.add_argument("--reminds-after", type=int, default=job.REMINDER_MS, metavar="MS")
     parser.add_argument("--guest", action="store_true", help="a member that leaves the group when it stops")
     parser.add_argument("--careless", action="store_true", help="writes its outputs outside of the transaction")
     asked = parser.parse_args(words)
@@ -134,6 +138,7 @@ def main(words: Sequence[str]) -> int:
     if asked.careless:
         vars(app)["ExactlyOnce"] = Careless
     Faulty.number = asked.fails
+    job.REMINDER_MS = asked.reminds_after
     point, count = asked.stops or asked.dies
     fate = Fate(point, int(count), signal.SIGSTOP if asked.stops else signal.SIGKILL)
     steps = tuple(mortal(step, fate) for step in steps_of(topics_of(asked.run)))

@@ -83,6 +83,24 @@ def test_a_worker_that_sleeps_within_a_transaction_for_too_long_has_it_aborted(b
     assert bench.verdict() == GOOD
 
 
+def test_a_worker_that_the_group_has_given_up_fires_no_timer_when_it_wakes(bench: Bench) -> None:
+    """Nothing is taken in with a round in which only timers fire, and yet brokers must know whose it is."""
+    bench.feed(2_000)
+    worker = bench.worker("A").begin("--reminds-after", "5000", "--stops", "timer", "1")
+    worker.is_suspended()
+    assert bench.lag().open == 0
+    other = bench.worker("B").begin("--reminds-after", "5000")
+    bench.drains(other)
+    written = bench.ends()
+    worker.child.send_signal(signal.SIGCONT)
+    assert worker.comes_back() is None
+    worker.is_ready()
+    assert bench.ends() == written
+    for each in (worker, other):
+        each.stop()
+    assert bench.verdict() == GOOD
+
+
 @pytest.mark.parametrize("point", ["batch", "settled", "begun"])
 def test_a_worker_that_the_group_has_given_up_writes_nothing_when_it_wakes(bench: Bench, point: str) -> None:
     bench.feed(20_000)

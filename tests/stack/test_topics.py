@@ -79,6 +79,7 @@ def test_topics_are_made_checked_and_mended_and_what_cannot_be_is_told(broker: s
     assert sorted(line.split()[0] for line in lines_of(told, "differs")) == SOURCES
     assert all(f"retention.ms -1 → {30 * 86_400_000}" in line for line in lines_of(told, "differs"))
 
+    set_to(broker, "billing.triggers", "retention.ms", "1000")  # can be set, though partitions cannot
     code, told, complaint = topics(broker, "apply", partitions="8")
     assert (code, len(lines_of(told, "differs, for good"))) == (1, ALL)
     assert "partitions and replicas stay as a topic was made" in complaint

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import pytest
 
+from state.rocks import RocksStore
 from streams.engine.changelog import Changelog, Extent, LostChangelogError
+from streams.engine.cluster import TopicsError
 from tests.support.kit import kit
 
 NOW = 1_000_000_000
@@ -72,3 +74,11 @@ def test_what_neither_store_nor_log_has_is_lost_and_told(
     assert told.startswith(f"g.changelog begins at offset {extent.start}: what was before is lost")
     assert "state/partition-3 does not hold" in told
     assert told.endswith("Bring back a state folder that is not older, or rebuild under another group")
+
+
+def test_a_restore_that_gets_nothing_is_given_up_and_says_what_is_missing(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path / "partition-3")
+    restore = Changelog(kit(brokers="127.0.0.1:1", patience_s=1), "g.changelog", "c", TOMBSTONES_MS).restore()
+    with pytest.raises(TopicsError, match=r"g\.changelog: nothing came for 1 s, and partitions 3 are not restored"):
+        restore.run({3: 0}, {3: 5}, {3: store})
+    store.close()

@@ -107,7 +107,7 @@ ADDED = {
     driver.NoTables: set(),
     driver.Stream: set(),
     batch.BatchSchema: set(),
-    engine_app.EngineApp: {"registry", "health", "readiness", "take_sent", "advanced", "committed"},
+    engine_app.EngineApp: {"registry", "health", "readiness", "take_sent", "advanced", "committed", "fence"},
 }
 FROM_OBJECT = {"__init__"}
 

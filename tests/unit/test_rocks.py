@@ -46,6 +46,14 @@ def cut(folder: Path) -> None:
         path.write_bytes(path.read_bytes()[:-100])
 
 
+def damage_first_block(folder: Path) -> None:
+    """Turn bits around where a database has what it knows about itself."""
+    for path in folder.glob("*.sst"):
+        content = bytearray(path.read_bytes())
+        content[5:60] = bytes(sign ^ 0xFF for sign in content[5:60])
+        path.write_bytes(content)
+
+
 def read_all(store: RocksStore) -> None:
     for number in range(20_000):
         store.get("t", f"{number:05d}")
@@ -74,19 +82,23 @@ def test_damage_is_found_where_it_is_read_and_the_database_is_not_opened_again(
         RocksStore(folder)
 
 
-def test_damage_that_is_found_when_it_is_opened_is_told_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spoil", [cut, damage_first_block])
+def test_damage_that_is_found_when_it_is_opened_is_told_alike(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     folder = tmp_path / "partition-1"
     filled(folder)
-    cut(folder)
+    spoil(folder)
     for told in ("is damaged", "was found damaged before"):
         with pytest.raises(StoreCorrupt, match=f"partition-1 {told}"):
             RocksStore(folder)
 
 
-def test_a_damaged_database_is_moved_aside_and_another_begun_in_its_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spoil", [cut, damage_first_block])
+def test_a_damaged_database_is_moved_aside_and_another_begun_in_its_place(
+    tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
     folder = tmp_path / "partition-1"
     filled(folder)
-    cut(folder)
+    spoil(folder)
     with pytest.raises(StoreCorrupt):
         RocksStore(folder)
     assert set_aside(folder, NOW) == tmp_path / f"partition-1.set-aside-{NOW}"

@@ -3,10 +3,13 @@
 import asyncio
 import threading
 import time
+import weakref
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
+from faust.streams import _current_event
 from faust.types import TP
 
 from streams.engine.transport.acks import Acks
@@ -196,10 +199,31 @@ def test_a_batch_is_the_value_of_one_event_and_is_not_decoded() -> None:
     assert made == [(None, batch, None, message)]
 
 
+def a_producer(generation: int = 4) -> Producer:
+    producer = object.__new__(Producer)
+    producer._sent = []
+    producer.app = cast(Any, SimpleNamespace(consumer_generation_id=generation))
+    return producer
+
+
+@pytest.mark.parametrize(("generation", "kept"), [(3, False), (4, True)])
+def test_what_an_agent_sends_for_an_event_of_a_former_assignment_is_dropped(generation: int, kept: bool) -> None:
+    """The event comes again to whoever has its partition now, and would be answered twice."""
+    event = Mock(message=Mock(generation_id=generation))
+
+    async def sent() -> tuple[int, bool]:
+        producer = a_producer()
+        token = _current_event.set(weakref.ref(event))
+        future = cast("asyncio.Future[Any]", await producer.send("triggers", b"C1", b"one", None, 1.5, None))
+        _current_event.reset(token)
+        return len(producer.take_sent()), future.cancelled()
+
+    assert asyncio.run(sent()) == (int(kept), not kept)
+
+
 def test_what_agents_send_waits_for_a_checkpoint_to_take_it() -> None:
     async def sent() -> tuple[list[Encoded], list[Encoded], bool]:
-        producer = object.__new__(Producer)
-        producer._sent = []
+        producer = a_producer()
         await producer.send("triggers", b"C1", b"one", None, 1.5, {"trace": b"t"})
         later = await producer.send("triggers", None, None, 3, None, None)
         taken = producer.take_sent()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, NamedTuple
 
+from faust.streams import current_event
 from faust.transport.producer import Producer as FaustProducer
 from faust.types.tuples import TP, RecordMetadata
 
@@ -48,7 +49,11 @@ class Producer(FaustProducer):
         moment = round((timestamp or 0) * 1000)
         encoded = Encoded(topic, key, value, moment, ANY_PARTITION if partition is None else partition, pairs)
         future: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
-        self._sent.append((encoded, future))
+        event = current_event()
+        if event is None or event.message.generation_id == self.app.consumer_generation_id:
+            self._sent.append((encoded, future))
+        else:  # the partitions have moved since: the event comes again there, or here, and is answered then
+            future.cancel()
         return future
 
     async def send_and_wait(self, *args: Any, **kwargs: Any) -> RecordMetadata:
