@@ -162,7 +162,13 @@ class Settings(BaseSettings):
         default=0,
         ge=0,
         le=65_535,
-        description="Port of /metrics, /health and /ready on loopback; 0: off.",
+        description="Port of /metrics, /health and /ready; 0: off.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address of this machine or container at which they are answered. They need no login: `0.0.0.0` is "
+        "for a network of your own.",
     )
     policy_file: Path | None = Field(
         default=None, description="Thresholds and deadlines of the rules; absent: the policy shipped."

@@ -1,4 +1,4 @@
-"""What a worker answers to those who watch it: `/metrics`, `/health` and `/ready`, on loopback."""
+"""What a worker answers to those who watch it: `/metrics`, `/health` and `/ready`."""
 
 import json
 import threading
@@ -28,16 +28,17 @@ class Watched(Protocol):
 
 
 @contextmanager
-def serve(port: int, watched: Watched) -> Iterator[None]:
-    """Answer on 127.0.0.1 at a port while the block runs; 0 answers nothing. Raises `PortError`."""
+def serve(host: str, port: int, watched: Watched) -> Iterator[None]:
+    """Answer at a port of an address of this machine while the block runs; 0 answers nothing. Raises `PortError`."""
     if not port:
         yield
         return
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), _answering(watched))
+        server = ThreadingHTTPServer((host, port), _answering(watched))
     except OSError as error:
         raise PortError(
-            f"metrics_port = {port}: {error.strerror}; give a port of 127.0.0.1 that is free, or 0"
+            f"metrics_host = {host}, metrics_port = {port}: {error.strerror}; give an address of this machine, and a "
+            "port of it that is free, or 0"
         ) from error
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, name="monitor", daemon=True)

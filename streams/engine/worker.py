@@ -25,6 +25,7 @@ from streams.engine.monitor import PortError, serve
 from streams.engine.partition import ForeignStateError
 from streams.engine.posting import posting_step
 from streams.engine.probe import Probe, unwatched
+from streams.engine.repeats import Repeats
 from streams.engine.state_folder import held
 from streams.engine.transport.fetching import FetchError
 from streams.engine.watch import StalledError
@@ -114,7 +115,7 @@ def run_steps(
         log.info("a worker of group %s on %s, steps %s", settings.group, settings.brokers, how)
         with held(settings.state_folder) as folder:
             engine = app(settings, steps, wire, folder, probe)
-            with serve(settings.metrics_port, engine):
+            with serve(settings.metrics_host, settings.metrics_port, engine):
                 return _execute(engine, ends_with_input)
     except EXPLAINED as error:
         log.error("%s", error)
@@ -144,6 +145,7 @@ def _log_to_stderr() -> None:
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     lines.addFilter(needed)
+    lines.addFilter(Repeats())
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
     logging.getLogger("throughline").setLevel(logging.INFO)
 

@@ -14,6 +14,8 @@ from stack.ports import free_ports
 from streams.engine.histogram import CountedHistogram
 from streams.engine.monitor import PortError, serve
 
+LOOPBACK = "127.0.0.1"
+
 
 class Worker:
     """A worker whose state is in the test's hand."""
@@ -38,7 +40,7 @@ class Worker:
 @pytest.fixture
 def watched() -> Iterator[tuple[Worker, int]]:
     worker, port = Worker(), free_ports(1)[0]
-    with serve(port, worker):
+    with serve(LOOPBACK, port, worker):
         yield worker, port
 
 
@@ -99,7 +101,7 @@ def test_anything_else_says_what_there_is(watched: tuple[Worker, int]) -> None:
 
 def test_it_answers_on_loopback_only_and_no_longer_than_the_block() -> None:
     port = free_ports(1)[0]
-    with serve(port, Worker()):
+    with serve(LOOPBACK, port, Worker()):
         with socket.socket() as other:
             other.bind(("127.0.0.2", port))  # free: it does not listen everywhere
         assert ask(port, "/ready")[0] == 200
@@ -107,15 +109,31 @@ def test_it_answers_on_loopback_only_and_no_longer_than_the_block() -> None:
         ask(port, "/ready")
 
 
+def test_it_answers_at_another_address_if_told_to() -> None:
+    """As a container has to."""
+    port = free_ports(1)[0]
+    with serve("127.0.0.2", port, Worker()):
+        with urllib.request.urlopen(f"http://127.0.0.2:{port}/ready", timeout=10) as answer:
+            assert answer.status == 200
+        with pytest.raises(urllib.error.URLError):
+            ask(port, "/ready")
+
+
+def test_an_address_of_another_machine_is_told_alike() -> None:
+    with pytest.raises(PortError, match="metrics_host = 192.0.2.1, "), serve("192.0.2.1", 1234, Worker()):
+        pass
+
+
 def test_a_port_that_is_taken_is_told_with_what_to_do(watched: tuple[Worker, int]) -> None:
     port = watched[1]
-    with pytest.raises(PortError) as refused, serve(port, Worker()):
+    with pytest.raises(PortError) as refused, serve(LOOPBACK, port, Worker()):
         pass
     assert str(refused.value) == (
-        f"metrics_port = {port}: Address already in use; give a port of 127.0.0.1 that is free, or 0"
+        f"metrics_host = 127.0.0.1, metrics_port = {port}: Address already in use; give an address of this machine, "
+        "and a port of it that is free, or 0"
     )
 
 
 def test_port_0_answers_nothing() -> None:
-    with serve(0, Worker()):
+    with serve(LOOPBACK, 0, Worker()):
         pass

@@ -6,6 +6,7 @@ import logging
 import pytest
 from mode.worker import Worker
 
+from streams.engine.repeats import REPEATED_SECONDS, Repeats
 from streams.engine.transport.fetching import FetchError
 from streams.engine.worker import needed
 
@@ -66,3 +67,24 @@ def test_what_faust_says_last_of_a_crash_is_left_out(caplog: pytest.LogCaptureFi
         worker.stop_and_shutdown()
     assert [message for message, _ in told(caplog) if "crash" in message.lower()] == []
     assert any("crash" in record.getMessage().lower() for record in caplog.records)
+
+
+def test_a_client_without_brokers_is_heard_once_in_a_while_and_everybody_else_always() -> None:
+    repeats, told = Repeats(), []
+
+    def say(text: str, at: float) -> None:
+        record = logging.makeLogRecord({"msg": text, "created": at})
+        if repeats.filter(record):
+            told.append(record.getMessage())
+
+    for tick in range(3):
+        say(f"FAIL [rdkafka#consumer-1] refused (after {tick}ms)", 100.0 + tick)
+        say("FAIL [rdkafka#producer-2] refused", 100.0 + tick)
+        say("assigned: partitions 1", 100.0 + tick)
+    say("FAIL [rdkafka#consumer-1] refused (after 9ms)", 100.0 + REPEATED_SECONDS)
+    assert told == [
+        "FAIL [rdkafka#consumer-1] refused (after 0ms)",
+        "FAIL [rdkafka#producer-2] refused",
+        *["assigned: partitions 1"] * 3,
+        "FAIL [rdkafka#consumer-1] refused (after 9ms), and 2 times before",
+    ]
