@@ -120,7 +120,7 @@ def test_it_answers_at_another_address_if_told_to() -> None:
 
 
 def test_an_address_of_another_machine_is_told_alike() -> None:
-    with pytest.raises(PortError, match="metrics_host = 192.0.2.1, "), serve("192.0.2.1", 1234, Worker()):
+    with pytest.raises(PortError, match=r"metrics_host = 192\.0\.2\.1, "), serve("192.0.2.1", 1234, Worker()):
         pass
 
 
