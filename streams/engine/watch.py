@@ -95,7 +95,7 @@ class Watch(Service):
         passed_s = 0.0 if self._looked_at is None else min(now_s - self._looked_at, _LOOK_SECONDS_MAX)
         self._looked_at = now_s
         if self._app.checkpoints.waits_for() is not None:
-            passed_s, self._seen = 0.0, {}
+            passed_s = 0.0
         self._metrics.ready(self._assignment.ready())
         self._metrics.memory(*self._assignment.memory())
         # What the consumer still fetches of partitions that were given up would be lost on the way, for ever.

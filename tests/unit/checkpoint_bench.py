@@ -27,6 +27,9 @@ from tests.broker.toys import ACCOUNT, JsonWire
 from tests.support.messages import message
 
 ORDERS = TP("toy.orders", 0)
+POSTINGS = TP("toy.postings", 0)
+"""A topic that agents of single events read, and have acknowledged up to 3."""
+
 GENERATION = 3
 MEMBER = "group metadata"
 """What the client gives; nobody looks into it."""
@@ -76,6 +79,9 @@ class FakeAgents:
 
     def committed(self, offsets: dict[TP, int]) -> None:
         self.told.append(offsets)
+
+    def fence(self) -> dict[TP, int]:
+        return {POSTINGS: 3}
 
 
 class FakeAssignment:

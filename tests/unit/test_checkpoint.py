@@ -9,7 +9,7 @@ from faust.types import TP
 from streams.engine.transport.producer import ANY_PARTITION, Encoded
 from streams.engine.writer import MembershipOver, WriteError
 from tests.broker.toys import REMINDER_MS
-from tests.unit.checkpoint_bench import GENERATION, MEMBER, ORDERS, Bench, Play, play, turns
+from tests.unit.checkpoint_bench import GENERATION, MEMBER, ORDERS, POSTINGS, Bench, Play, play, turns
 
 __all__ = ["play"]
 
@@ -65,6 +65,33 @@ def test_a_timer_that_falls_due_is_a_round_of_its_own(play: Play) -> None:
     bench = play(story)
     assert [record.topic for record in bench.writer.rounds[-1].outputs] == ["toy.reminders"]
     assert bench.writer.rounds[-1].offsets == {ORDERS: 1}  # by which brokers know whose round it is
+
+
+async def sent(bench: Bench) -> None:
+    """Let an agent send one record."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    bench.agents.sent = [(Encoded("receipts", b"k", b"v", 1, ANY_PARTITION, []), future)]
+
+
+def test_what_agents_send_before_they_acknowledge_anything_goes_with_an_offset_too(play: Play) -> None:
+    async def story(bench: Bench) -> None:
+        await sent(bench)
+        assert await bench.checkpoints.run()
+
+    (written,) = play(story).writer.rounds
+    assert ([record.topic for record in written.outputs], written.offsets) == (["receipts"], {POSTINGS: 3})
+
+
+def test_without_an_assignment_there_is_no_round(play: Play) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(5)
+        bench.writer.failures = [MembershipOver("commit: unknown member")]
+        assert not await bench.checkpoints.run()
+        await sent(bench)
+        bench.agents.acked = {POSTINGS: 7}
+        assert not await bench.checkpoints.run()
+
+    assert play(story).writer.rounds == []
 
 
 def test_what_is_taken_in_while_a_round_is_written_is_of_the_next_and_sees_what_that_one_changed(play: Play) -> None:

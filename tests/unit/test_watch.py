@@ -153,13 +153,23 @@ def test_a_partition_that_is_being_restored_does_not_stand_still(worker: Worker)
     assert worker.pass_seconds(100) == {}
 
 
-def test_who_waits_for_brokers_or_registry_is_not_counted_and_begins_anew_after(worker: Worker) -> None:
+def test_the_time_for_which_brokers_or_registry_are_waited_for_is_not_counted(worker: Worker) -> None:
     worker.ends[MOVES] = 12
-    assert worker.pass_seconds(50) == {MOVES: 50.0}
+    assert worker.pass_seconds(30) == {MOVES: 30.0}
     worker.waits = "schema registry: refused"
-    assert worker.pass_seconds(300) == {}
+    assert worker.pass_seconds(300) == {MOVES: 30.0}
     worker.waits = None
-    assert worker.pass_seconds(20) == {MOVES: 20.0}
+    assert worker.pass_seconds(20) == {MOVES: 50.0}
+
+
+def test_a_wait_now_and_then_does_not_hide_who_stands_still(worker: Worker) -> None:
+    worker.ends[MOVES] = 12
+    for _ in range(10):
+        worker.pass_seconds(8)
+        worker.waits = "brokers: a round has been under way for 3 s"
+        worker.pass_seconds(1)
+        worker.waits = None
+    assert worker.watch.stalled == {MOVES: 80.0}
 
 
 def test_a_worker_that_was_suspended_is_not_taken_for_one_that_stands_still(worker: Worker) -> None:
