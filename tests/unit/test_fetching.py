@@ -57,7 +57,7 @@ def told(listener: Listener) -> list[tuple[TP, list[int | None], int, int]]:
 def test_a_fetch_is_one_batch_a_partition_in_the_order_of_each(fetching: tuple[Fetching, Listener]) -> None:
     thread, listener = fetching
     places = [("orders", 0, 5), ("orders", 1, 9), ("orders", 0, 6), ("facts", 0, 1), ("orders", 0, 8)]
-    thread._hand_over([message(topic, partition, offset, "k", b"v") for topic, partition, offset in places])
+    thread._hand_over([message(topic, partition, offset, "k", b"v") for topic, partition, offset in places], 4)
     assert told(listener) == [
         (TP("orders", 0), [5, 6, 8], 9, 4),
         (TP("orders", 1), [9], 10, 4),
@@ -77,7 +77,8 @@ def test_the_end_of_a_partition_is_told_with_its_records_or_alone(fetching: tupl
             news(END, "orders", 1, 3),
             message("orders", 2, 0, "k", b"v"),
             news(END, "orders", 2, 1),
-        ]
+        ],
+        4,
     )
     assert told(listener) == [
         (TP("orders", 0), [5], 8, 4),
@@ -88,7 +89,7 @@ def test_the_end_of_a_partition_is_told_with_its_records_or_alone(fetching: tupl
 
 def test_a_record_that_comes_after_the_end_of_its_partition_moves_it(fetching: tuple[Fetching, Listener]) -> None:
     thread, listener = fetching
-    thread._hand_over([news(END, "orders", 0, 8), message("orders", 0, 8, "k", b"v")])
+    thread._hand_over([news(END, "orders", 0, 8), message("orders", 0, 8, "k", b"v")], 4)
     assert told(listener) == [(TP("orders", 0), [8], 9, 4)]
 
 
@@ -97,7 +98,7 @@ def test_a_record_that_comes_after_the_end_of_its_partition_moves_it(fetching: t
 )
 def test_what_the_client_gets_over_by_itself_is_no_failure(fetching: tuple[Fetching, Listener], code: int) -> None:
     thread, listener = fetching
-    thread._hand_over([news(KafkaError(code)), message("orders", 0, 5, "k", b"v")])
+    thread._hand_over([news(KafkaError(code)), message("orders", 0, 5, "k", b"v")], 4)
     assert told(listener) == [(TP("orders", 0), [5], 6, 4)]
 
 
@@ -124,8 +125,20 @@ def test_what_it_cannot_get_over_ends_the_worker_and_says_why(
 ) -> None:
     thread, listener = fetching
     with pytest.raises(FetchError, match=said):
-        thread._hand_over([message("orders", 0, 5, "k", b"v"), news(error, topic, 3, 70)])
+        thread._hand_over([message("orders", 0, 5, "k", b"v"), news(error, topic, 3, 70)], 4)
     assert listener.batches == []
+
+
+def test_what_comes_with_a_rebalance_is_left_but_for_the_word_that_nothing_comes_any_more(
+    fetching: tuple[Fetching, Listener],
+) -> None:
+    thread, listener = fetching
+    gone = news(KafkaError(KafkaError._AUTO_OFFSET_RESET), "orders", 0, 5)
+    thread._hand_over([message("orders", 0, 5, "k", b"v"), news(END, "orders", 1, 3), gone], 3)
+    assert told(listener) == []
+    fenced = news(KafkaError(KafkaError._FATAL, "Fatal error: Broker: Static consumer fenced by other consumer"))
+    with pytest.raises(FetchError, match="another worker goes by the identity"):
+        thread._hand_over([message("orders", 0, 6, "k", b"v"), fenced], 3)
 
 
 def test_an_error_of_the_client_is_told_in_words() -> None:

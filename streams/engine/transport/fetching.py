@@ -156,12 +156,20 @@ class Fetching(threading.Thread):
         first = self._consumer.poll(_POLL_SECONDS)
         if first is not None:
             rest = self._consumer.consume(FETCHED_RECORDS_MAX - 1, 0) if self.room.left() else []
-            # After a rebalance within the poll they are of the former assignment, and would make the step skip what
-            # comes before them in the new one. Nothing is of the new one: it is resumed between two polls.
-            if generation == self.generation:
-                self._hand_over([first, *rest])
+            self._hand_over([first, *rest], generation)
 
-    def _hand_over(self, messages: Sequence[Message]) -> None:
+    def _hand_over(self, messages: Sequence[Message], generation: int) -> None:
+        """Hand over what was fetched in a generation.
+
+        After a rebalance within the poll, records are of the former assignment, and would make the step skip what comes
+        before them in the new one. Nothing is of the new one: it is resumed between two polls. But that the client
+        does nothing any more is told once, whenever.
+        """
+        if generation != self.generation:
+            for message in messages:
+                if (final := message.error()) is not None and _is_final(final):
+                    _check(message, final)
+            return
         runs: dict[tuple[str, int], list[Message]] = {}
         ends: dict[tuple[str, int], int] = {}
         told = list(filter(Message.error, messages))
@@ -276,6 +284,10 @@ def _offset(message: Message) -> int:
     return offset
 
 
+def _is_final(error: KafkaError) -> bool:
+    return error.fatal() or error.code() in _FINAL
+
+
 def _check(message: Message, error: KafkaError) -> None:
     """Raise for what fetching cannot get over; the client itself gets over the rest."""
     code = error.code()
@@ -285,7 +297,7 @@ def _check(message: Message, error: KafkaError) -> None:
             f"{message.offset()} on, are not there any more; was the topic's retention shorter than the outage? "
             "Restore them, or rebuild under another group"
         )
-    if error.fatal() or code in _FINAL:
+    if _is_final(error):
         fenced = "fenced" in error.str()
         why = "; another worker goes by the identity of this one's state folder" if fenced else ""
         raise FetchError(f"{message.topic() or 'consumer'}: {error.str()}{why}")
