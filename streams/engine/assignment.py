@@ -172,7 +172,7 @@ class Assignment:
 
     def _check_known(self, partition: Partition, committed: Mapping[TP, int | None]) -> None:
         for tp, offset in committed.items():
-            readers = [step for step in self.steps if tp.topic in step.reads]
+            readers = partition.readers(tp.topic)
             if tp.partition != partition.number or not readers or not offset:
                 continue
             if all(partition.position(step.name, tp.topic) is None for step in readers):

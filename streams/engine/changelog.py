@@ -69,7 +69,7 @@ class Changelog:
                         f"brokers {self._brokers}: topic {self.topic}: {told}; given up after {self._patience_s:.0f} s"
                     ) from error
                 log.warning("%s: %s; asked again", self.topic, told)
-                time.sleep(_PAUSE_SECONDS)
+                time.sleep(_PAUSE_SECONDS)  # in a thread: brokers do not tell when they are back
 
     def _ask(self, partitions: Iterable[int]) -> dict[int, Extent]:
         # By a client of its own each time: one that has seen a broker before its restart asks under the leader's former

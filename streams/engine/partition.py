@@ -96,7 +96,7 @@ class Partition:
         """Note from where the records of an assignment come: a step that has read nothing of a topic begins there."""
         for tp, offset in committed.items():
             if offset and tp.partition == self.number:
-                for step in self._readers(tp.topic):
+                for step in self.readers(tp.topic):
                     if self.position(step.name, tp.topic) is None:
                         self._consumed.put(f"{step.name}{_PLACE_SEPARATOR}{tp.topic}", offset)
 
@@ -196,12 +196,13 @@ class Partition:
         read = (TP(topic, self.number) for step in self._steps for topic in step.reads)
         return set(islice(filter(self._acknowledged, read), 1))
 
-    def _readers(self, topic: str) -> list[Step]:
+    def readers(self, topic: str) -> list[Step]:
+        """Return the steps that read a topic."""
         return [step for step in self._steps if topic in step.reads]
 
     def _acknowledged(self, tp: TP) -> int:
         """Return up to where all steps that read a topic have taken it in."""
-        return min(self.position(step.name, tp.topic) or 0 for step in self._readers(tp.topic))
+        return min(self.position(step.name, tp.topic) or 0 for step in self.readers(tp.topic))
 
     def close(self) -> None:
         """Release the database. What was not committed is dropped, and will be delivered again."""

@@ -36,6 +36,14 @@ REBALANCES = ("assigned", "revoked", "lost")
 """What can happen to an assignment, as labels of a metric."""
 
 
+def wait_until(reached: Callable[[], bool], told: Callable[[], str]) -> None:
+    """Wait until something holds; fail with what is told where it does not in time."""
+    until = time.monotonic() + WAIT_SECONDS_MAX
+    while not reached():
+        assert time.monotonic() < until, told()
+        time.sleep(_LOOK_SECONDS)  # between two looks, as neither brokers nor workers tell when they are there
+
+
 class Worker(Slot):
     """A worker of a run, in a folder of its own, which answers its watchers."""
 
@@ -69,10 +77,10 @@ class Worker(Slot):
 
     def comes_back(self) -> int | None:
         """Wait until it has been told its partitions a second time, or has ended; return the exit code, if so."""
-        until = time.monotonic() + WAIT_SECONDS_MAX
-        while self.runs and self.told().count(ASSIGNED.decode()) < 2:
-            assert time.monotonic() < until, f"worker {self.name} neither ended nor came back: {self.told()}"
-            time.sleep(_LOOK_SECONDS)
+        wait_until(
+            lambda: not self.runs or self.told().count(ASSIGNED.decode()) >= 2,
+            lambda: f"worker {self.name} neither ended nor came back: {self.told()}",
+        )
         return self.child.returncode
 
     def is_ready(self, ready: bool = True) -> dict[str, Any]:
@@ -115,11 +123,14 @@ class Worker(Slot):
 
     def waits(self, reached: Callable[[], bool], what: str) -> None:
         """Wait until something holds, while it runs."""
-        until = time.monotonic() + WAIT_SECONDS_MAX
-        while not reached():
+
+        def reached_by_one_that_runs() -> bool:
+            if reached():
+                return True
             assert self.runs, f"worker {self.name} ended with {self.child.returncode}: {self.told()}"
-            assert time.monotonic() < until, f"worker {self.name}: not {what} in time: {self.told()}"
-            time.sleep(_LOOK_SECONDS)
+            return False
+
+        wait_until(reached_by_one_that_runs, lambda: f"worker {self.name}: not {what} in time: {self.told()}")
 
     def told(self) -> str:
         """Return what it has written since its start."""
@@ -218,10 +229,13 @@ class Bench:
         topics = self.run.topics
         asked = Ends(self.run.brokers)
         places = asked.places([topics.facts, topics.triggers, topics.margins, topics.reminders])
-        until = time.monotonic() + WAIT_SECONDS_MAX
-        while (found := asked.of(places)) != asked.of(places, IsolationLevel.READ_COMMITTED):
-            assert time.monotonic() < until, "a transaction is still open"
-            time.sleep(_LOOK_SECONDS)
+        found: dict[Place, int] = {}
+
+        def all_over() -> bool:
+            found.update(asked.of(places))
+            return found == asked.of(places, IsolationLevel.READ_COMMITTED)
+
+        wait_until(all_over, lambda: "a transaction is still open")
         return found
 
     def count(self, topic: str) -> int:

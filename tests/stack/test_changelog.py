@@ -2,19 +2,11 @@
 
 import re
 import signal
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    NewTopic,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 from stack.kafka import Kafka
 from streams.engine.cluster import changelog_of
@@ -28,8 +20,8 @@ from tests.crash.verdict import (
     hold_outputs,
     hold_state,
 )
-from tests.stack.bench import WAIT_SECONDS_MAX, Bench, Worker
-from tests.support.kafka import ANSWER_SECONDS_MAX
+from tests.stack.bench import Bench, Worker, wait_until
+from tests.support.kafka import ANSWER_SECONDS_MAX, alter
 
 GOOD = (0, 0, ())
 NUMBERS = range(PARTITIONS)
@@ -44,21 +36,6 @@ def changelog(bench: Bench) -> str:
 
 def admin(bench: Bench) -> AdminClient:
     return AdminClient({"bootstrap.servers": bench.run.brokers})
-
-
-def alter(client: AdminClient, kind: ResourceType, name: str, settings: Mapping[str, str | None]) -> None:
-    """Set settings of a topic or a broker; None takes one back."""
-    entries = [
-        ConfigEntry(
-            key,
-            value,
-            incremental_operation=AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET,
-        )
-        for key, value in settings.items()
-    ]
-    answers = client.incremental_alter_configs([ConfigResource(kind, name, incremental_configs=entries)])
-    for answer in answers.values():
-        answer.result(ANSWER_SECONDS_MAX)
 
 
 def records(bench: Bench) -> int:
@@ -131,9 +108,10 @@ def test_state_comes_back_from_a_changelog_that_was_compacted(bench: Bench) -> N
     written = records(bench)
     alter(admin(bench), ResourceType.TOPIC, changelog(bench), COMPACTS_SOON)
     works_off(bench, 100)  # what is written now closes the segments before
-    until = time.monotonic() + WAIT_SECONDS_MAX
-    while (left := records(bench)) >= written:
-        assert time.monotonic() < until, f"{left} records, {written} before: nothing was compacted"
+    wait_until(
+        lambda: records(bench) < written,
+        lambda: f"{records(bench)} records, {written} before: nothing was compacted",
+    )
     worker.empty()
     worker.begin()
     worker.is_ready()
@@ -224,9 +202,9 @@ def makes_anew(bench: Bench) -> None:
     """Delete the changelog, and make it again."""
     client, topic = admin(bench), changelog(bench)
     client.delete_topics([topic])[topic].result(ANSWER_SECONDS_MAX)
-    until = time.monotonic() + WAIT_SECONDS_MAX
-    while topic in client.list_topics(timeout=ANSWER_SECONDS_MAX).topics:
-        assert time.monotonic() < until, f"{topic} is still there"
+    wait_until(
+        lambda: topic not in client.list_topics(timeout=ANSWER_SECONDS_MAX).topics, lambda: f"{topic} is still there"
+    )
     made = client.create_topics([NewTopic(topic, PARTITIONS, 1, config={"cleanup.policy": "compact"})])
     made[topic].result(ANSWER_SECONDS_MAX)
 

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException
 
 from stack.kafka import Kafka
 from tests.crash.job import Run
-from tests.stack.bench import WAIT_SECONDS_MAX, Bench, Worker
+from tests.stack.bench import WAIT_SECONDS_MAX, Bench, Worker, wait_until
 from tests.stack.conftest import say
 
 GOOD = (0, 0, ())
@@ -76,9 +76,7 @@ def ends_without_a_traceback(worker: Worker) -> str:
 def ends_or_goes_on(bench: Bench, worker: Worker) -> bool:
     """Wait until a worker has taken everything in, or has ended; return whether it has ended."""
     is_back(bench)
-    until = time.monotonic() + WAIT_SECONDS_MAX
-    while worker.runs and bench.lag().open:
-        assert time.monotonic() < until, worker.told()
+    wait_until(lambda: not worker.runs or not bench.lag().open, worker.told)
     return not worker.runs
 
 

@@ -7,18 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient, ResourceType  # type: ignore[attr-defined]
 
 from stack.kafka import Kafka
 from streams.topics import TOPICS, Role
 from tests.stack.conftest import say
-from tests.support.kafka import ANSWER_SECONDS_MAX
+from tests.support.kafka import alter
 
 SOURCES = sorted(name for name, topic in TOPICS.items() if topic.role is Role.SOURCE)
 ALL = len(TOPICS) + 1  # and the changelog
@@ -45,11 +39,7 @@ def topics(brokers: str, what: str, **settings: str) -> tuple[int, str, str]:
 
 
 def set_to(brokers: str, name: str, setting: str, value: str) -> None:
-    entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
-    client = AdminClient({"bootstrap.servers": brokers})  # held: its answers die with it
-    for answer in client.incremental_alter_configs([resource]).values():
-        answer.result(ANSWER_SECONDS_MAX)
+    alter(AdminClient({"bootstrap.servers": brokers}), ResourceType.TOPIC, name, {setting: value})
 
 
 def lines_of(told: str, state: str) -> list[str]:

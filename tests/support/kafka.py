@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 
 ANSWER_SECONDS_MAX = 30.0
@@ -15,6 +21,21 @@ def make_topic(bootstrap: str, name: str, partitions: int = 1, config: Mapping[s
     made = admin.create_topics([NewTopic(name, partitions, config=dict(config or {}))])
     made[name].result(ANSWER_SECONDS_MAX)
     return name
+
+
+def alter(client: AdminClient, kind: ResourceType, name: str, settings: Mapping[str, str | None]) -> None:
+    """Set settings of a topic or a broker; None takes one back."""
+    entries = [
+        ConfigEntry(
+            key,
+            value,
+            incremental_operation=AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET,
+        )
+        for key, value in settings.items()
+    ]
+    answers = client.incremental_alter_configs([ConfigResource(kind, name, incremental_configs=entries)])
+    for answer in answers.values():
+        answer.result(ANSWER_SECONDS_MAX)
 
 
 def read_to_end(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[Message]:
