@@ -154,7 +154,7 @@ def truncate(bench: Bench) -> None:
 
 def test_a_changelog_that_has_lost_its_head_is_refused_where_the_databases_are_gone(bench: Bench) -> None:
     worker = works_off(bench, 2_000)
-    acknowledged = bench.lag()
+    acknowledged = bench.acknowledged()
     truncate(bench)
     worker.empty()
     worker.begin()
@@ -163,7 +163,7 @@ def test_a_changelog_that_has_lost_its_head_is_refused_where_the_databases_are_g
     assert f"{changelog(bench)} begins at offset {LOST_BEFORE}: what was before is lost" in told
     assert "was its cleanup.policy ever other than compact?" in told
     assert "Traceback" not in told
-    assert bench.lag() == acknowledged
+    assert bench.acknowledged() == acknowledged
 
 
 def test_a_changelog_that_has_lost_its_head_does_no_harm_where_the_databases_have_it(bench: Bench) -> None:
@@ -183,7 +183,7 @@ def test_a_changelog_that_has_lost_its_head_does_no_harm_where_the_databases_hav
 @pytest.mark.parametrize("folder", ["kept", "gone"])
 def test_a_group_whose_changelog_was_made_anew_is_refused(bench: Bench, folder: str) -> None:
     worker = works_off(bench, 2_000)
-    acknowledged = bench.lag()
+    acknowledged = bench.acknowledged()
     makes_anew(bench)
     if folder == "gone":
         worker.empty()
@@ -193,7 +193,7 @@ def test_a_group_whose_changelog_was_made_anew_is_refused(bench: Bench, folder: 
     assert f"group {bench.run.name} has read {bench.run.name}." in told
     assert f"topic {changelog(bench)} holds any state of it" in told
     assert "Traceback" not in told
-    assert bench.lag() == acknowledged
+    assert bench.acknowledged() == acknowledged
     aside = [path.name.partition(".")[0] for path in worker.folder.glob("*.set-aside-*")]
     assert sorted(aside) == ([f"partition-{number}" for number in NUMBERS] if folder == "kept" else [])
 
