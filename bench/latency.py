@@ -1,28 +1,30 @@
 """Latency of the reference job at half the rate it can do: from the writing of a record to the reading of its trigger.
 
 The reader reads what is committed, so transactions count in full. Writer, reader, worker and broker share the machine,
-so what it can do is measured with all of them at work.
+so what it can do is measured with all of them at work: more and more is written, until the worker falls behind.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.broker import Broker, Say
+from bench.keeping_up import KeepingUp
 from bench.reference.avro import INPUTS, MARGINS, TRIGGERS, Framed
-from bench.reference.feed import Feed
 from bench.running import Child, Failed
 from bench.topics import COMPACTED, Committed, make_topics, reader_from_now, remove_topics
 from bench.variants.codecs import FASTAVRO
 
 SECONDS = 20
 WARM_UP_SECONDS = 5.0
-CAPACITY_RECORDS = Feed(444_000).records
+FASTEST = 120_000
+"""Records a second at which the rate ends to rise, where a worker keeps up for so long."""
+RISING_SECONDS = 60.0
 RUN_SECONDS_MAX = 300.0
-UNBOUNDED = 1_000_000_000
+_LOOK_SECONDS = 0.25
 _PERCENTILES = (50, 90, 99, 99.9)
 
 
@@ -42,27 +44,39 @@ class Latency:
         self._say = say
 
     def capacity(self) -> int:
-        """Return how many records a second are committed while a writer and a reader are at work beside the worker."""
-        with self._at_work("capacity", CAPACITY_RECORDS, UNBOUNDED) as (worker, writer, committed):
-            for _ in self._read("capacity", worker, writer, committed, CAPACITY_RECORDS):
+        """Return the rate, in records a second, at which the worker begins to fall behind a writer that gets faster."""
+        records = round(FASTEST * RISING_SECONDS / 2)
+        with self._at_work("capacity", records, FASTEST, RISING_SECONDS) as (worker, writer, committed):
+            keeping_up = KeepingUp(committed)
+
+            def is_done() -> bool:
+                if keeping_up.is_behind():
+                    writer.stop()
+                    return True
+                return writer.has_ended()
+
+            for _ in self._read("capacity", worker, is_done):
                 pass
-            stamp = worker.stamp
-            assert stamp is not None  # something was committed
-            rate = CAPACITY_RECORDS / (time.monotonic() - stamp.at_s)
-        self._say(f"with a writer and a reader beside it: {rate:,.0f} records/s")
-        return round(rate)
+        self._say(f"with a writer and a reader beside it: {keeping_up.per_second:,.0f} records/s")
+        return round(keeping_up.per_second)
 
     def at(self, per_second: int) -> list[float]:
         """Return the latencies in milliseconds, sorted, of what was written after the first seconds."""
         self._say(f"latency at {per_second:,} records/s")
-        records = Feed(per_second * SECONDS).records
+        records = per_second * SECONDS
         with self._at_work("latency", records, per_second) as (worker, writer, committed):
-            found = list(self._read("latency", worker, writer, committed, records))
+
+            def is_done() -> bool:
+                return writer.has_ended() and sum(committed.offsets().values()) >= records
+
+            found = list(self._read("latency", worker, is_done))
         from_on = min(seen.written_us for seen in found) + WARM_UP_SECONDS * 1_000_000
         return sorted(seen.latency_ms for seen in found if seen.written_us >= from_on)
 
     @contextmanager
-    def _at_work(self, group: str, records: int, per_second: int) -> Iterator[tuple[Child, Child, Committed]]:
+    def _at_work(
+        self, group: str, records: int, per_second: int, rising_s: float = 0.0
+    ) -> Iterator[tuple[Child, Child, Committed]]:
         prefix = f"{group}.in."
         topics: dict[str, Any] = {f"{group}.{kind}": {} for kind in (TRIGGERS, MARGINS)}
         topics |= {f"{prefix}{topic}": {} for topic in INPUTS}
@@ -70,14 +84,14 @@ class Latency:
         committed = Committed(self._brokers, group, [f"{prefix}{topic}" for topic in INPUTS])
         log = self._folder / f"{group}.log"
         arguments = (self._brokers, group, str(self._folder / group), FASTAVRO, prefix)
-        pace = (self._brokers, prefix, str(records), str(per_second))
+        pace = (self._brokers, prefix, str(records), str(per_second), str(rising_s))
         with Child(log, "bench.variants.engine", *arguments) as worker, Child(log, "bench.pacing", *pace) as writer:
             yield worker, writer, committed
         committed.close()
         remove_topics(self._brokers, group)
 
-    def _read(self, group: str, worker: Child, writer: Child, committed: Committed, records: int) -> Iterator[Seen]:
-        """Yield triggers as they come, until all records are committed. Raises `Failed`."""
+    def _read(self, group: str, worker: Child, is_done: Callable[[], bool]) -> Iterator[Seen]:
+        """Yield triggers as they come, until it is done. Raises `Failed`."""
         reader, read = reader_from_now(self._brokers, f"{group}.{TRIGGERS}"), Framed(TRIGGERS).read
         deadline, asked_at, done = time.monotonic() + RUN_SECONDS_MAX, 0.0, False
         while True:
@@ -92,10 +106,10 @@ class Latency:
                 break
             worker.alive()
             if time.monotonic() > deadline:
-                raise Failed(f"{group}: not all is committed after {RUN_SECONDS_MAX:.0f} s; see {worker.log}")
-            if writer.has_ended() and time.monotonic() - asked_at > 0.1:
+                raise Failed(f"{group}: not done after {RUN_SECONDS_MAX:.0f} s; see {worker.log}")
+            if not done and time.monotonic() - asked_at > _LOOK_SECONDS:
                 asked_at = time.monotonic()
-                done = sum(committed.offsets().values()) >= records
+                done = is_done()
         reader.close()
 
 

@@ -7,7 +7,6 @@ that each step has taken in. A record that comes again is known by them and skip
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from typing import NamedTuple
 
 from faust.types import TP
@@ -193,8 +192,11 @@ class Partition:
 
         A round in which only timers fire takes nothing in, and nothing else in it tells them whose it is.
         """
-        read = (TP(topic, self.number) for step in self._steps for topic in step.reads)
-        return set(islice(filter(self._acknowledged, read), 1))
+        for step in self._steps:
+            for topic in step.reads:
+                if self._acknowledged(tp := TP(topic, self.number)):
+                    return {tp}
+        return set()
 
     def readers(self, topic: str) -> list[Step]:
         """Return the steps that read a topic."""
