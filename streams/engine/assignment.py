@@ -119,15 +119,16 @@ class Assignment:
         restore = self._restore = self._changelog.restore()
         gaps = await self._gaps(partitions) if partitions else {}
         # One worker's end makes others restore what it had: what they have themselves does not wait for that.
-        long = {number: gap for number, gap in gaps.items() if gap.end - gap.start > _SHORT_RECORDS_MAX}
-        short = {number: gap for number, gap in gaps.items() if number not in long}
-        for chosen, numbers in ((short, partitions.keys() - long.keys()), (long, long.keys())):
-            if chosen and not await self._fill(restore, chosen, partitions):
+        long = {number for number, gap in gaps.items() if gap.end - gap.start > _SHORT_RECORDS_MAX}
+        soon = {tp.partition for tp in committed} - long  # also those that only agents of single events read
+        for numbers in (soon, long):
+            lacking = {number: gap for number, gap in gaps.items() if number in numbers}
+            if lacking and not await self._fill(restore, lacking, partitions):
                 return
             if generation != self.generation:
                 return
-            self._begin(numbers, committed)
-            resume([tp for tp in committed if (tp.partition in long) == (chosen is long)], generation)
+            self._begin(numbers & partitions.keys(), committed)
+            resume([tp for tp in committed if tp.partition in numbers], generation)
         self._kit.probe("restored")
 
     def _begin(self, numbers: Iterable[int], committed: Mapping[TP, int | None]) -> None:

@@ -1,14 +1,21 @@
 """How far a group has come: what it has acknowledged of each topic, and what is still to do."""
 
+import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, IsolationLevel, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from streams.engine.clients import admin_client
 
 _ANSWER_SECONDS_MAX = 10.0
+_PAUSE_SECONDS = 0.1
+
+_COMING = frozenset(
+    (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE)
+)
+"""Brokers are about to say who keeps the group's offsets; the client asks who that is again, but not for them."""
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -67,10 +74,21 @@ class GroupLag:
         if not places:
             return Lag(0, 0)
         asked = [TopicPartition(topic, partition) for topic, partition in places]
-        committed = self._client.committed(asked, timeout=_ANSWER_SECONDS_MAX)
+        committed = self._committed(asked)
         ends = self._ends.of(places)
         acknowledged = sum(max(place.offset, 0) for place in committed)
         return Lag(sum(ends.values()), sum(ends.values()) - acknowledged)
+
+    def _committed(self, asked: list[TopicPartition]) -> list[TopicPartition]:
+        deadline = time.monotonic() + _ANSWER_SECONDS_MAX
+        while True:
+            try:
+                return self._client.committed(asked, timeout=_ANSWER_SECONDS_MAX)
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                if error.code() not in _COMING or time.monotonic() > deadline:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
 
     def close(self) -> None:
         """Close the connection."""
