@@ -32,12 +32,12 @@ def main(brokers: str, prefix: str, records: str, per_second: str, rising_s: str
         (topic, row["contract"], row if topic == MILESTONES else writes[topic](row))
         for topic, row in Feed(_ROWS).rows()
     ]
+    rate, rising = float(per_second), float(rising_s)  # a rate and a time: no amounts
     producer, wanted, done = producer_of(brokers), int(records), 0
     began = time.monotonic()
-    print(began, flush=True)
 
     def due() -> float:
-        return due_after(time.monotonic() - began, float(per_second), float(rising_s))
+        return due_after(time.monotonic() - began, rate, rising)
 
     while done < wanted:
         until = min(int(due()) + 1, wanted, done + _TURN_RECORDS_MAX)

@@ -1,6 +1,7 @@
 """Tiers: the folder of a test is its tier, and its tier is its marker."""
 
 import os
+import signal
 from pathlib import Path
 
 # Pure Python is what is tested, also where compiled modules lie at hand; `make test-compiled` sets it to 0.
@@ -16,6 +17,9 @@ TESTS = Path(__file__).parent
 TIERS = {name: name for name in ("tidy", "unit", "scenarios", "properties", "contract", "broker", "stack")}
 TIERS["oracle"] = "unit"  # the independent batch computation is tested by tables of cases, too
 ONE_AT_A_TIME = ("broker", "stack")
+
+# Where a script starts the tests in its background, Ctrl-C is ignored, and so it would be in the programs they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "house",

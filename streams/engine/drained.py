@@ -88,7 +88,7 @@ class GroupLag:
                 error: KafkaError = exception.args[0]
                 if error.code() not in _COMING or time.monotonic() > deadline:
                     raise
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(_PAUSE_SECONDS)  # brokers do not tell when they know; nobody asks on an event loop
 
     def close(self) -> None:
         """Close the connection."""

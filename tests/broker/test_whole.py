@@ -17,15 +17,12 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
 
 PROGRAM = """
-import signal
 import sys
 from pathlib import Path
 import orjson
 from streams.engine import demo
 
 out = Path(sys.argv[1])
-# Whoever starts the tests in the background has Ctrl-C ignored, in what they start, too.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def report(records, folder, now):
     lines = (orjson.dumps([record["topic"], record["value"]], default=str) for record in records)
