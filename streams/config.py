@@ -116,7 +116,8 @@ class Settings(BaseSettings):
         default=100,
         ge=10,
         le=60_000,
-        description="Milliseconds between two checkpoints, at most, while records arrive.",
+        description="Milliseconds from one checkpoint's end to the next, at most, while records arrive; from its "
+        "beginning where all there was has been taken in.",
     )
     checkpoint_records_max: int = Field(
         default=20_000,

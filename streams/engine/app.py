@@ -121,6 +121,10 @@ class EngineApp(faust.App):
         """Return an offset up to which agents have acknowledged all, though it has not moved."""
         return dict(islice(self.acks.reached().items(), 1))
 
+    def caught_up(self) -> bool:
+        """Return whether all there was has been taken in."""
+        return cast(Consumer, self.consumer).caught_up()
+
 
 def app(
     settings: Settings,

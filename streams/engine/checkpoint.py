@@ -9,6 +9,9 @@ A round, in this order:
 
 While 2 waits for brokers, steps take in what is of the next round, and see what the one under way has changed.
 
+A round begins an interval after the last one has ended; after it has begun if all there was is taken in, as nothing is
+gained by waiting then; and at once when it is full.
+
 With `exactly_once`, a crash before the commit leaves nothing that a reader of committed records sees; a crash after it,
 before 3, is healed by reading the changelog on from the position in the database. The database is never ahead of the
 changelog. A worker that has been given up by its group, such as one that was stopped and wakes, cannot commit.
@@ -70,6 +73,9 @@ class Agents(Protocol):
 
     def fence(self) -> dict[TP, int]:
         """Return an offset up to which agents have acknowledged all, though it has not moved."""
+
+    def caught_up(self) -> bool:
+        """Return whether all there was has been taken in."""
 
 
 @dataclass
@@ -323,10 +329,23 @@ class Checkpoints(Service):
 
     @Service.task
     async def _rounds(self) -> None:
+        began = ended = time.monotonic()
         while not self.should_stop:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._full.wait(), self._interval_s)
+            await self._until_due(began, ended)
+            began = time.monotonic()
             await self.run()
+            ended = time.monotonic()
+
+    async def _until_due(self, began: float, ended: float) -> None:
+        """Wait until the round after one that began and ended at these times of the monotonic clock is due."""
+        if not await self._filled(began + self._interval_s) and not self._agents.caught_up():
+            await self._filled(ended + self._interval_s)
+
+    async def _filled(self, until: float) -> bool:
+        """Wait for a round to be full, at most until a time of the monotonic clock; return whether it is."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._full.wait(), max(0.0, until - time.monotonic()))
+        return self._full.is_set()
 
 
 def _backoff() -> Iterator[float]:

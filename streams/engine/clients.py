@@ -37,7 +37,9 @@ def consumer_config(settings: Settings, identity: str) -> Mapping[str, Any]:
         "auto.offset.reset": "error",  # records that are gone must not be passed over in silence
         "fetch.wait.max.ms": 10,
         "fetch.queue.backoff.ms": 5,  # by default the client stalls for a second whenever its queue is full
-        "queued.min.messages": 50_000,
+        # What is fetched ahead stands in one queue, in the order in which it came. What steps derive for each other
+        # waits behind all of it; and what waits for the answer to a question is stored, read back and stored again.
+        "queued.min.messages": 5_000,
         "queued.max.messages.kbytes": 64 * 1024,
         "fetch.max.bytes": FETCH_BYTES_MAX,
         "reconnect.backoff.max.ms": 2_000,

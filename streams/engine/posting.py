@@ -89,21 +89,22 @@ class PostingBehaviour:
     # -- routing
 
     def _trigger(self, record: Record) -> None:
-        posting = posting_of(record.value, _UNROUTED)
-        system = self._system_of(posting)
+        trigger = record.value
+        system = self._system_of(trigger["legal_entity"], trigger["reverses"])
         if system is None:
+            posting = posting_of(trigger, _UNROUTED)
             self._waiting.put(f"{posting.legal_entity}\x1f{record.offset:020d}", posting)
         else:
-            self._intend(system, posting, record.offset)
+            self._intend(posting_of(trigger, system), record.offset)
 
-    def _system_of(self, posting: Posting) -> str | None:
-        """Return the system a posting belongs to: a reversal goes where its original went."""
-        if posting.reverses is not None:
+    def _system_of(self, legal_entity: str, reverses: str | None) -> str | None:
+        """Return the system a trigger belongs to: a reversal goes where its original went."""
+        if reverses is not None:
             for system in self._systems_known():
-                receipt = f"{system}/receipt/{posting_id_of(system, posting.reverses)}"
-                if self._memory.get(receipt) is not None or self._waits_for(system, posting.reverses):
+                receipt = f"{system}/receipt/{posting_id_of(system, reverses)}"
+                if self._memory.get(receipt) is not None or self._waits_for(system, reverses):
                     return system
-        known: str | None = self._systems.get(posting.legal_entity)
+        known: str | None = self._systems.get(legal_entity)
         return known
 
     def _waits_for(self, system: str, trigger_id: str) -> bool:
@@ -132,17 +133,16 @@ class PostingBehaviour:
         self._systems.put(row.id, row.erp_system)
         for key, posting in self._waiting.scan(f"{row.id}\x1f"):
             self._waiting.delete(key)
-            self._intend(row.erp_system, posting, int(key.rpartition("\x1f")[2]))
+            self._intend(_routed(posting, row.erp_system), int(key.rpartition("\x1f")[2]))
 
-    def _intend(self, system: str, posting: Posting, offset: int) -> None:
-        routed = replace(posting, system=system, posting_id=posting_id_of(system, posting.trigger_id))
-        delivery = self._delivery(system)
+    def _intend(self, posting: Posting, offset: int) -> None:
+        delivery = self._delivery(posting.system)
         if delivery is None:
             # Its sink gave up: the intent waits with those whose system is unknown, and is taken up by `_delivery` in
             # the order of the triggers, which is that of their contract's decisions.
-            self._waiting.put(f"\x1f{system}\x1f{offset:020d}", posting)
+            self._waiting.put(f"\x1f{posting.system}\x1f{offset:020d}", posting)
         else:
-            self._tell(delivery.intend([routed], self._context.now))
+            self._tell(delivery.intend([posting], self._context.now))
 
     # -- delivering
 
@@ -162,8 +162,7 @@ class PostingBehaviour:
         self._deliveries[system] = delivery
         for key, posting in self._waiting.scan(f"\x1f{system}\x1f"):
             self._waiting.delete(key)
-            routed = replace(posting, system=system, posting_id=posting_id_of(system, posting.trigger_id))
-            self._tell(delivery.intend([routed], now))
+            self._tell(delivery.intend([_routed(posting, system)], now))
         return delivery
 
     def _work(self, system: str, delivery: Delivery[Posting]) -> None:
@@ -233,6 +232,10 @@ class PostingBehaviour:
         told = message or f"{entity.kind} {entity.id}: solved"
         record = exception_record(kind, entity, reasons, told, (since or now, now), wrong, _NO_CAUSE)
         self._context.emit(EXCEPTIONS, record["exception_id"], record)
+
+
+def _routed(posting: Posting, system: str) -> Posting:
+    return replace(posting, system=system, posting_id=posting_id_of(system, posting.trigger_id))
 
 
 def _answer_entity(system: str, subject: str) -> Entity:

@@ -7,7 +7,7 @@ writer is told nothing else and keeps nothing: what it has not confirmed, the ca
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -110,29 +110,43 @@ class _Writing:
 
     def _produce(self, commit: Commit, told: Callable[..., None] | None) -> None:
         """Queue all records of a round; the last changelog entry of each partition tells where it lands."""
-        for topic, key, value, timestamp, partition, headers in commit.outputs:
-            self._queue(topic, value, key, partition, told, told, max(timestamp, 0), headers)
+        self._queue(
+            (topic, value, key, partition, told, told, max(timestamp, 0), headers)
+            for topic, key, value, timestamp, partition, headers in commit.outputs
+        )
+        changelog = self._changelog
         for partition, entries in commit.changes.items():
-            for key, value in entries[:-1]:
-                self._queue(self._changelog, value, key, partition, told, told)
+            self._queue((changelog, value, key, partition, told, told) for key, value in entries[:-1])
             key, value = entries[-1]
             landing = _landing(commit, partition, told)
-            self._queue(self._changelog, value, key, partition, landing, landing)
+            self._queue([(changelog, value, key, partition, landing, landing)])
 
-    def _queue(self, topic: str, *arguments: Any) -> None:
-        # Positional, in the order of the client: value, key, partition, callback, on_delivery (its other name),
-        # timestamp, headers. Names would cost a third more, and nothing is called as often.
-        while True:
+    def _queue(self, records: Iterable[tuple[Any, ...]]) -> None:
+        """Queue records, each as the client's positional arguments.
+
+        They are topic, value, key, partition, callback, on_delivery (its other name), timestamp, headers. Names would
+        cost a third more, and so would a call of our own for each: nothing is called as often.
+        """
+        produce = self._producer.produce
+        for arguments in records:
             try:
-                self._producer.produce(topic, *arguments)
+                produce(*arguments)
+            except (BufferError, KafkaException) as error:
+                self._queue_after(error, arguments)
+
+    def _queue_after(self, error: BufferError | KafkaException, arguments: tuple[Any, ...]) -> None:
+        """Queue a record that was not taken, once there is room. Raises `WriteError` if room is not what it lacked."""
+        while isinstance(error, BufferError):
+            self._producer.poll(0.05)
+            try:
+                self._producer.produce(*arguments)
                 return
-            except BufferError:
-                self._producer.poll(0.05)
-            except KafkaException as exception:
-                error: KafkaError = exception.args[0]
-                if error.fatal() or error.code() in _BROKEN:
-                    raise _Broken(f"produce: {error.str()}") from exception
-                raise WriteError(f"topic {topic}: {error.str()}") from exception
+            except (BufferError, KafkaException) as again:
+                error = again
+        reason: KafkaError = error.args[0]
+        if reason.fatal() or reason.code() in _BROKEN:
+            raise _Broken(f"produce: {reason.str()}") from error
+        raise WriteError(f"topic {arguments[0]}: {reason.str()}") from error
 
 
 def _landing(commit: Commit, partition: int, told: Callable[..., None] | None) -> Callable[..., None]:

@@ -62,7 +62,7 @@ class Application:
         self._index(item_key, before, work, fact.cause)
         book.mark(item_key, fact.cause)
         if work is not None and work.resource_id:
-            self._ask_for(key, work.resource_id, item_key)
+            self._ask_for(key, work.resource_id)
 
     def _in_force(self, item: Item, fact: Fact) -> tuple[Work | None, tuple[Work, ...]]:
         """Return the newest row of an item, and its rivals."""
@@ -94,17 +94,13 @@ class Application:
 
     # -- people
 
-    def _ask_for(self, key: str, resource_id: str, item_key: ItemKey | None) -> None:
-        book = self._book
+    def _ask_for(self, key: str, resource_id: str) -> None:
         place = f"{key}{SEP}{resource_id}"
-        person = book.persons.get(place)
-        if person is None:
+        if self._book.persons.get(place) is None:
             # Version -1: asked, not answered. What names the resource waits for the answer, which comes at once even
             # where the resource is unknown, so that a trigger can say whose work it bills.
-            book.persons.put(place, Person(resource_id, None, None, -1, NO_CAUSE))
+            self._book.persons.put(place, Person(resource_id, None, None, -1, NO_CAUSE))
             self._context.emit(PERSON_FACTS, resource_id, PersonQuery(resource_id, key))
-        if item_key is not None and (person is None or person.version < 0):
-            book.waiting.put(SEP.join((key, resource_id, *item_key[1:])), True)
 
     def person(self, key: str, person: Person) -> None:
         """Learn who a resource is and what an hour costs."""
@@ -114,25 +110,35 @@ class Application:
         if before is not None and before.version > person.version:
             return
         book.persons.put(place, person)
-        prefix = place + SEP
-        for waiting, _ in book.waiting.scan(prefix):
-            kind, item_id = waiting[len(prefix) :].split(SEP, 1)
-            book.waiting.delete(waiting)
-            item = book.item((key, kind, item_id))
-            if item.work is not None:
-                book.mark((key, kind, item_id), item.work.cause)
-        if before is None or before.version < 0 or before.cost_rates != person.cost_rates:
+        if before is None or before.version < 0:
+            self._release(key, person)
+        elif before.cost_rates != person.cost_rates:
             self._recost(key, person, before)
+        else:
+            return
+        self._forget_outlooks(key, person)
 
-    def _recost(self, key: str, person: Person, before: Person | None) -> None:
+    def _release(self, key: str, person: Person) -> None:
+        """Settle what has waited for the first answer: all that the resource has done under this key."""
         book = self._book
-        since = costs_change_on(before.cost_rates if before is not None else None, person.cost_rates)
+        for item_key, _, resource in book.worked_since(key, None):
+            if resource == person.resource_id:
+                work = book.item(item_key).work
+                if work is not None:
+                    book.mark(item_key, work.cause)
+
+    def _recost(self, key: str, person: Person, before: Person) -> None:
+        book = self._book
+        since = costs_change_on(before.cost_rates, person.cost_rates)
         if since is not None:
             for item_key, _, resource in book.worked_since(key, since):
                 if resource == person.resource_id and item_key[1] == TIME_ENTRY:
                     work = book.item(item_key).work
                     if work is not None and item_key not in book.dirty_items:
                         book.mark(item_key, person.cause)
+
+    def _forget_outlooks(self, key: str, person: Person) -> None:
+        book = self._book
         for place, assignment in book.assignments.scan(key + SEP):
             if assignment.resource_id == person.resource_id:
                 self._forget_outlook(key, place.split(SEP)[1], person.cause)
@@ -226,7 +232,7 @@ class Application:
             book.assignments.delete(place)
         else:
             book.assignments.put(place, row)
-            self._ask_for(key, row.resource_id, None)
+            self._ask_for(key, row.resource_id)
         self._forget_outlook(key, fact.scope, fact.cause)
 
     def _forget_outlook(self, key: str, project_id: str, cause: Cause) -> None:

@@ -32,7 +32,6 @@ TABLES: Final[dict[str, Any]] = {
     "ledger.billable_day": Decimal,
     "ledger.held": int,
     "ledger.over_cap": bool,
-    "ledger.waiting": bool,
     "ledger.person": Person,
     "ledger.assignment": Assignment,
     "ledger.invoice": tuple[tuple[str, NamedLine], ...],
@@ -64,7 +63,6 @@ class Book:
         self.billable_days = context.table("ledger.billable_day")
         self.held = context.table("ledger.held")
         self.over_cap = context.table("ledger.over_cap")
-        self.waiting = context.table("ledger.waiting")
         self.persons = context.table("ledger.person")
         self.assignments = context.table("ledger.assignment")
         self.invoices = context.table("ledger.invoice")

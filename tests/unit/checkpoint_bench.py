@@ -69,6 +69,7 @@ class FakeAgents:
         self.sent: list[tuple[Encoded, asyncio.Future[Any]]] = []
         self.acked: dict[TP, int] = {}
         self.told: list[dict[TP, int]] = []
+        self.all_taken_in = False
 
     def take_sent(self) -> Sequence[tuple[Encoded, asyncio.Future[Any]]]:
         sent, self.sent = self.sent, []
@@ -82,6 +83,9 @@ class FakeAgents:
 
     def fence(self) -> dict[TP, int]:
         return {POSTINGS: 3}
+
+    def caught_up(self) -> bool:
+        return self.all_taken_in
 
 
 class FakeAssignment:

@@ -1,6 +1,7 @@
 """Checkpoints that wait: for a registry when they read or write, and for brokers."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -82,6 +83,24 @@ def test_a_round_that_takes_long_to_be_written_waits_for_brokers(play: Play, mon
         assert bench.checkpoints.waits_for() is None
 
     play(story)
+
+
+@pytest.mark.parametrize(
+    ("all_taken_in", "began_s_ago", "due"), [(True, 60, True), (True, 0, False), (False, 60, False)]
+)
+def test_a_round_is_due_an_interval_after_the_last_began_if_all_is_taken_in_else_after_it_ended(
+    play: Play, all_taken_in: bool, began_s_ago: int, due: bool
+) -> None:
+    async def story(bench: Bench) -> None:
+        bench.agents.all_taken_in = all_taken_in
+        now = time.monotonic()
+        waiting = asyncio.create_task(bench.checkpoints._until_due(now - began_s_ago, now))
+        await turns(20)
+        assert waiting.done() == due
+        await bench.take(5, 7)  # fills the round
+        await asyncio.wait_for(waiting, 30)
+
+    play(story, checkpoint_interval_ms=60_000, checkpoint_records_max=2)
 
 
 def test_waits_get_longer_up_to_five_seconds() -> None:

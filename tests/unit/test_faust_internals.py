@@ -100,14 +100,23 @@ worker.py     faust.worker:Worker.execute_from_commandline  self
 
 # What our classes add to Faust's: a name of Faust's own that comes to be the same would be overridden unawares.
 ADDED = {
-    consumer.Consumer: {"acks", "owner", "resume", "commit_offsets", "taken", "begin", "end"},
+    consumer.Consumer: {"acks", "owner", "resume", "commit_offsets", "taken", "caught_up", "begin", "end"},
     conductor.Conductor: {"_feeder", "_feed", "_consumer"},
     producer.Producer: {"take_sent"},
     driver.Transport: set(),
     driver.NoTables: set(),
     driver.Stream: set(),
     batch.BatchSchema: set(),
-    engine_app.EngineApp: {"registry", "health", "readiness", "take_sent", "advanced", "committed", "fence"},
+    engine_app.EngineApp: {
+        "registry",
+        "health",
+        "readiness",
+        "take_sent",
+        "advanced",
+        "committed",
+        "fence",
+        "caught_up",
+    },
 }
 FROM_OBJECT = {"__init__"}
 

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 from faust.types import TP
 
 from streams.engine.transport.batch import Batch
@@ -91,6 +91,27 @@ def test_a_record_that_comes_after_the_end_of_its_partition_moves_it(fetching: t
     thread, listener = fetching
     thread._hand_over([news(END, "orders", 0, 8), message("orders", 0, 8, "k", b"v")], 4)
     assert told(listener) == [(TP("orders", 0), [8], 9, 4)]
+
+
+def test_it_is_caught_up_once_all_ends_were_seen_and_all_is_taken_in(fetching: tuple[Fetching, Listener]) -> None:
+    thread, _ = fetching
+    thread._begin_generation([TP("orders", 0), TP("orders", 1)])
+    generation, said = thread.generation, []
+
+    def fetch(*messages: Message) -> None:
+        thread._hand_over(messages, generation)
+        said.append(thread.caught_up())
+
+    fetch(news(END, "orders", 0, 5))
+    fetch(news(END, "orders", 1, 3))
+    fetch(message("orders", 0, 5, "k", b"v"))
+    fetch(news(END, "orders", 0, 6))
+    thread.room.give_back(TP("orders", 0), 1, generation)
+    said.append(thread.caught_up())
+    fetch(news(END, "orders", 0, 7), message("orders", 0, 7, "k", b"v"))
+    thread.room.give_back(TP("orders", 0), 1, generation)
+    said.append(thread.caught_up())
+    assert said == [False, True, False, False, True, False, False]
 
 
 @pytest.mark.parametrize(

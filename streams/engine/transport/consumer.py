@@ -112,6 +112,10 @@ class Consumer(FaustConsumer):
         if self._fetching is not None:
             self._fetching.room.give_back(tp, records, generation)
 
+    def caught_up(self) -> bool:
+        """Return whether all there was has been taken in."""
+        return self._fetching is not None and self._fetching.caught_up()
+
     # -- rebalances, on the event loop
 
     async def begin(self, committed: Mapping[TP, int | None], generation: int, member: object) -> None:

@@ -89,8 +89,14 @@ class Fetching(threading.Thread):
         self._stopping = threading.Event()
         self.assigned: frozenset[TP] = frozenset()
         self._ends_asked_at = 0.0
+        self._behind: set[TP] = set()
+        """Partitions assigned of which the end was not seen since records came."""
 
     # -- called from other threads
+
+    def caught_up(self) -> bool:
+        """Return whether all there was has been fetched and taken in."""
+        return not self._behind and not self.room.held()
 
     def resume(self, tps: Iterable[TP], generation: int) -> None:
         """Begin to fetch partitions of an assignment, unless it is over."""
@@ -190,8 +196,10 @@ class Fetching(threading.Thread):
         batches = []
         for place, held in runs.items():
             tp, end = TP(*place), ends.get(place, 0)
-            batches.append(Batch(tp, held, max(end, _offset(held[-1]) + 1) if held else end, self.generation))
+            behind = _offset(held[-1]) + 1 if held else 0
+            batches.append(Batch(tp, held, max(end, behind), self.generation))
             self.room.take(tp, len(held))
+            (self._behind.discard if end >= behind else self._behind.add)(tp)
         if batches:
             self._listener.fetched(batches)
 
@@ -270,6 +278,7 @@ class Fetching(threading.Thread):
     def _begin_generation(self, assigned: Iterable[TP]) -> None:
         self.generation += 1
         self.assigned = frozenset(assigned)
+        self._behind = set(self.assigned)
         self.ends = {}
         self.room.begin(self.generation)
 

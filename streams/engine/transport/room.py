@@ -39,6 +39,11 @@ class Room:
                     self._total -= records
                 self._changed.notify_all()
 
+    def held(self) -> int:
+        """Return how many records are held, also of paused partitions."""
+        with self._changed:
+            return sum(self._held.values())
+
     def left(self) -> bool:
         """Return whether there is room."""
         return self._total < self._records_max
