@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.replay_growth import FLAT_WITHIN, run
+from bench.running import rss_mb
 
 THROUGHLINE = Path(sys.executable).with_name("throughline")
+_LOOK_SECONDS = 0.02
 RESULT = Path(__file__).parent / "results" / "replay.json"
 
 
@@ -48,11 +50,17 @@ def replay(path: Path, records: int, out: Path) -> Replayed:
     child = subprocess.Popen([THROUGHLINE, "replay", path, "--out", out, "--quiet"])
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(child.pid, {max(os.sched_getaffinity(0))})
-    _, status, usage = os.wait4(child.pid, 0)
+    memory = 0.0
+    while True:
+        memory = max(memory, rss_mb(child.pid))
+        ended, status, usage = os.wait4(child.pid, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(_LOOK_SECONDS)
     wall = time.perf_counter() - began
     if status:
         raise RuntimeError(f"replay of {path} ended with status {status}")
-    return Replayed(records, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Replayed(records, wall, usage.ru_utime + usage.ru_stime, memory)
 
 
 def replays(folder: Path, time_entries: int, rounds: int, say: Callable[[str], None]) -> None:

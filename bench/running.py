@@ -20,6 +20,16 @@ _LOOK_SECONDS = 0.02
 _STOP_SECONDS_MAX = 60.0
 
 
+def rss_mb(pid: int, peak: bool = True) -> float:
+    """Return the resident memory of a process in MiB: the most it ever was, or as it is now; 0 once it has ended.
+
+    What the system tells of a child that has ended is no less than what its parent had when it made it.
+    """
+    name = "VmHWM:" if peak else "VmRSS:"
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0) / 1024
+
+
 class Failed(Exception):
     """A program under measurement ended, hung, or wrote something else than it had to."""
 
@@ -107,9 +117,7 @@ class Child:
 
     def rss_mb(self, peak: bool = True) -> float:
         """Return its resident memory in MiB: the most it ever was, or as it is now."""
-        name = "VmHWM:" if peak else "VmRSS:"
-        lines = Path(f"/proc/{self._child.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+        return rss_mb(self._child.pid, peak)
 
     def kill(self) -> None:
         """Kill it, and wait until it is gone."""
