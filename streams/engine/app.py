@@ -122,7 +122,7 @@ class EngineApp(faust.App):
         return dict(islice(self.acks.reached().items(), 1))
 
     def caught_up(self) -> bool:
-        """Return whether all there was has been taken in."""
+        """Return whether all there was has been taken in, as far as fetching knows."""
         return cast(Consumer, self.consumer).caught_up()
 
 

@@ -75,7 +75,7 @@ class Agents(Protocol):
         """Return an offset up to which agents have acknowledged all, though it has not moved."""
 
     def caught_up(self) -> bool:
-        """Return whether all there was has been taken in."""
+        """Return whether all there was has been taken in, as far as fetching knows: there may be more by now."""
 
 
 @dataclass

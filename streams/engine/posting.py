@@ -90,12 +90,12 @@ class PostingBehaviour:
 
     def _trigger(self, record: Record) -> None:
         trigger = record.value
-        system = self._system_of(trigger["legal_entity"], trigger["reverses"])
+        system = self._system_of(trigger.get("legal_entity", ""), trigger.get("reverses"))
+        posting = posting_of(trigger, _UNROUTED if system is None else system)
         if system is None:
-            posting = posting_of(trigger, _UNROUTED)
             self._waiting.put(f"{posting.legal_entity}\x1f{record.offset:020d}", posting)
         else:
-            self._intend(posting_of(trigger, system), record.offset)
+            self._intend(posting, record.offset)
 
     def _system_of(self, legal_entity: str, reverses: str | None) -> str | None:
         """Return the system a trigger belongs to: a reversal goes where its original went."""
@@ -162,7 +162,7 @@ class PostingBehaviour:
         self._deliveries[system] = delivery
         for key, posting in self._waiting.scan(f"\x1f{system}\x1f"):
             self._waiting.delete(key)
-            self._tell(delivery.intend([_routed(posting, system)], now))
+            self._tell(delivery.intend([posting], now))
         return delivery
 
     def _work(self, system: str, delivery: Delivery[Posting]) -> None:

@@ -16,7 +16,7 @@ from streams.domain.canonical import LegalEntity
 from streams.domain.fact import Cause, Fact
 from streams.engine.posting import posting_step
 from streams.sinks.batch_file import read_batch
-from streams.sinks.contract import Fatal, Posting, Sink
+from streams.sinks.contract import Fatal, Posting, Sink, posting_id_of
 from streams.sinks.delivery import Limits
 from streams.sinks.durable_files import LocalFiles
 from streams.sinks.file_exchange import FileExchange
@@ -77,6 +77,11 @@ def entity(system: str) -> Fact:
     return Fact("legal_entity", "LE1", "LE1", LegalEntity("LE1", "One", "EUR", "DE", "TX", system), CAUSE, (0, 1))
 
 
+def posting_ids(root: Path, system: str) -> list[str]:
+    paths = sorted((root / system / "outbound").glob("*.csv"))
+    return [posting.posting_id for path in paths for posting in read_batch(path).postings]
+
+
 def batches(root: Path, system: str) -> list[list[str]]:
     return [
         [posting.trigger_id for posting in read_batch(path).postings]
@@ -93,6 +98,7 @@ def test_a_trigger_waits_for_its_legal_entity_and_then_for_its_batch(tmp_path: P
     assert batches(tmp_path, "legacy") == []
     assert bench.tick(NOON + 3_000) == []
     assert batches(tmp_path, "legacy") == [["t1"]]
+    assert posting_ids(tmp_path, "legacy") == [posting_id_of("legacy", "t1")]
 
 
 def test_what_was_posted_is_not_posted_again_after_a_restart_nor_when_it_comes_again(tmp_path: Path) -> None:

@@ -86,15 +86,16 @@ def test_a_round_that_takes_long_to_be_written_waits_for_brokers(play: Play, mon
 
 
 @pytest.mark.parametrize(
-    ("all_taken_in", "began_s_ago", "due"), [(True, 60, True), (True, 0, False), (False, 60, False)]
+    ("all_taken_in", "began_s_ago", "ended_s_ago", "due"),
+    [(True, 60, 0, True), (True, 59, 0, False), (False, 60, 0, False), (False, 120, 59, False), (False, 120, 60, True)],
 )
 def test_a_round_is_due_an_interval_after_the_last_began_if_all_is_taken_in_else_after_it_ended(
-    play: Play, all_taken_in: bool, began_s_ago: int, due: bool
+    play: Play, all_taken_in: bool, began_s_ago: int, ended_s_ago: int, due: bool
 ) -> None:
     async def story(bench: Bench) -> None:
         bench.agents.all_taken_in = all_taken_in
         now = time.monotonic()
-        waiting = asyncio.create_task(bench.checkpoints._until_due(now - began_s_ago, now))
+        waiting = asyncio.create_task(bench.checkpoints._until_due(now - began_s_ago, now - ended_s_ago))
         await turns(20)
         assert waiting.done() == due
         await bench.take(5, 7)  # fills the round

@@ -1,13 +1,19 @@
 """What the fetching thread makes of what the client hands out: batches by partition, and errors it cannot get over."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 from faust.types import TP
 
+from streams.config import Settings
+from streams.engine import app as engine_app
+from streams.engine.state_folder import StateFolder
 from streams.engine.transport.batch import Batch
 from streams.engine.transport.fetching import FetchError, Fetching, _explained
 from tests.support.messages import message, news
@@ -108,10 +114,25 @@ def test_it_is_caught_up_once_all_ends_were_seen_and_all_is_taken_in(fetching: t
     fetch(news(END, "orders", 0, 6))
     thread.room.give_back(TP("orders", 0), 1, generation)
     said.append(thread.caught_up())
+    fetch(message("orders", 0, 6, "k", b"v"), news(END, "orders", 0, 7))
+    thread.room.give_back(TP("orders", 0), 1, generation)
+    said.append(thread.caught_up())
     fetch(news(END, "orders", 0, 7), message("orders", 0, 7, "k", b"v"))
     thread.room.give_back(TP("orders", 0), 1, generation)
     said.append(thread.caught_up())
-    assert said == [False, True, False, False, True, False, False]
+    assert said == [False, True, False, False, True, False, True, False, False]
+
+
+@pytest.mark.parametrize("fetching_says", [True, False, None])
+def test_the_worker_is_caught_up_if_its_fetching_says_so(tmp_path: Path, fetching_says: bool | None) -> None:
+    async def told() -> bool:
+        app = engine_app._faust_app(Settings(brokers="127.0.0.1:1"), StateFolder(tmp_path, "nobody"))
+        consumer: Any = app.consumer
+        if fetching_says is not None:
+            consumer._fetching = SimpleNamespace(caught_up=lambda: fetching_says)
+        return app.caught_up()
+
+    assert asyncio.run(told()) == bool(fetching_says)
 
 
 @pytest.mark.parametrize(

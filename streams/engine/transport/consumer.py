@@ -113,7 +113,7 @@ class Consumer(FaustConsumer):
             self._fetching.room.give_back(tp, records, generation)
 
     def caught_up(self) -> bool:
-        """Return whether all there was has been taken in."""
+        """Return whether all there was has been taken in, as far as fetching knows."""
         return self._fetching is not None and self._fetching.caught_up()
 
     # -- rebalances, on the event loop

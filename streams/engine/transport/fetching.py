@@ -95,7 +95,10 @@ class Fetching(threading.Thread):
     # -- called from other threads
 
     def caught_up(self) -> bool:
-        """Return whether all there was has been fetched and taken in."""
+        """Return whether the ends of all partitions were seen, and what was fetched is taken in by its last readers.
+
+        Records may have come to the brokers since, and some lie in the client behind the ends that were seen.
+        """
         return not self._behind and not self.room.held()
 
     def resume(self, tps: Iterable[TP], generation: int) -> None:
