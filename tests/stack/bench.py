@@ -21,7 +21,7 @@ from streams.engine.drained import Ends, GroupLag, Lag, Place
 from tests.crash.entries import batch_result, entries
 from tests.crash.fates import Fate
 from tests.crash.job import INPUTS, Run
-from tests.crash.matrix import ASSIGNED, make_topics
+from tests.crash.matrix import ASSIGNED, PARTITIONS, make_topics
 from tests.crash.ours import commands
 from tests.crash.slot import Slot
 from tests.crash.verdict import Verdict, committed, verdict
@@ -191,6 +191,20 @@ class Bench:
             self._producer.produce(topic, orjson.dumps([entry.number, entry.hours]), entry.contract)
         assert self._producer.flush(WAIT_SECONDS_MAX) == 0
         self.fed += count
+
+    @contextmanager
+    def open_transaction(self) -> Iterator[None]:
+        """Have somebody else write to all inputs, who takes it back in the end."""
+        other = Producer({"bootstrap.servers": self.run.brokers, "transactional.id": f"{self.run.name}-other"})
+        other.init_transactions(WAIT_SECONDS_MAX)
+        other.begin_transaction()
+        for name, number in itertools.product(INPUTS, range(PARTITIONS)):
+            other.produce(getattr(self.run.topics, name), b"[0, 0]", b"nobody", number)
+        assert other.flush(WAIT_SECONDS_MAX) == 0
+        try:
+            yield
+        finally:
+            other.abort_transaction(WAIT_SECONDS_MAX)
 
     @contextmanager
     def coming(self) -> Iterator[None]:

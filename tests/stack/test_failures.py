@@ -1,6 +1,7 @@
 """What each failure of a worker does, on a real Kafka: nothing is lost, nothing is there twice."""
 
 import signal
+import time
 
 import pytest
 
@@ -59,6 +60,21 @@ def test_a_second_worker_on_a_copy_of_the_identity_stops_the_first_with_a_clear_
     assert "Traceback" not in first.told()
     bench.drains(second)
     second.stop()
+    assert bench.verdict() == GOOD
+
+
+def test_a_transaction_of_others_that_stays_open_ends_no_worker(bench: Bench) -> None:
+    bench.feed(2_000)
+    worker = bench.worker("A").begin("--set", "stall_s", "1")
+    bench.drains(worker)
+    with bench.open_transaction():
+        began = time.monotonic()
+        worker.waits(lambda: time.monotonic() - began > 5, "has worked beside an open transaction for 5 s")
+        status, told = worker.ask("/health")
+        assert (status, told["without_progress_s"]) == (200, {})
+        bench.feed(1_000)  # behind it, so it cannot be read as long as it is open
+    bench.drains(worker)
+    worker.stop()
     assert bench.verdict() == GOOD
 
 

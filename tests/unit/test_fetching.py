@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from faust.types import TP
 
 from streams.config import Settings
@@ -41,6 +41,13 @@ class Listener:
 
     def failed(self, _error: Exception) -> Future[None]:
         raise NotImplementedError
+
+
+class Watermarks:
+    """A client that has fetched of two partitions up to now, which end at 90 both."""
+
+    def get_watermark_offsets(self, place: TopicPartition, **_how: Any) -> tuple[int, int]:
+        return 0, (90, 90, -1001)[place.partition]
 
 
 @pytest.fixture
@@ -121,6 +128,19 @@ def test_it_is_caught_up_once_all_ends_were_seen_and_all_is_taken_in(fetching: t
     thread.room.give_back(TP("orders", 0), 1, generation)
     said.append(thread.caught_up())
     assert said == [False, True, False, False, True, False, True, False, False]
+
+
+def test_what_cannot_be_read_yet_is_behind_the_end(fetching: tuple[Fetching, Listener]) -> None:
+    thread, _ = fetching
+    thread._begin_generation([TP("orders", 0), TP("orders", 1), TP("orders", 2)])
+    client, thread._consumer = thread._consumer, cast(Any, Watermarks())
+    try:
+        end = news(END, "orders", 1, 70)  # from there on, records are of a transaction that is open
+        thread._hand_over([message("orders", 0, 50, "k", b"v"), end], thread.generation)
+        thread._note_ends()
+    finally:
+        thread._consumer = client
+    assert thread.ends == {TP("orders", 0): 90, TP("orders", 1): 70}
 
 
 @pytest.mark.parametrize("fetching_says", [True, False, None])

@@ -72,7 +72,7 @@ class Consumer(FaustConsumer):
         return set(self._fetching.assigned) if self._fetching is not None else set()
 
     def highwater(self, tp: TP) -> int:
-        """Return the end of a partition, as of about a second ago; 0 where it is not known."""
+        """Return up to where a partition can be read, as of about a second ago; 0 where it is not known."""
         return self._fetching.ends.get(tp, 0) if self._fetching is not None else 0
 
     def ack(self, message: Any) -> bool:

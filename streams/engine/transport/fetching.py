@@ -80,7 +80,7 @@ class Fetching(threading.Thread):
         self.generation = 0
         self.room = Room()
         self.ends: Mapping[TP, int] = {}
-        """Where the assigned partitions end, as of about a second ago."""
+        """Up to where the assigned partitions can be read, as of about a second ago."""
         self.topics = frozenset(topics)
         self._listener = listener
         self._consumer = Consumer(dict(config), logger=log)
@@ -89,8 +89,8 @@ class Fetching(threading.Thread):
         self._stopping = threading.Event()
         self.assigned: frozenset[TP] = frozenset()
         self._ends_asked_at = 0.0
-        self._behind: set[TP] = set()
-        """Partitions assigned of which the end was not seen since records came."""
+        self._seen_ends: dict[TP, int] = {}
+        """Ends that were seen since records of theirs came. What lies behind one is of a transaction that is open."""
 
     # -- called from other threads
 
@@ -99,7 +99,7 @@ class Fetching(threading.Thread):
 
         Records may have come to the brokers since, and some lie in the client behind the ends that were seen.
         """
-        return not self._behind and not self.room.held()
+        return len(self._seen_ends) == len(self.assigned) and not self.room.held()
 
     def resume(self, tps: Iterable[TP], generation: int) -> None:
         """Begin to fetch partitions of an assignment, unless it is over."""
@@ -202,7 +202,10 @@ class Fetching(threading.Thread):
             behind = _offset(held[-1]) + 1 if held else 0
             batches.append(Batch(tp, held, max(end, behind), self.generation))
             self.room.take(tp, len(held))
-            (self._behind.discard if end >= behind else self._behind.add)(tp)
+            if end >= behind:
+                self._seen_ends[tp] = end
+            else:
+                self._seen_ends.pop(tp, None)
         if batches:
             self._listener.fetched(batches)
 
@@ -223,7 +226,9 @@ class Fetching(threading.Thread):
             self._ends_asked_at = now
             ends = {}
             for tp in self.assigned:
-                _, end = self._consumer.get_watermark_offsets(TopicPartition(*tp), cached=True)
+                end = self._seen_ends.get(tp)
+                if end is None:
+                    _, end = self._consumer.get_watermark_offsets(TopicPartition(*tp), cached=True)
                 if end >= 0:
                     ends[tp] = end
             self.ends = ends
@@ -281,7 +286,7 @@ class Fetching(threading.Thread):
     def _begin_generation(self, assigned: Iterable[TP]) -> None:
         self.generation += 1
         self.assigned = frozenset(assigned)
-        self._behind = set(self.assigned)
+        self._seen_ends = {}
         self.ends = {}
         self.room.begin(self.generation)
 
