@@ -66,6 +66,7 @@ class FileExchange:
         self._read: dict[str, tuple[Stamp, Stamp | None]] = {}
         self._wrong: set[str] = set()
         self._looked: tuple[Stamp, int] | None = None
+        self._left: Stamp | None = None  # of the outbound folder, as this sink left it
         with self._failing(self.outbound, nothing_sent=True):
             self._files.make_folder(self.outbound)
             self._files.make_folder(self.acknowledged)
@@ -153,14 +154,34 @@ class FileExchange:
 
     def _write(self, batch: Batch) -> None:
         path = self.batch_path(batch.number)
+        self._left = None
         prepare(self._files, path, render_batch(batch))
         with self._failing(path, nothing_sent=False):
             publish(self._files, path)
             self._index(batch)
             self._keep_highest()
+        self._left = self._files.stamp(self.outbound)
+
+    def _is_as_left(self) -> bool:
+        """Tell whether nobody has written or removed a batch since this sink wrote or looked. Only under the lock.
+
+        Another writer may have come within the grain of the folder's clock: the batch it wrote tells.
+        """
+        if self._files.stamp(self.outbound) != self._left:
+            return False
+        try:
+            self._files.stamp(self.batch_path(self._highest + 1))
+        except FileNotFoundError:
+            return True
+        return False
 
     def _catch_up(self) -> None:
-        """Clear what a crash left, and take in the batches written since the last look. Only under the lock."""
+        """Clear what a crash left, and take in the batches written since the last look. Only under the lock.
+
+        It is asked at every call, and all the batches there ever were are looked at only if there is something new.
+        """
+        if self._left is not None and self._is_as_left():
+            return
         for name in tidy(self._files, self.outbound):
             if self._name.fullmatch(name):
                 self._restore_checksum(name)
@@ -176,6 +197,7 @@ class FileExchange:
             self._index(self._batch(number))
         if stated < self._highest:
             self._keep_highest()
+        self._left = self._files.stamp(self.outbound)
 
     def _restore_checksum(self, name: str) -> None:
         """Give a batch its checksum back, if its own totals say that it is whole."""

@@ -4,13 +4,14 @@ import errno
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from streams.sinks.batch_file import read_batch
 from streams.sinks.contract import Fatal, Retriable, Status
-from streams.sinks.durable_files import LocalFiles, checksum_of, locked
+from streams.sinks.durable_files import LocalFiles, Stamp, checksum_of, locked
 from streams.sinks.file_exchange import FileExchange
 from tests.contract.simulators.faults import WHEN, Faults, FaultyFiles, Killed
 from tests.contract.station import NOON
@@ -156,6 +157,51 @@ def test_two_writers_share_a_folder_without_gaps_or_doubles(tmp_path: Path) -> N
     ]  # fmt: skip
     batches = [read_batch(path) for path in sorted(one.outbound.glob("*.csv"))]
     assert [[p.source_id for p in batch.postings] for batch in batches] == [["T1"], ["T2", "T3"], ["T4"]]
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_number_taken_by_another_writer_is_seen_though_the_folder_tells_the_same_time(
+    tmp_path: Path, dies: bool
+) -> None:
+    class Still(LocalFiles):
+        """Files of a disk whose clock stands."""
+
+        def stamp(self, path: Path) -> Stamp:
+            return (*super().stamp(path)[:2], 0)
+
+    faults = Faults()
+    if dies:
+        faults.order(5, "after", Killed())  # its batch can be seen, and its number is not noted
+    one, two = FileExchange(tmp_path, SYSTEM, Still()), FileExchange(tmp_path, SYSTEM, FaultyFiles(faults))
+    one.post(postings(MIXED[:1]), NOON)
+    with pytest.raises(Killed) if dies else nullcontext():
+        two.post(postings(MIXED[1:2]), NOON)
+    one.post(postings(MIXED[1:3]), NOON)
+    batches = [read_batch(path) for path in sorted(one.outbound.glob("*.csv"))]
+    assert [[p.source_id for p in batch.postings] for batch in batches] == [["T1"], ["T2"], ["T3"]]
+
+
+def test_a_call_looks_at_the_folder_only_where_others_have_written(tmp_path: Path) -> None:
+    class Counting(LocalFiles):
+        """Files that count how often a folder is listed."""
+
+        listed = 0
+
+        def names(self, folder: Path) -> list[str]:
+            self.listed += 1
+            return super().names(folder)
+
+    files = Counting()
+    one, two = FileExchange(tmp_path, SYSTEM, files), FileExchange(tmp_path, SYSTEM)
+    one.post(postings(MIXED[:1]), NOON)
+    files.listed = 0
+    one.find(["another"])
+    one.post(postings(MIXED[1:2]), NOON)
+    one.find(["another"])
+    assert files.listed == 0
+    two.post(postings(MIXED[2:3]), NOON)
+    [receipt] = one.find([postings(MIXED)[2].posting_id])
+    assert (receipt.status, files.listed > 0) == (Status.SENT, True)
 
 
 def test_while_another_writer_is_at_work_nothing_is_sent(tmp_path: Path) -> None:
