@@ -9,8 +9,8 @@ A round, in this order:
 
 While 2 waits for brokers, steps take in what is of the next round, and see what the one under way has changed.
 
-A round begins an interval after the last one has ended; after it has begun if all there was is taken in, as nothing is
-gained by waiting then; and at once when it is full.
+A round begins an interval after the last one *ended*; earlier, an interval after it *began*, if all there was is taken
+in, as nothing is gained by waiting then; and at once when it is full.
 
 With `exactly_once`, a crash before the commit leaves nothing that a reader of committed records sees; a crash after it,
 before 3, is healed by reading the changelog on from the position in the database. The database is never ahead of the
