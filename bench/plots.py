@@ -5,6 +5,7 @@ from xml.sax.saxutils import escape
 
 WIDTH = 760
 _FONT = 'font-family="sans-serif" font-size="13"'
+_LABEL = 18
 _OURS, _OTHERS = "#1f77b4", "#b0b7bf"
 
 
@@ -39,7 +40,7 @@ def histogram(title: str, bins: Sequence[tuple[float, int]], marks: Sequence[tup
     slot = width / len(bins)
     parts = [_text(16, 24, title, weight="bold")]
     for number, (_, count) in enumerate(bins):
-        tall = count / most * height
+        tall = count / most * (height - _LABEL)  # what the marks say stands above the tallest
         x, y = left + number * slot, top + height - tall
         parts.append(
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(slot - 1, 1):.1f}" height="{tall:.1f}" fill="{_OURS}"/>'
