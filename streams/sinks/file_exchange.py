@@ -160,7 +160,7 @@ class FileExchange:
             publish(self._files, path)
             self._index(batch)
             self._keep_highest()
-        self._left = self._files.stamp(self.outbound)
+            self._left = self._files.stamp(self.outbound)
 
     def _is_as_left(self) -> bool:
         """Tell whether nobody has written or removed a batch since this sink wrote or looked. Only under the lock.
@@ -180,7 +180,7 @@ class FileExchange:
 
         It is asked at every call, and all the batches there ever were are looked at only if there is something new.
         """
-        if self._left is not None and self._is_as_left():
+        if self._is_as_left():
             return
         for name in tidy(self._files, self.outbound):
             if self._name.fullmatch(name):

@@ -181,6 +181,20 @@ def test_a_number_taken_by_another_writer_is_seen_though_the_folder_tells_the_sa
     assert [[p.source_id for p in batch.postings] for batch in batches] == [["T1"], ["T2"], ["T3"]]
 
 
+def test_what_fails_after_a_batch_can_be_seen_does_not_say_that_nothing_was_sent(tmp_path: Path) -> None:
+    class Failing(LocalFiles):
+        """Files of a disk that tells nothing of a folder once a batch lies there."""
+
+        def stamp(self, path: Path) -> Stamp:
+            if path.is_dir() and list(path.glob("*.csv")):
+                raise OSError(errno.EIO, "Input/output error")
+            return super().stamp(path)
+
+    with pytest.raises(Retriable) as raised:
+        FileExchange(tmp_path, SYSTEM, Failing()).post(postings(MIXED), NOON)
+    assert not raised.value.nothing_sent
+
+
 def test_a_call_looks_at_the_folder_only_where_others_have_written(tmp_path: Path) -> None:
     class Counting(LocalFiles):
         """Files that count how often a folder is listed."""
