@@ -56,7 +56,7 @@ def replay(path: Path, records: int, out: Path) -> Replayed:
         ended, status, usage = os.wait4(child.pid, os.WNOHANG)
         if ended:
             break
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)  # its own peak is told only while it runs: at its end, it is no less than our memory
     wall = time.perf_counter() - began
     if status:
         raise RuntimeError(f"replay of {path} ended with status {status}")

@@ -21,10 +21,7 @@ _STOP_SECONDS_MAX = 60.0
 
 
 def rss_mb(pid: int, peak: bool = True) -> float:
-    """Return the resident memory of a process in MiB: the most it ever was, or as it is now; 0 once it has ended.
-
-    What the system tells of a child that has ended is no less than what its parent had when it made it.
-    """
+    """Return the resident memory of a process in MiB: the most it ever was, or as it is now; 0 once it has ended."""
     name = "VmHWM:" if peak else "VmRSS:"
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0) / 1024

@@ -133,7 +133,9 @@ class PostingBehaviour:
         self._systems.put(row.id, row.erp_system)
         for key, posting in self._waiting.scan(f"{row.id}\x1f"):
             self._waiting.delete(key)
-            self._intend(_routed(posting, row.erp_system), int(key.rpartition("\x1f")[2]))
+            identity = posting_id_of(row.erp_system, posting.trigger_id)
+            routed = replace(posting, system=row.erp_system, posting_id=identity)
+            self._intend(routed, int(key.rpartition("\x1f")[2]))
 
     def _intend(self, posting: Posting, offset: int) -> None:
         delivery = self._delivery(posting.system)
@@ -232,10 +234,6 @@ class PostingBehaviour:
         told = message or f"{entity.kind} {entity.id}: solved"
         record = exception_record(kind, entity, reasons, told, (since or now, now), wrong, _NO_CAUSE)
         self._context.emit(EXCEPTIONS, record["exception_id"], record)
-
-
-def _routed(posting: Posting, system: str) -> Posting:
-    return replace(posting, system=system, posting_id=posting_id_of(system, posting.trigger_id))
 
 
 def _answer_entity(system: str, subject: str) -> Entity:

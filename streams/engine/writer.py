@@ -129,24 +129,14 @@ class _Writing:
         """
         produce = self._producer.produce
         for arguments in records:
-            try:
-                produce(*arguments)
-            except (BufferError, KafkaException) as error:
-                self._queue_after(error, arguments)
-
-    def _queue_after(self, error: BufferError | KafkaException, arguments: tuple[Any, ...]) -> None:
-        """Queue a record that was not taken, once there is room. Raises `WriteError` if room is not what it lacked."""
-        while isinstance(error, BufferError):
-            self._producer.poll(0.05)
-            try:
-                self._producer.produce(*arguments)
-                return
-            except (BufferError, KafkaException) as again:
-                error = again
-        reason: KafkaError = error.args[0]
-        if reason.fatal() or reason.code() in _BROKEN:
-            raise _Broken(f"produce: {reason.str()}") from error
-        raise WriteError(f"topic {arguments[0]}: {reason.str()}") from error
+            while True:
+                try:
+                    produce(*arguments)
+                    break
+                except BufferError:
+                    self._producer.poll(0.05)
+                except KafkaException as exception:
+                    raise _refusal(arguments[0], exception.args[0]) from exception
 
 
 def _landing(commit: Commit, partition: int, told: Callable[..., None] | None) -> Callable[..., None]:
@@ -175,6 +165,12 @@ _FENCED = frozenset(
 
 class _Broken(WriteError):
     """A transaction can only be aborted, which also tells why."""
+
+
+def _refusal(topic: str, error: KafkaError) -> WriteError:
+    if error.fatal() or error.code() in _BROKEN:
+        return _Broken(f"produce: {error.str()}")
+    return WriteError(f"topic {topic}: {error.str()}")
 
 
 class _Aborted(Exception):

@@ -77,16 +77,12 @@ def entity(system: str) -> Fact:
     return Fact("legal_entity", "LE1", "LE1", LegalEntity("LE1", "One", "EUR", "DE", "TX", system), CAUSE, (0, 1))
 
 
-def posting_ids(root: Path, system: str) -> list[str]:
-    paths = sorted((root / system / "outbound").glob("*.csv"))
-    return [posting.posting_id for path in paths for posting in read_batch(path).postings]
+def sent(root: Path, system: str) -> list[tuple[Posting, ...]]:
+    return [read_batch(path).postings for path in sorted((root / system / "outbound").glob("*.csv"))]
 
 
 def batches(root: Path, system: str) -> list[list[str]]:
-    return [
-        [posting.trigger_id for posting in read_batch(path).postings]
-        for path in sorted((root / system / "outbound").glob("*.csv"))
-    ]
+    return [[posting.trigger_id for posting in batch] for batch in sent(root, system)]
 
 
 def test_a_trigger_waits_for_its_legal_entity_and_then_for_its_batch(tmp_path: Path) -> None:
@@ -98,7 +94,7 @@ def test_a_trigger_waits_for_its_legal_entity_and_then_for_its_batch(tmp_path: P
     assert batches(tmp_path, "legacy") == []
     assert bench.tick(NOON + 3_000) == []
     assert batches(tmp_path, "legacy") == [["t1"]]
-    assert posting_ids(tmp_path, "legacy") == [posting_id_of("legacy", "t1")]
+    assert [posting.posting_id for [posting] in sent(tmp_path, "legacy")] == [posting_id_of("legacy", "t1")]
 
 
 def test_what_was_posted_is_not_posted_again_after_a_restart_nor_when_it_comes_again(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Running records through the simulator: whole as a file run does, or in pieces as a service would."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from random import Random
@@ -88,6 +88,15 @@ def file_run(contents: Iterable[JsonRecord], until: str | None = None, partition
     return collected.records
 
 
+def read_parts(contents: Iterable[JsonRecord], first: int = 0) -> Iterator[Record]:
+    """Yield what intake takes in of records of a replay file, the first of which has an offset."""
+    for offset, content in enumerate(contents, first):
+        for part in reader().split(record_of(content, offset)):
+            read = reader().read(part)
+            if read is not None:
+                yield part._replace(value=read)
+
+
 def service_run(
     contents: Sequence[JsonRecord],
     random: Random,
@@ -103,15 +112,10 @@ def service_run(
     """
     collected = Collected()
     simulator = Simulator(topology(rulebook(), reader()), collected, partitions)
-    parts = []
-    for offset, content in enumerate(contents):
-        for part in reader().split(record_of(content, offset)):
-            read = reader().read(part)
-            if read is None:
-                continue
-            if isinstance(read, Change) and read.refusal is None:
-                simulator.now = max(simulator.now, read.cause.occurred_at)
-            parts.append(part._replace(value=read))
+    parts = list(read_parts(contents))
+    for part in parts:
+        if isinstance(part.value, Change) and part.value.refusal is None:
+            simulator.now = max(simulator.now, part.value.cause.occurred_at)
     if until is not None:
         simulator.now = max(simulator.now, instant_of(until))
     for _ in range(2 if again else 1):

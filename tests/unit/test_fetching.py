@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
@@ -130,16 +130,16 @@ def test_it_is_caught_up_once_all_ends_were_seen_and_all_is_taken_in(fetching: t
     assert said == [False, True, False, False, True, False, True, False, False]
 
 
-def test_what_cannot_be_read_yet_is_behind_the_end(fetching: tuple[Fetching, Listener]) -> None:
+def test_what_cannot_be_read_yet_is_behind_the_end(
+    fetching: tuple[Fetching, Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
     thread, _ = fetching
     thread._begin_generation([TP("orders", 0), TP("orders", 1), TP("orders", 2)])
-    client, thread._consumer = thread._consumer, cast(Any, Watermarks())
-    try:
-        end = news(END, "orders", 1, 70)  # from there on, records are of a transaction that is open
-        thread._hand_over([message("orders", 0, 50, "k", b"v"), end], thread.generation)
+    end = news(END, "orders", 1, 70)  # from there on, records are of a transaction that is open
+    thread._hand_over([message("orders", 0, 50, "k", b"v"), end], thread.generation)
+    with monkeypatch.context() as patched:
+        patched.setattr(thread, "_consumer", Watermarks())
         thread._note_ends()
-    finally:
-        thread._consumer = client
     assert thread.ends == {TP("orders", 0): 90, TP("orders", 1): 70}
 
 

@@ -8,7 +8,7 @@ from streams.simulator import Seat, Simulator
 from streams.topics import TRIGGERS
 from streams.topology import topology
 from tests.support.feed import Feed, firm
-from tests.support.streams import Collected, instant_of, reader, record_of, rulebook
+from tests.support.streams import Collected, instant_of, read_parts, reader, rulebook
 
 ENTRIES, EXPENSES, RESOURCES = "psa.public.time_entries", "psa.public.expenses", "psa.public.resources"
 Billed = list[tuple[str, str | None]]
@@ -27,9 +27,8 @@ class Service:
 
     def go_on(self, people_answer: bool) -> Billed:
         """Take in what the feed has got since, and return what was billed up to now."""
-        for offset in range(self._read, len(self._feed.records)):
-            for part in reader().split(record_of(self._feed.records[offset], offset)):
-                self._simulator.feed_to("intake", part._replace(value=reader().read(part)))
+        for part in read_parts(self._feed.records[self._read :], self._read):
+            self._simulator.feed_to("intake", part)
         self._read = len(self._feed.records)
         while seats := [seat for seat in self._simulator.busy() if people_answer or seat.step.name != "people"]:
             self._run(seats[0])

@@ -199,10 +199,10 @@ class Fetching(threading.Thread):
         batches = []
         for place, held in runs.items():
             tp, end = TP(*place), ends.get(place, 0)
-            behind = _offset(held[-1]) + 1 if held else 0
-            batches.append(Batch(tp, held, max(end, behind), self.generation))
+            after = _offset(held[-1]) + 1 if held else 0
+            batches.append(Batch(tp, held, max(end, after), self.generation))
             self.room.take(tp, len(held))
-            if end >= behind:
+            if end >= after:
                 self._seen_ends[tp] = end
             else:
                 self._seen_ends.pop(tp, None)
