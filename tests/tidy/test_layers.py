@@ -23,6 +23,7 @@ streams/engine/__init__ streams/engine/app streams/engine/demo streams/domain/__
 streams/intake/__init__ streams/ledger/__init__ streams/steps/__init__ streams/rules/__init__ streams/rules/billing
 streams/sinks/__init__ streams/sinks/contract streams/sinks/file_exchange streams/sinks/tryton
 stack/__init__ stack/commands stack/kafka
+connect/__init__ connect/deploy connect/feeds/__init__ connect/feeds/contract connect/feeds/erp connect/feeds/workday
 """.split()
 
 
@@ -82,6 +83,10 @@ BREACHES = [
     ("only-commands-start-the-stack", "streams/engine/app", "from stack import kafka"),
     ("only-commands-start-the-stack", "firm/size", "import stack.kafka"),
     ("sinks-apart", "streams/sinks/file_exchange", "from streams.sinks import tryton"),
+    ("feeds-apart", "connect/feeds/workday", "from connect.feeds import erp"),
+    ("connect-lands", "connect/feeds/workday", "from streams import topics"),
+    ("connect-above", "streams/topology", "import connect.deploy"),
+    ("only-the-engine", "connect/feeds/workday", "from confluent_kafka import Producer"),
 ]
 
 
@@ -95,7 +100,7 @@ def test_a_wrong_import_breaks_its_contract(house: Path, contract: str, module: 
 
 
 RIGHT = [
-    ("streams/cli", "import streams.engine.app, streams.config, console.page, firm.size, stack.commands"),
+    ("streams/cli", "import streams.engine.app, streams.config, console.page, firm.size, stack.commands, connect.deploy"),
     (
         "streams/engine/app",
         "import confluent_kafka, faust, streams.replay, streams.topology, streams.sinks.file_exchange",
@@ -104,6 +109,8 @@ RIGHT = [
     ("streams/rules/billing", "import schemas.codec, streams.domain.money, streams.step, state.store"),
     ("streams/intake/__init__", "import streams.rules.billing"),
     ("streams/sinks/file_exchange", "import streams.sinks.contract, streams.domain.money"),
+    ("connect/feeds/erp", "import schemas.codec, connect.feeds.contract"),
+    ("streams/engine/app", "import connect.feeds.erp"),
     ("schemas/codec", "import confluent_kafka"),
     ("stack/kafka", "import confluent_kafka"),
 ]

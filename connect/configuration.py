@@ -1,0 +1,108 @@
+"""Configuration files of connectors and feeds: `{"name": …, "config": {key: text, …}}`, one a file.
+
+Values may hold references to secrets in the syntax of Kafka's config providers: `${env:NAME}` is an environment
+variable, `${file:PATH:KEY}` a key of a properties file. Connect resolves those of its connectors itself; `resolved`
+does it for feeds. No secret is ever written in a file of this folder.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+CONNECTORS_FOLDER: Final = Path(__file__).parent / "connectors"
+FEED_CLASS_PREFIX: Final = "throughline."
+CLASS: Final = "connector.class"
+_REFERENCE: Final = re.compile(r"\$\{(env|file):([^}]+)\}")
+
+
+class UnusableConfiguration(Exception):
+    """A configuration cannot be used; the message names the file, the key, what is wrong and what to do."""
+
+
+class Configuration(BaseModel):
+    """One connector or feed: its name, and its settings as Kafka Connect has them, all text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    config: Mapping[str, str]
+
+    @property
+    def is_feed(self) -> bool:
+        """Whether it is run by `throughline feed`, and not by Connect."""
+        return self.config.get(CLASS, "").startswith(FEED_CLASS_PREFIX)
+
+
+def read(file: Path) -> Configuration:
+    """Read one file.
+
+    Raises:
+        UnusableConfiguration: It cannot be read, or is no configuration.
+    """
+    try:
+        found = Configuration.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise UnusableConfiguration(f"{file}: cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in error.errors())
+        raise UnusableConfiguration(f"{file}: {faults}; it must be {{name, config}}, all settings text") from None
+    if CLASS not in found.config:
+        raise UnusableConfiguration(f"{file}: config has no {CLASS}; it names the connector or the feed")
+    return found
+
+
+def read_all(folder: Path = CONNECTORS_FOLDER) -> dict[str, Configuration]:
+    """Read all files of a folder, by name.
+
+    Raises:
+        UnusableConfiguration: One cannot be used, or two have the same name.
+    """
+    found: dict[str, Configuration] = {}
+    for file in sorted(folder.glob("*.json")):
+        configuration = read(file)
+        if configuration.name in found:
+            raise UnusableConfiguration(f"{file}: another file is named {configuration.name}, too; rename one")
+        found[configuration.name] = configuration
+    return found
+
+
+def resolved(configuration: Configuration, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the settings with every reference replaced by what it refers to.
+
+    Raises:
+        UnusableConfiguration: A variable, file or key is not there. What is said never holds a secret.
+    """
+
+    def of(key: str, match: re.Match[str]) -> str:
+        try:
+            return _looked_up(match[1], match[2], environment)
+        except (OSError, KeyError) as error:
+            raise UnusableConfiguration(f"{configuration.name}: {key}: {match[0]} refers to nothing: {error}") from None
+
+    return {
+        key: _REFERENCE.sub(lambda match, key=key: of(key, match), value)  # type: ignore[misc]
+        for key, value in configuration.config.items()
+    }
+
+
+def _looked_up(provider: str, place: str, environment: Mapping[str, str]) -> str:
+    if provider == "env":
+        if place not in environment:
+            raise KeyError(f"there is no environment variable {place}")
+        return environment[place]
+    path, _, key = place.rpartition(":")
+    for name, value in _properties(Path(path)):
+        if name == key:
+            return value
+    raise KeyError(f"{path} has no {key}")
+
+
+def _properties(file: Path) -> Iterator[tuple[str, str]]:
+    for line in file.read_text(encoding="utf-8").splitlines():
+        name, separator, value = line.partition("=")
+        if separator and not line.lstrip().startswith(("#", "!")):
+            yield name.strip(), value.strip()

@@ -1,0 +1,4 @@
+"""API feeds: one module a system, each a `Source` of `contract`; `runner` lands what they read.
+
+Feeds never import each other.
+"""
