@@ -139,9 +139,9 @@ class Deployer:
             self._say(f"{name}: as it should be")
             return
         verb = "would be" if dry_run else "is"
-        what = "made" if plan.made else f"changed, {len(plan.differing)} settings"
-        self._say(f"{name}: {verb} {what}")
-        for difference in plan.differing:
+        count = len(plan.differing)
+        self._say(f"{name}: {verb} {'made' if plan.made else 'changed'}, {count} setting{'s' * (count != 1)}")
+        for difference in plan.differing if dry_run or not plan.made else ():
             self._say(f"  {difference}")
 
     def _tell_why(self, name: str, standing: Standing | None, waited_s: float) -> None:

@@ -20,6 +20,7 @@ STARTING: Final = 503
 """The worker has not read yet what it knows."""
 MISSING: Final = 404
 
+_REASON_MAX = 400
 _CONNECT_SECONDS_MAX = 5.0
 # Connect itself gives up after 90 s; validating a connector connects to its database, for up to 60.
 _ANSWER_SECONDS_MAX = 95.0
@@ -83,10 +84,10 @@ class Standing(NamedTuple):
 
     @property
     def failures(self) -> list[str]:
-        """What ended it or its tasks, each in its first line."""
+        """What ended it or its tasks, each in a line."""
         ended = [(self.state, "connector", self.trace)]
         ended += [(task.state, f"task {task.number}", task.trace) for task in self.tasks]
-        return [f"{who} failed: {_first_line(trace)}" for state, who, trace in ended if state == "FAILED"]
+        return [f"{who} failed: {_reason(trace)}" for state, who, trace in ended if state == "FAILED"]
 
 
 class ConnectRest:
@@ -246,8 +247,9 @@ def _standing(status: Json) -> Standing:
     return Standing(status["connector"]["state"], status["connector"].get("trace", ""), tasks)
 
 
-def _first_line(trace: str) -> str:
+def _reason(trace: str) -> str:
     """What went wrong at the root of a Java trace: its last cause, else its first line."""
     lines = [line.strip() for line in trace.splitlines() if line.strip()]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    return (causes or lines or ["no reason given"])[-1 if causes else 0]
+    line = (causes or lines or ["no reason given"])[-1 if causes else 0]
+    return line if len(line) <= _REASON_MAX else f"{line[:_REASON_MAX]}…"
