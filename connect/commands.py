@@ -17,7 +17,7 @@ from connect.configuration import CONNECTORS_FOLDER, Configuration, UnusableConf
 if TYPE_CHECKING:
     from connect.deploy import Deployer
     from connect.freshness import Newest
-    from connect.rest import ConnectRest
+    from connect.rest import ConnectRest, Patience
 
 EXIT_NOT_AS_WANTED, EXIT_UNUSABLE = 1, 2
 _WIDTH_MAX = 200
@@ -206,10 +206,10 @@ class _Commands:
 
     @contextmanager
     def _connect(self, config: Path | None, wait: float) -> Iterator["ConnectRest"]:
-        from connect.rest import ConnectRest, Patience
+        from connect.rest import ConnectRest
 
         place = self._open_place(config)
-        with _told(), ConnectRest(place.url, Patience(wait)) as connect:
+        with _told(), ConnectRest(place.url, _patience(wait)) as connect:
             yield connect
 
 
@@ -230,9 +230,14 @@ def _told() -> Iterator[None]:
 
 def _deployer(connect: "ConnectRest", wait: float) -> "Deployer":
     from connect.deploy import Deployer
+
+    return Deployer(connect, typer.echo, _patience(wait))
+
+
+def _patience(wait: float) -> "Patience":
     from connect.rest import Patience
 
-    return Deployer(connect, typer.echo, Patience(wait))
+    return Patience(wait)
 
 
 def _offsets_of(connect: "ConnectRest") -> Callable[[str], Sequence[Mapping[str, Any]]]:

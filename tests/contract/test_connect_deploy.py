@@ -7,7 +7,7 @@ import pytest
 from connect.configuration import Configuration, UnusableConfiguration
 from connect.deploy import SETTLED_SECONDS, Deployer
 from connect.rest import ConnectRest, Missing, NoAnswer, Patience, Refused
-from tests.support.connect import CONFIG, SimulatedConnect, connector, simulated_connect
+from tests.support.connect import CONFIG, Clock, SimulatedConnect, connector, simulated_connect
 
 VALIDATE = "PUT /connector-plugins/org.example.Source/config/validate"
 PUT = "PUT /connectors/psa/config"
@@ -16,19 +16,6 @@ TRACE = (
     "Caused by: org.postgresql.util.PSQLException: role does not exist\n\tat d.e(F.java:2)\n"
 )
 CONFLICT = "Cannot complete request momentarily due to stale configuration"
-
-
-class Clock:
-    """Time passes by pausing, and by nothing else."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def pause(self, seconds: float) -> None:
-        self.now_s += seconds
-
-    def patience(self, wait_s: float = 60.0) -> Patience:
-        return Patience(wait_s, 0.5, lambda: self.now_s, self.pause)
 
 
 class Desk:

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 from connect.configuration import Configuration
+from connect.rest import Patience
 
+ROOT = Path(__file__).parents[2]
 CONFIG = {"connector.class": "org.example.Source", "tasks.max": "1", "database.password": "${env:PASSWORD}"}
 
 
@@ -35,11 +38,25 @@ class SimulatedConnect:
         return json.loads(told) if told else None
 
 
+class Clock:
+    """Time passes by pausing, and by nothing else."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def pause(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    def patience(self, wait_s: float = 60.0) -> Patience:
+        return Patience(wait_s, 0.5, lambda: self.now_s, self.pause)
+
+
 @contextmanager
 def simulated_connect() -> Iterator[SimulatedConnect]:
     """A worker without connectors."""
     command = [sys.executable, "-m", "tests.contract.simulators.connect_rest"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as child:
         assert child.stdout is not None
         assert child.stdin is not None
         yield SimulatedConnect(child.stdout.readline().strip())
