@@ -20,6 +20,7 @@ from streams.step import Record
 from streams.topics import DEAD_LETTERS, FEED_MEMORY, HEARTBEATS
 
 HEARTBEAT_SUBJECT: Final = f"{DEBEZIUM}heartbeat"
+_SAID_MAX: Final = 2_000
 _NOWHERE: Final = -1
 """Partition and offset of what never stood in a topic."""
 
@@ -81,7 +82,8 @@ class FeedBytes:
 
     def letter(self, reject: Reject, now: int) -> Encoded:
         """Return the dead letter of what nobody can read."""
-        said = Unreadable("UnreadableRow", f"{reject.place}: {reject.message}", "VALUE_CONVERTER", reject.original)
+        text = f"{reject.place}: {reject.message}"[:_SAID_MAX].encode("utf-8", "backslashreplace").decode()
+        said = Unreadable("UnreadableRow", text, "VALUE_CONVERTER", reject.original)
         record = Record(reject.topic, reject.key, None, now, _NOWHERE, _NOWHERE)
         value, headers = dead_letter(record, said)
         key = None if reject.key is None else reject.key.encode("utf-8", "surrogatepass")

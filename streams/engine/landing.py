@@ -7,7 +7,7 @@ remembers stands in `feed.memory`, all of one feed on one partition, and is read
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -28,7 +28,8 @@ from streams.topics import FEED_MEMORY
 log = logging.getLogger("throughline.feed")
 
 _POLL_SECONDS = 0.2
-_ANSWER_SECONDS_MAX = 15.0
+_TOLD_MAX = 5
+_SAID_MAX = 200
 
 
 def identity_of(settings: Settings, feed: str) -> str:
@@ -98,8 +99,7 @@ class KafkaLanding:
             raise NotLanded(
                 f"{self._feed.name}: {error}; are all topics there? see `throughline topics check`"
             ) from error
-        for reject in rejects:
-            log.warning("%s: a reject of %s: %s: %s", self._feed.name, reject.topic, reject.place, reject.message)
+        self._tell(rejects)
         return Landed(landed, Counter(reject.topic for reject in rejects), max(newest, default=None))
 
     def close(self) -> None:
@@ -107,6 +107,13 @@ class KafkaLanding:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def _tell(self, rejects: Sequence[Reject]) -> None:
+        for reject in rejects[:_TOLD_MAX]:
+            said = reject.message[:_SAID_MAX]
+            log.warning("%s: a reject of %s: %s: %s", self._feed.name, reject.topic, reject.place, said)
+        if len(rejects) > _TOLD_MAX:
+            log.warning("%s: %d more rejects; all are in dead.letters", self._feed.name, len(rejects) - _TOLD_MAX)
 
     def _remembered(self) -> dict[str, bytes]:
         """Return what was landed of the feed's memory, up to where the topic ends now.
