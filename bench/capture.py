@@ -25,7 +25,7 @@ from firm.history import History
 from firm.size import FirmSize
 from live.firm import FirmAtWork
 from live.pipeline import Pipeline
-from live.worker import Program
+from live.program import Program
 from schemas.codec import Codec
 from schemas.registry import Confluent
 from streams.topics import TRIGGERS
@@ -141,7 +141,7 @@ def _timed(pipeline: Pipeline, worker: Program, reader: _Reader, how: Sequence[s
 
 
 def _lines(pipeline: Pipeline) -> Iterator[Any]:
-    for part in (pipeline.kafka, pipeline.postgresql, pipeline.registry, pipeline.connect):
+    for part in pipeline.parts:
         yield from part.lines()
 
 

@@ -10,12 +10,12 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from firm.database import is_psa
 from firm.history import History
 from firm.size import FirmSize
+from live.batch import Batch
 from live.firm import FirmAtWork
 from live.pipeline import Pipeline
 from schemas.codec import Codec
 from schemas.registry import Confluent
 from streams.topics import DEAD_LETTERS, TRIGGERS
-from tests.stack.batch import Batch
 from tests.stack.conftest import say
 from tests.support.kafka import values_to_end
 
@@ -69,7 +69,7 @@ def test_rows_of_the_database_come_out_as_a_batch_says_whatever_is_killed_in_bet
         batch.settle()
         assert batch.projects() == []
         assert batch.bookings() == []
-        assert batch.doubled == []
+        assert (batch.erps.doubled, batch.erps.complaints) == ([], [])
         worker.lives()
 
         triggers = triggers_of(pipeline)

@@ -2,30 +2,33 @@
 
 import json
 import time
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
-from firm.erp_simulator import FileErp
+from firm.erps import Erps
 from firm.final import final_rows
 from firm.wire import Record
 from live.pipeline import ANALYTICS, PSA, Pipeline
 from stack.postgresql import SUPERUSER
 
-_SQL = Path(__file__).parent / "sql"
-SETTLE_SECONDS_MAX = 120.0
+_SQL: Final = Path(__file__).parent / "sql"
+SETTLE_SECONDS_MAX: Final = 180.0
 _LOOK_SECONDS = 0.5
+
+Told = Callable[[int, int], None]
+"""Hears how many projects and how many bookings differ still."""
 
 
 class Batch:
-    """The batch beside a pipeline. `erps` play the ERPs at the other end of the file exchange."""
+    """The batch beside a pipeline. It plays the ERPs at the other end of the file exchange, too."""
 
     def __init__(self, pipeline: Pipeline, others: Iterable[Record]) -> None:
         """`others`: all changes of the systems that have no database here."""
         self._pipeline = pipeline
+        self.erps = Erps(pipeline.folder / "exchange")
         postgresql = pipeline.postgresql
         host, port = postgresql.address.split(":")
         variables = (("host", host), ("port", port), ("user", SUPERUSER), ("password", postgresql.password))
@@ -34,13 +37,17 @@ class Batch:
         self._connection = psycopg.connect(pipeline.psa_dsn, autocommit=True)
         rows = [(topic, identity, json.dumps(row)) for (topic, identity), row in final_rows(others).items()]
         with self._connection.cursor() as cursor:
+            cursor.execute("truncate batch.rows")
             cursor.executemany("insert into batch.rows values (%s, %s, %s)", rows)
-        self._erps: dict[str, FileErp] = {}
 
-    def settle(self) -> None:
+    def settle(self, told: Told = lambda _projects, _bookings: None) -> None:
         """Wait until everything is as the batch says, for a bounded time; `projects` and `bookings` say what is not."""
         until = time.monotonic() + SETTLE_SECONDS_MAX
-        while (self.projects() or self.bookings()) and time.monotonic() < until:
+        while time.monotonic() < until:
+            projects, bookings = len(self.projects()), len(self.bookings())
+            told(projects, bookings)
+            if not projects and not bookings:
+                return
             time.sleep(_LOOK_SECONDS)  # a database tells nobody that rows have arrived
 
     def projects(self) -> list[Any]:
@@ -49,7 +56,10 @@ class Batch:
 
     def bookings(self) -> list[Any]:
         """The triggers that the ERPs have not booked as analysts have them; the ERPs answer first."""
-        self._answer()
+        if self.erps.answer(time.time_ns() // 1_000_000):
+            booked = [(name, each.amount, each.currency) for name, each in self.erps.booked().items()]
+            with self._connection.cursor() as cursor:
+                cursor.executemany("insert into batch.booked values (%s, %s, %s) on conflict do nothing", booked)
         return self._connection.execute("select * from batch.bookings_that_differ").fetchall()
 
     def count(self, fact_kind: str) -> int:
@@ -60,20 +70,10 @@ class Batch:
         )  # fmt: skip
         return int(told)
 
-    @property
-    def doubled(self) -> list[str]:
-        """Postings that came to an ERP twice, and what the ERPs complain of."""
-        return [said for erp in self._erps.values() for said in (*erp.doubled, *erp.complaints)]
+    def projects_compared(self) -> int:
+        """How many projects the source database has."""
+        return int(self._pipeline.postgresql.psql("--command", "select count(*) from public.projects", database=PSA))
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
-
-    def _answer(self) -> None:
-        exchange = self._pipeline.folder / "exchange"
-        for folder in sorted(exchange.iterdir()) if exchange.is_dir() else ():
-            erp = self._erps.setdefault(folder.name, FileErp(exchange, folder.name))
-            if erp.run(round(datetime.now(UTC).timestamp() * 1000)):
-                booked = [(name, each.amount, each.currency) for name, each in erp.booked_by_trigger().items()]
-                with self._connection.cursor() as cursor:
-                    cursor.executemany("insert into batch.booked values (%s, %s, %s) on conflict do nothing", booked)
