@@ -2,31 +2,24 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
+from confluent_kafka import Message
+from confluent_kafka.schema_registry import SchemaRegistryClient
 
-from connect.configuration import CONNECTORS_FOLDER, Configuration, read
+from connect.configuration import CONNECTORS_FOLDER
+from live.pipeline import PSA, Pipeline
+from live.worker import command
 from schemas.codec import Codec
-from stack.connect import Connect
-from stack.kafka import Kafka
-from stack.postgresql import PostgreSQL
-from stack.registry import Registry
-from streams.config import Contracts
-from streams.engine.wire import registry_of
+from schemas.registry import Confluent
 from tests.stack.conftest import say
-from tests.support.kafka import make_topic, read_to_end
+from tests.support.kafka import read_to_end
 
 SQL = sorted((CONNECTORS_FOLDER.parent / "psa").glob("*.sql"))
-PASSWORD = "of-this-test-alone"
-PARTITIONS = 4
 HEARTBEATS = "__debezium-heartbeat.psa"
-THROUGHLINE = Path(sys.executable).with_name("throughline")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 ROWS: Mapping[str, tuple[Any, ...]] = {
     "clients": ("CL1", "Acme", "A1", "Active"),
@@ -65,57 +58,42 @@ class Arrived(NamedTuple):
 
 
 class Psa:
-    """The parts, started, with the database made by our own SQL. Whoever makes one closes it."""
+    """A pipeline whose PSA database is made and not captured yet, and what arrives of it. Who makes one stops it."""
 
     def __init__(self, folder: Path) -> None:
-        self.kafka = Kafka(folder / "kafka", say=say)
-        self.kafka.start()
-        self.databases = PostgreSQL(folder / "postgresql", say=say)
-        self.databases.start()
-        self.registry = Registry(folder / "registry", self.kafka.bootstrap, say=say)
-        self.registry.start()
-        self.databases.create_database("psa")
-        self.run_sql_files()
-        self.databases.psql("-c", f"alter role debezium password '{PASSWORD}'")
-        host, port = self.databases.address.split(":")
-        self.secrets = {
-            "PSA_DATABASE_HOST": host,
-            "PSA_DATABASE_PORT": port,
-            "PSA_DATABASE_NAME": "psa",
-            "PSA_DATABASE_USER": "debezium",
-            "PSA_DATABASE_PASSWORD": PASSWORD,
-            "REGISTRY_URL": f"http://{self.registry.address}",
-        }
-        self.connect = Connect(folder / "connect", self.kafka.bootstrap, secrets=self.secrets, say=say)
-        self.connect.start()
-        contracts = Contracts(registry_url=self.registry.confluent_url)
-        self._codec = Codec(registry_of(contracts))
-        for topic in [*(f"psa.public.{table}" for table in ROWS), HEARTBEATS]:
-            make_topic(self.kafka.bootstrap, topic, PARTITIONS, {"retention.ms": "-1"})
+        self.pipeline = Pipeline(folder, say=say)
+        try:
+            self.pipeline.start(connectors=())
+        except BaseException:
+            self.pipeline.stop()
+            raise
+        self.connect, self.databases = self.pipeline.connect, self.pipeline.postgresql
+        self._bootstrap = self.pipeline.kafka.bootstrap
+        self._registry = SchemaRegistryClient({"url": self.pipeline.registry.confluent_url})
+        self._codec = Codec(Confluent(self._registry))
 
-    def close(self) -> None:
-        """Stop all parts."""
-        for part in (self.connect, self.registry, self.databases, self.kafka):
-            part.stop()
+    def stop(self) -> None:
+        """Stop all of it."""
+        self._registry.close()
+        self.pipeline.stop()
 
     def run_sql_files(self) -> None:
         """Run our SQL as an operator does."""
         for file in SQL:
-            self.databases.psql("-f", str(file), database="psa")
+            self.databases.psql("-f", str(file), database=PSA)
 
     def run(self, *words: str) -> Ran:
         """Run `throughline connect` as a program of its own, in the environment of an operator."""
-        surroundings = os.environ | self.secrets
-        surroundings["THROUGHLINE_CONNECT_URL"] = self.connect.url
-        surroundings["THROUGHLINE_BROKERS"] = self.kafka.bootstrap
+        surroundings = os.environ | self.pipeline.environment
         done = subprocess.run(
-            [str(THROUGHLINE), "connect", *words], env=surroundings, capture_output=True, text=True, check=False
+            command("connect", *words), env=surroundings, capture_output=True, text=True, check=False, timeout=180
         )
         return Ran(done.returncode, done.stdout.splitlines(), done.stderr)
 
     def session(self, user: str | None = None) -> psycopg.Connection[Any]:
         """A connection, each statement committed at once: of the superuser, or of another role."""
-        dsn = self.databases.dsn("psa") if user is None else self.databases.dsn("psa", user, PASSWORD)
+        secret = self.pipeline.environment["PSA_DATABASE_PASSWORD"]
+        dsn = self.pipeline.psa_dsn if user is None else self.databases.dsn(PSA, user, secret)
         return psycopg.connect(dsn, autocommit=True)
 
     def insert(self, table: str, *values: Any) -> None:
@@ -124,12 +102,16 @@ class Psa:
         with self.session() as session:
             session.execute(f"insert into public.{table} values ({places}, now())".encode(), values)
 
+    def messages(self, topic: str) -> list[Message]:
+        """All committed records of a topic."""
+        return read_to_end(self._bootstrap, topic)
+
     def arrived(self, table: str) -> list[Arrived]:
         """All committed records of a table's topic, by partition and offset."""
         topic = f"psa.public.{table}"
         return [
             Arrived((message.key() or b"").decode(), self._codec.decode(topic, message.value() or b""))
-            for message in read_to_end(self.kafka.bootstrap, topic)
+            for message in self.messages(topic)
         ]
 
     def rows(self, table: str) -> dict[str, dict[str, Any]]:
@@ -151,13 +133,3 @@ class Psa:
         found = {identity: row for (_, identity), row in alive.items()}
         assert len(found) == len(alive), "a row is alive under two keys"
         return found
-
-
-def connector() -> Configuration:
-    """The connector as it is shipped."""
-    return read(CONNECTORS_FOLDER / "psa.json")
-
-
-def moment(milliseconds: int) -> datetime:
-    """An instant, from milliseconds since 1970."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
