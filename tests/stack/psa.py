@@ -12,7 +12,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from connect.configuration import CONNECTORS_FOLDER
 from live.pipeline import PSA, Pipeline
-from live.worker import command
+from live.program import command
 from schemas.codec import Codec
 from schemas.registry import Confluent
 from tests.stack.conftest import say
