@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlencode
 
 from authlib.oauth2.rfc7523.assertion import sign_jwt_bearer_assertion
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, RSAKey
 
 from connect.errors import Fatal
 
@@ -207,10 +209,11 @@ def _signed(key: Key, issuer: str, audience: str, subject: str, claims: dict[str
     header = _some(alg=key.algorithm, typ="JWT", kid=key.key_id)
     begun = now // 1000
     try:
+        private = (ECKey if key.algorithm.startswith("ES") else RSAKey).import_key(key.pem)
         return str(
             sign_jwt_bearer_assertion(
-                key.pem, issuer, audience, subject, begun, begun + _ASSERTION_LIFE_S, dict(claims), header
+                private, issuer, audience, subject, begun, begun + _ASSERTION_LIFE_S, dict(claims), header
             )
         )
-    except (ValueError, TypeError) as error:
-        raise Fatal(f"the private key cannot sign with {key.algorithm}: {error}") from None
+    except (ValueError, TypeError, JoseError):  # what it says may hold the key
+        raise Fatal(f"the private key cannot sign with {key.algorithm}: is it PEM, and of that kind?") from None
