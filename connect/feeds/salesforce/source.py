@@ -1,0 +1,247 @@
+"""The feed: a first reading, then events as they come or polls, and what closes a gap.
+
+A subscription from now on is opened before anything is read, and the reading is repeated until its first answer has come,
+and once more then: so there is no moment that neither saw. What both saw is told apart by what is remembered.
+"""
+
+from collections.abc import Iterator, Sequence
+from threading import Event
+from typing import Any, Final, NamedTuple, Protocol
+
+from connect.feeds.contract import Batch, Fatal, Memory, position
+from connect.feeds.salesforce.capture import Capture, Columns, follow, new_children
+from connect.feeds.salesforce.draft import Draft
+from connect.feeds.salesforce.events import Order
+from connect.feeds.salesforce.known import (
+    STREAM,
+    Stream,
+    horizon,
+    horizon_bytes,
+    horizon_key,
+    landed,
+    outdated,
+    stream,
+    stream_bytes,
+)
+from connect.feeds.salesforce.objects import Children, Object
+from connect.feeds.salesforce.pubsub import RefusedReplay, RefusedToken
+from connect.feeds.salesforce.queries import Page, Queries
+from connect.feeds.salesforce.values import instant_text
+
+_FORGOTTEN_AFTER_MS: Final = 30 * 86_400_000  # twice as long as a deleted record can be brought back
+
+
+class Subscribed(Protocol):
+    """A stream of answers."""
+
+    def next(self, timeout_s: float, stop: Event) -> Any:
+        """Return the next answer, None if there is none within the time."""
+
+    def answers(self, stop: Event) -> Iterator[Any]:
+        """Yield answers until `stop` is set."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Events(Protocol):
+    """The Pub/Sub API."""
+
+    def subscribe(self, channel: str, replay: bytes | None) -> Subscribed:
+        """Open a subscription after a replay id; None: from now on."""
+
+    def schema(self, schema_id: str) -> str:
+        """Return a schema as JSON text."""
+
+    def check(self, channel: str) -> None:
+        """Raise Fatal if the channel may not be subscribed to."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Renewing(Protocol):
+    """Who keeps the token."""
+
+    def renew(self) -> None:
+        """Let the token in use go: it was refused."""
+
+
+class Plan(NamedTuple):
+    """How a feed reads. `channel` None: by polling. `overlap_ms` is read again by each poll, since a long transaction
+    stamps its records before others can see them. `poll_s`: how often is polled until a subscription has answered.
+    """
+
+    feed: str
+    objects: Sequence[Object]
+    channel: str | None
+    overlap_ms: int
+    poll_s: float
+
+
+class Salesforce:
+    """Reads one organisation."""
+
+    def __init__(
+        self, plan: Plan, queries: Queries, columns: Columns, events: Events | None, session: Renewing
+    ) -> None:
+        self._plan = plan
+        self._queries = queries
+        self._events = events
+        self._session = session
+        self._renewed = False
+        self._capture = None if events is None else Capture(
+            plan.feed, plan.objects, events, columns, queries, self,
+        )  # fmt: skip
+
+    def batches(self, memory: Memory, stop: Event) -> Iterator[Batch]:
+        """Yield what there is, and go on with events as they come; when polling, end.
+
+        Raises:
+            Retriable: Salesforce cannot answer now.
+            Fatal: A person must act.
+        """
+        if self._events is None or self._plan.channel is None:
+            yield from self._looked(self._plan.objects, memory, stop)
+            yield Batch(memory=self._forgotten(memory), alive=True)
+            return
+        while not stop.is_set():
+            try:
+                yield from self._streamed(self._events, self._plan.channel, memory, stop)
+            except RefusedToken as error:
+                if self._renewed:
+                    raise Fatal(f"{error}; a new token was refused, too: look at the rights of the user") from error
+                self._session.renew()
+                self._renewed = True
+            except RefusedReplay:
+                read_to = stream(memory)
+                words = f"events after {instant_text(read_to.at_ms)} are no longer kept: closed by reading what changed since"
+                yield Batch(memory={STREAM: stream_bytes(Stream(None, read_to.at_ms))}, gaps=(words,))
+
+    def closed(self, objects: Sequence[Object], memory: Memory) -> Iterator[Batch]:
+        """Yield what changed of objects since they were last known, by query, and what is not there any more."""
+        yield from self._looked(objects, memory, Event())
+        for read in objects:
+            yield from self._swept(read, memory)
+
+    def close(self) -> None:
+        """Close connections."""
+        if self._events is not None:
+            self._events.close()
+
+    def _streamed(self, events: Events, channel: str, memory: Memory, stop: Event) -> Iterator[Batch]:
+        assert self._capture is not None
+        events.check(channel)
+        replay = stream(memory).replay
+        subscription = events.subscribe(channel, replay)
+        try:
+            if replay is None:
+                yield from self._caught_up(subscription, memory, stop)
+            else:
+                fresh = [read for read in self._plan.objects if not _complete(read, memory)]
+                yield from self._looked(fresh, memory, stop)
+            yield Batch(memory=self._forgotten(memory))
+            for answer in subscription.answers(stop):
+                self._renewed = False
+                yield from self._capture.batches(answer, memory)
+        finally:
+            subscription.close()
+
+    def _caught_up(self, subscription: Subscribed, memory: Memory, stop: Event) -> Iterator[Batch]:
+        """Read by query until the subscription has answered, so that it stands, and what came up to then."""
+        assert self._capture is not None
+        yield from self.closed(self._plan.objects, memory)
+        while (answer := subscription.next(self._plan.poll_s, stop)) is None:
+            if stop.is_set():
+                return
+            yield from self._looked(self._plan.objects, memory, stop)
+            yield Batch(alive=True)
+        yield from self._looked(self._plan.objects, memory, stop)
+        if not stop.is_set():
+            yield from self._capture.batches(answer, memory)
+
+    def _looked(self, objects: Sequence[Object], memory: Memory, stop: Event) -> Iterator[Batch]:
+        for read in objects:
+            if stop.is_set():
+                return
+            yield from self._read(read, memory, stop)
+            if read.children is not None and not stop.is_set():
+                yield from self._read_children(read, read.children, memory, stop)
+
+    def _read(self, read: Object, memory: Memory, stop: Event) -> Iterator[Batch]:
+        """Yield what changed of an object, a batch a page."""
+        since_ms, complete = self._since(read.object, memory)
+        to_ms = since_ms or 0
+        for page in self._queries.changed(read, since_ms):
+            draft = Draft(memory)
+            for record in page.records:
+                found = self._queries.record(read, record)
+                draft.found(read, found, snapshot=not complete and not page.last, first=not complete)
+            follow(self._plan.objects, self._queries, draft)
+            to_ms = self._kept(draft, read.object, page, memory, complete=complete or page.last)
+            yield draft.batch()
+            if stop.is_set():
+                return
+        if not complete and not _complete(read, memory):
+            yield Batch(memory={horizon_key(read.object): horizon_bytes(to_ms, True)})
+
+    def _read_children(self, read: Object, children: Children, memory: Memory, stop: Event) -> Iterator[Batch]:
+        """Yield the records anew whose child records have changed. At the first time they were read with them."""
+        since_ms, complete = self._since(children.object, memory)
+        for page in self._queries.changed_children(children, since_ms):
+            draft = Draft(memory)
+            parents = new_children(children, page.records, self._queries, draft)
+            order = Order(page.read_to_ms, 0, 0)
+            for record in self._queries.by_ids(read, parents):
+                draft.found(read, record._replace(at_ms=max(record.at_ms, order.at_ms)))
+            self._kept(draft, children.object, page, memory, complete=complete or page.last)
+            yield draft.batch()
+            if stop.is_set():
+                return
+        if not complete and horizon(memory, children.object) is None:
+            yield Batch(memory={horizon_key(children.object): horizon_bytes(0, True)})
+
+    def _since(self, object_name: str, memory: Memory) -> tuple[int | None, bool]:
+        """From which SystemModstamp on an object is read, and whether it was read to its end before."""
+        found = horizon(memory, object_name)
+        if found is None:
+            return None, False
+        at_ms, complete = found
+        known_ms = max(at_ms, stream(memory).at_ms) if complete else at_ms
+        return max(0, known_ms - self._plan.overlap_ms), complete
+
+    def _kept(self, draft: Draft, object_name: str, page: Page, memory: Memory, *, complete: bool) -> int:
+        before = horizon(memory, object_name)
+        to_ms = max(page.read_to_ms, 0 if before is None else before[0])
+        draft.remember(horizon_key(object_name), horizon_bytes(to_ms, complete))
+        return to_ms
+
+    def _swept(self, read: Object, memory: Memory) -> Iterator[Batch]:
+        """Yield deletions of records that are gone from the bin, too, so that no query tells of them."""
+        rows = dict(landed(memory, read))
+        if not rows:
+            return
+        gone = self._queries.absent(read, rows)
+        if gone:
+            draft = Draft(memory)
+            for record in self._queries.by_ids(read, gone):
+                draft.found(read, record)
+                del rows[record.id]
+            at_ms = (horizon(memory, read.object) or (0, True))[0]
+            for record_id in gone:
+                if record_id in rows:
+                    draft.absent(read, record_id, Order(at_ms, 0, 0))
+            yield draft.batch()
+
+    def _forgotten(self, memory: Memory) -> dict[str, bytes | None]:
+        """What need not be remembered any longer of deleted records."""
+        newest = max(
+            [stream(memory).at_ms, *((horizon(memory, read.object) or (0,))[0] for read in self._plan.objects)]
+        )
+        before = position(max(0, newest - _FORGOTTEN_AFTER_MS))
+        return {key: None for read in self._plan.objects for key in outdated(memory, read, before)}
+
+
+def _complete(read: Object, memory: Memory) -> bool:
+    names = [read.object] if read.children is None else [read.object, read.children.object]
+    return all((horizon(memory, name) or (0, False))[1] for name in names)
