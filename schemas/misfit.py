@@ -14,13 +14,24 @@ _MISSING = object()
 
 def misfit(schema: Any, value: Any) -> str | None:
     """Return `PATH: what is wrong` for the first value that does not fit, or None if all do."""
-    return next(_misfits(schema, value, "", {}), None)
+    # Names first: where the row before is null, the row after has but the name of what was described there.
+    return next(_misfits(schema, value, "", dict(_named(schema))), None)
+
+
+def _named(node: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, list):
+        for branch in node:
+            yield from _named(branch)
+    elif isinstance(node, dict):
+        if "name" in node and "type" in node and node["type"] in ("record", "enum", "fixed"):
+            yield node["name"], node
+            yield str(_full_name(node, {})), node
+        for part in (node.get("type"), node.get("items"), node.get("values"), *node.get("fields", ())):
+            yield from _named(part)
 
 
 def _misfits(node: Any, value: Any, path: str, named: dict[str, Any]) -> Iterator[str]:
     node = named.get(node, node) if isinstance(node, str) else node
-    if isinstance(node, dict) and "name" in node:
-        named[node["name"]] = node
     if isinstance(node, list):
         yield from _of_union(node, value, path, named)
     elif isinstance(node, dict) and node["type"] == "record":

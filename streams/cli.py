@@ -141,6 +141,24 @@ def worker(
 
 
 @app.command()
+def feed(
+    name: Annotated[str, typer.Argument(help="Name of the feed in its configuration file.")],
+    config: Annotated[Path | None, typer.Option(help="Settings file in place of throughline.toml.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Until the source is read to its end, for scripts.")] = False,
+) -> None:
+    """Run one API feed, until SIGTERM or Ctrl-C. Exit code 1 if it ends by a failure, 2 for unusable settings."""
+    from connect.configuration import UnusableConfiguration
+    from streams.config import SettingsError, load
+    from streams.engine.feed_alone import run_alone
+
+    try:
+        code = run_alone(load(config), name, once)
+    except (SettingsError, UnusableConfiguration, UnusableFile) as error:
+        raise fail(str(error)) from None
+    raise typer.Exit(code)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for state, ERP batches and the page.")] = Path("demo-out"),
     time_entries: Annotated[int, typer.Option(help="Size of the generated firm.")] = 4000,

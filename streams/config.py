@@ -178,6 +178,14 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Epoch by feed (`source.name`), 0 where absent. Raise it when a source was restored or replaced.",
     )
+    feeds: tuple[str, ...] = Field(
+        default=(),
+        description="Names of API feeds that the worker runs beside its steps. A feed runs in one program at a time.",
+    )
+    connectors_folder: Path | None = Field(
+        default=None,
+        description="Folder with the configuration files of connectors and feeds; absent: those shipped.",
+    )
     contracts: Contracts = Field(default_factory=Contracts, description="Schemas, mappings and ownership.")
     sinks: Sinks = Field(default_factory=Sinks, description="Targets of postings.")
 

@@ -64,6 +64,17 @@ INTERNAL: Final[tuple[Topic, ...]] = (
     Topic(DRIFT_CLAIMS, Role.INTERNAL, "alert id", "what a ledger says for or against an alert"),
 )
 
+FEED_MEMORY: Final = "feed.memory"
+
+BESIDE: Final[tuple[Topic, ...]] = (
+    Topic(
+        FEED_MEMORY, Role.INTERNAL, "feed name and what it keeps", "what API feeds remember to go on; no step reads it"
+    ),
+)
+
+HEARTBEATS: Final = "__debezium-heartbeat."
+"""What the name of a topic of heartbeats begins with; the name of the feed follows."""
+
 TRIGGERS: Final = "billing.triggers"
 MARGINS: Final = "margin.updates"
 ALERTS: Final = "drift.alerts"
@@ -88,4 +99,4 @@ PUBLIC: Final[tuple[Topic, ...]] = (
     Topic(AUDIT, Role.PUBLIC, "contract number, else project id", "every change of money or state, with its cause"),
 )
 
-TOPICS: Final[dict[str, Topic]] = {topic.name: topic for topic in (*SOURCES, *INTERNAL, *PUBLIC)}
+TOPICS: Final[dict[str, Topic]] = {topic.name: topic for topic in (*SOURCES, *INTERNAL, *BESIDE, *PUBLIC)}

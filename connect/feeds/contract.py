@@ -10,28 +10,28 @@ from collections.abc import Iterator, Mapping
 from threading import Event
 from typing import Any, Final, NamedTuple, Protocol
 
+from connect.errors import CannotGoOn as FeedError, Fatal, Retriable
+
+__all__ = [
+    "SEQUENCE_MAX",
+    "Batch",
+    "Change",
+    "Fatal",
+    "FeedError",
+    "Memory",
+    "Reject",
+    "Retriable",
+    "Row",
+    "Source",
+    "position",
+]
+
 Row = Mapping[str, Any]
 Memory = Mapping[str, bytes]
 """What a feed remembers, by key; the keys are its own."""
 
 _SEQUENCE_BITS: Final = 20
 SEQUENCE_MAX: Final = (1 << _SEQUENCE_BITS) - 1
-
-
-class FeedError(Exception):
-    """A feed cannot go on as it is; the class says what to do."""
-
-
-class Fatal(FeedError):
-    """A person must act: wrong credentials, a setting that is missing, a source that is not the one it was."""
-
-
-class Retriable(FeedError):
-    """The source cannot answer now. `retry_after_ms`: the wait that it asked for, if it did."""
-
-    def __init__(self, reason: str, retry_after_ms: int | None = None) -> None:
-        super().__init__(reason)
-        self.retry_after_ms = retry_after_ms
 
 
 class Change(NamedTuple):

@@ -22,6 +22,7 @@ from streams.engine.group import GroupMember
 from streams.engine.kit import Kit
 from streams.engine.metrics import Metrics
 from streams.engine.probe import Probe, unwatched
+from streams.engine.round import Writer
 from streams.engine.state_folder import StateFolder
 from streams.engine.transport import driver
 from streams.engine.transport.acks import Acks
@@ -29,7 +30,7 @@ from streams.engine.transport.consumer import Consumer
 from streams.engine.transport.producer import Encoded, Producer
 from streams.engine.watch import Watch
 from streams.engine.wire import Wire
-from streams.engine.writer import AtLeastOnce, ExactlyOnce, Writer
+from streams.engine.writer import AtLeastOnce, ExactlyOnce
 from streams.step import Step
 
 _COLLECTED_AFTER = (500_000, 20, 100)

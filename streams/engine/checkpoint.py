@@ -39,9 +39,9 @@ from streams.engine.assignment import Assignment
 from streams.engine.kit import Kit
 from streams.engine.metrics import bytes_of
 from streams.engine.partition import Settled
+from streams.engine.round import Commit, MembershipOver, Writer
 from streams.engine.transport.batch import Batch
 from streams.engine.transport.producer import ANY_PARTITION, Encoded
-from streams.engine.writer import Commit, MembershipOver, Writer
 from streams.step import Output, Step
 
 log = logging.getLogger("throughline.worker")

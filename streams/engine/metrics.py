@@ -14,6 +14,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from streams.engine.feed_metrics import FeedMetrics
 from streams.engine.histogram import CountedHistogram
 from streams.engine.outcomes import Outcomes
 from streams.engine.transport.producer import Encoded
@@ -46,6 +47,7 @@ class Metrics:
         self._states()
         self._work()
         self.outcomes = Outcomes(self.registry)
+        self.feeds = FeedMetrics(self.registry)
 
     def expect(self, steps: Iterable[Step]) -> None:
         """Begin what a topology will count at zero: Prometheus sees an increase only over what was there before."""

@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from connect.catalogue import names_of
+from connect.configuration import CONNECTORS_FOLDER, UnusableConfiguration
 from schemas.lined_yaml import UnusableFile
 from schemas.mapping import MAPPINGS_FOLDER, load_mappings
 from streams.config import Settings, SettingsError, load
@@ -41,12 +43,13 @@ def _run(config: Path | None, replicas: int | None, mend: bool) -> None:
 
     try:
         settings = load(config)
-        setup = TopicSetup(settings, wanted_topics(settings, _mapped_topics(settings)), replicas)
+        feeds = names_of(settings.connectors_folder or CONNECTORS_FOLDER)
+        setup = TopicSetup(settings, wanted_topics(settings, _mapped_topics(settings), feeds), replicas)
         findings = setup.find()
         rows = [(f.wanted.name, str(f.wanted.partitions), *_told(f, mend)) for f in findings]
         if mend:
             setup.apply(findings)
-    except (SettingsError, TopicsError, UnusableFile) as error:
+    except (SettingsError, TopicsError, UnusableConfiguration, UnusableFile) as error:
         typer.echo(f"throughline: {error}", err=True)
         raise typer.Exit(EXIT_UNUSABLE) from None
     _show(rows)

@@ -2,9 +2,9 @@
 
 Source topics keep everything unless the settings say for how long: brokers go by the time that records carry, so a
 history loaded with times of its own would be gone before it is read. Internal topics keep what a worker that was away
-still has to read; public topics keep everything, as they are the record of what was billed. The changelog is compacted
-and nothing else: it is the state. No other topic may be compacted: source topics are keyed by project, and many rows
-share a key.
+still has to read, and so do those of heartbeats; public topics keep everything, as they are the record of what was
+billed. The changelog and what feeds remember are compacted and nothing else: they are state. No other topic may be
+compacted: source topics are keyed by project, and many rows share a key.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ from streams.config import Settings
 from streams.engine.clients import admin_client
 from streams.engine.cluster import TopicsError, changelog_of
 from streams.engine.writer import RECORD_BYTES_MAX
-from streams.topics import DEAD_LETTERS, TOPICS, Role
+from streams.topics import DEAD_LETTERS, FEED_MEMORY, HEARTBEATS, TOPICS, Role
 
 _ANSWER_SECONDS_MAX = 30.0
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -66,21 +66,25 @@ class Finding(NamedTuple):
         return [differs for differs in self.differing if differs[0] not in ("partitions", "replicas")]
 
 
-def wanted_topics(settings: Settings, further: Iterable[str] = ()) -> list[Wanted]:
+def wanted_topics(settings: Settings, further: Iterable[str] = (), feeds: Iterable[str] = ()) -> list[Wanted]:
     """Return every topic the product needs, and the changelog of the settings' group.
 
     `further` are topics that no contract names, such as those of mappings of one's own; they are kept as sources.
+    `feeds` are the names of connectors and feeds that send heartbeats.
     """
     days = settings.sources_kept_days
     source_ms = _FOR_GOOD if days is None else days * _DAY_MS
     kept_ms = {Role.SOURCE: source_ms, Role.INTERNAL: _INTERNAL_MS, Role.PUBLIC: _FOR_GOOD}
     roles = {name: topic.role for name, topic in TOPICS.items()}
     roles |= dict.fromkeys(sorted(set(further) - TOPICS.keys()), Role.SOURCE)
+    roles |= dict.fromkeys(sorted({HEARTBEATS + feed for feed in feeds}), Role.INTERNAL)
     topics = []
     for name, role in roles.items():
-        config = {"cleanup.policy": "delete", "retention.ms": str(kept_ms[role])}
+        config: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": str(kept_ms[role])}
         if name == DEAD_LETTERS:
-            config["max.message.bytes"] = str(RECORD_BYTES_MAX)  # a dead letter carries its original whole
+            config = {**config, "max.message.bytes": str(RECORD_BYTES_MAX)}  # a dead letter carries its original whole
+        if name == FEED_MEMORY:
+            config = _CHANGELOG
         topics.append(Wanted(name, settings.partitions, config))
     return [*topics, Wanted(changelog_of(settings.group), settings.partitions, _CHANGELOG)]
 

@@ -9,6 +9,7 @@ import time
 
 from faust.worker import Worker
 
+from connect.configuration import UnusableConfiguration
 from schemas.codec import Codec
 from schemas.lined_yaml import UnusableFile
 from schemas.mapping import MAPPINGS_FOLDER, OWNERSHIP_FILE, load_mappings, load_ownership
@@ -20,17 +21,18 @@ from streams.engine.app import EngineApp, app
 from streams.engine.assignment import AssignmentError, MissingStateError
 from streams.engine.changelog import LostChangelogError
 from streams.engine.cluster import TopicsError
+from streams.engine.feeds import configured_feeds, running
 from streams.engine.malloc import few_arenas
 from streams.engine.monitor import PortError, serve
 from streams.engine.partition import ForeignStateError
 from streams.engine.posting import posting_step
 from streams.engine.probe import Probe, unwatched
 from streams.engine.repeats import Repeats
+from streams.engine.round import WriteError
 from streams.engine.state_folder import held
 from streams.engine.transport.fetching import FetchError
 from streams.engine.watch import StalledError
 from streams.engine.wire import ContractWire, Wire, registry_of
-from streams.engine.writer import WriteError
 from streams.intake.reading import Reader
 from streams.policy import load_policy
 from streams.sinks.delivery import Limits
@@ -49,6 +51,7 @@ EXPLAINED = (
     StalledError,
     StoreUnavailable,
     TopicsError,
+    UnusableConfiguration,
     UnusableFile,
     WriteError,
 )
@@ -67,7 +70,7 @@ def run(settings: Settings, ends_with_input: bool = False) -> int:
 
     `ends_with_input` also stops it when standard input closes, so that it ends with the process that started it.
     """
-    _log_to_stderr()
+    log_to_stderr()
     try:
         steps, wire = steps_of(settings)
     except EXPLAINED as error:
@@ -108,14 +111,18 @@ def run_steps(
 
     After a failure nothing more is written or acknowledged: the next start takes in again what was under way.
     """
-    _log_to_stderr()
+    log_to_stderr()
     few_arenas()
     try:
         how = "compiled" if compiled.in_use() else f"pure Python ({compiled.obstacle()})"
         log.info("a worker of group %s on %s, steps %s", settings.group, settings.brokers, how)
         with held(settings.state_folder) as folder:
             engine = app(settings, steps, wire, folder, probe)
-            with serve(settings.metrics_host, settings.metrics_port, engine):
+            feeds = configured_feeds(settings, settings.feeds)
+            with (
+                serve(settings.metrics_host, settings.metrics_port, engine),
+                running(settings, feeds, engine.kit.metrics.feeds),
+            ):
                 return _execute(engine, ends_with_input)
     except EXPLAINED as error:
         log.error("%s", error)
@@ -141,7 +148,8 @@ def _end_with_input() -> None:
     os._exit(1)
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
+    """Have what is logged written to standard error, without what nobody needs."""
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     lines.addFilter(needed)

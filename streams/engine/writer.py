@@ -1,7 +1,6 @@
 """The way out: everything a checkpoint writes, in one transaction or at least once.
 
-A `Commit` is what one checkpoint brings to Kafka: outputs, changelog entries, and how far the input was taken in. The
-writer is told nothing else and keeps nothing: what it has not confirmed, the caller still holds.
+The writer is told nothing but a `Commit` and keeps nothing: what it has not confirmed, the caller still holds.
 """
 
 import logging
@@ -9,14 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 from faust.types import TP
 
-from state.rocks import Entry
 from streams.engine.probe import Probe, unwatched
+from streams.engine.round import Commit, Fenced, MembershipOver, WriteError
 from streams.engine.transport.producer import Encoded
 
 log = logging.getLogger("throughline.writer")
@@ -29,48 +27,6 @@ _STUCK_SECONDS = 2 * _ANSWER_SECONDS_MAX
 _PAUSE_SECONDS = 0.5
 _QUEUED_RECORDS_MAX = 2_000_000
 _QUEUED_KBYTES_MAX = 1024 * 1024
-
-
-class WriteError(Exception):
-    """The brokers have not taken a round, and trying again does not help; nothing of it may be acknowledged."""
-
-
-class Fenced(WriteError):
-    """Another worker goes by this one's identity, or has its partitions: this one must not write any more."""
-
-
-class MembershipOver(Exception):
-    """The group has given the partitions to others: the round is void, and so is the state it came from."""
-
-
-@dataclass
-class Commit:
-    """What one checkpoint writes."""
-
-    outputs: Sequence[Encoded]
-    changes: Mapping[int, Sequence[Entry]]
-    """Changelog entries by partition."""
-    offsets: Mapping[TP, int]
-    """From where the group reads on."""
-    member: Any
-    """The group metadata under which the records were fetched."""
-    ends: dict[int, int] = field(default_factory=dict)
-    """Filled by the writer: the changelog offset behind the round's entries, by partition."""
-    queued: Callable[[], object] = lambda: None
-    """Called on the writer's thread when the client has all records, and what is left is to wait for brokers."""
-
-
-class Writer(Protocol):
-    """Writes rounds. Called on one thread at a time; may block while brokers are away, up to its patience."""
-
-    def open(self) -> None:
-        """Get ready to write; fences whoever went by the same identity before. Raises `WriteError`."""
-
-    def write(self, commit: Commit) -> None:
-        """Write a commit. Raises `MembershipOver`, `Fenced` or `WriteError`, with nothing of it acknowledged."""
-
-    def close(self) -> None:
-        """Let go of the brokers."""
 
 
 class _Writing:
@@ -110,16 +66,19 @@ class _Writing:
 
     def _produce(self, commit: Commit, told: Callable[..., None] | None) -> None:
         """Queue all records of a round; the last changelog entry of each partition tells where it lands."""
-        self._queue(
-            (topic, value, key, partition, told, told, max(timestamp, 0), headers)
-            for topic, key, value, timestamp, partition, headers in commit.outputs
-        )
+        self._queue_outputs(commit.outputs, told)
         changelog = self._changelog
         for partition, entries in commit.changes.items():
             self._queue((changelog, value, key, partition, told, told) for key, value in entries[:-1])
             key, value = entries[-1]
             landing = _landing(commit, partition, told)
             self._queue([(changelog, value, key, partition, landing, landing)])
+
+    def _queue_outputs(self, outputs: Sequence[Encoded], told: Callable[..., None] | None) -> None:
+        self._queue(
+            (topic, value, key, partition, told, told, max(timestamp, 0), headers)
+            for topic, key, value, timestamp, partition, headers in outputs
+        )
 
     def _queue(self, records: Iterable[tuple[Any, ...]]) -> None:
         """Queue records, each as the client's positional arguments.
@@ -177,7 +136,113 @@ class _Aborted(Exception):
     """A transaction was aborted, and may be tried again."""
 
 
-class ExactlyOnce(_Writing):
+class Transactions(_Writing):
+    """Writes transactions under an identity: readers of committed records see all of one or nothing.
+
+    `rival` says of whoever is fenced who may be the other. `aborted` is told of each transaction that is written again.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        identity: str,
+        timeout_ms: int,
+        patience_s: float,
+        aborted: Callable[[], None],
+        rival: str,
+        changelog: str = "",
+    ) -> None:
+        super().__init__(
+            {"transactional.id": identity, "transaction.timeout.ms": timeout_ms, **config}, changelog, patience_s
+        )
+        self._aborted = aborted
+        self._rival = rival
+        self._deadline = 0.0
+
+    def open(self) -> None:
+        """Fence whoever went by the same identity, and abort what it left open."""
+        self._deadline = time.monotonic() + self._patience_s
+        self._begin()
+
+    def _begin(self) -> None:
+        self._make()
+        try:
+            self._until_done("init_transactions", self._producer.init_transactions)
+        except _Aborted as error:
+            raise WriteError(str(error)) from error
+
+    def _whole(self, attempt: Callable[[], None]) -> None:
+        """Write a transaction; one that had to be aborted for no fault of ours is tried again."""
+        self._deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                attempt()
+                return
+            except _Aborted as error:
+                self._aborted()
+                if time.monotonic() >= self._deadline:
+                    raise WriteError(f"{error}; given up after {self._patience_s:.0f} s") from error
+                log.warning("%s; the round is written again", error)
+                time.sleep(_PAUSE_SECONDS)
+
+    def _filled(self, fill: Callable[[], None]) -> None:
+        """Queue the records of a transaction; one that brokers have broken meanwhile is aborted."""
+        try:
+            fill()  # what is not delivered fails the transaction
+        except _Broken as error:
+            self._abort()
+            raise _Aborted(str(error)) from error
+
+    def write_records(self, records: Sequence[Encoded]) -> None:
+        """Write records in one transaction. Raises `Fenced` or `WriteError`."""
+        self._whole(lambda: self._attempt_records(records))
+
+    def _attempt_records(self, records: Sequence[Encoded]) -> None:
+        self._until_done("begin_transaction", lambda _timeout: self._producer.begin_transaction())
+        self._filled(lambda: self._queue_outputs(records, None))
+        self._until_done("commit_transaction", self._producer.commit_transaction)
+
+    def _until_done(self, name: str, call: Callable[[float], Any]) -> None:
+        """Make a call of the transaction, again while that helps."""
+        while True:
+            try:
+                call(_ANSWER_SECONDS_MAX)
+                return
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                if error.fatal():
+                    raise self._final(name, error) from exception
+                if error.txn_requires_abort() or error.code() in _OVER:
+                    self._abort()
+                    raise self._after_abort(name, error) from exception
+                if not error.retriable() or time.monotonic() >= self._deadline:
+                    raise WriteError(f"{name}: {error.str()}") from exception
+                log.warning("%s: %s; tried again", name, error.str())
+
+    def _final(self, name: str, error: KafkaError) -> WriteError:
+        if error.code() in _FENCED:
+            return Fenced(f"{name}: {error.str()}; {self._rival}")
+        return WriteError(f"{name}: {error.str()}")
+
+    def _after_abort(self, name: str, error: KafkaError) -> Exception:
+        if error.code() in _OVER:
+            return MembershipOver(f"{name}: {error.str()}")
+        if error.code() == KafkaError.FENCED_INSTANCE_ID:
+            return self._final(name, error)
+        return _Aborted(f"{name}: {error.str()}")
+
+    def _abort(self) -> None:
+        while True:
+            try:
+                self._producer.abort_transaction(_ANSWER_SECONDS_MAX)
+                return
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                if not error.retriable() or time.monotonic() >= self._deadline:
+                    raise self._final("abort_transaction", error) from exception
+
+
+class ExactlyOnce(Transactions):
     """A round is one transaction: readers of committed records see all of it or nothing, and state and group follow.
 
     Offsets go first. Brokers refuse those of a worker that the group has given up, so it writes no record; and once
@@ -194,39 +259,16 @@ class ExactlyOnce(_Writing):
         probe: Probe = unwatched,
         aborted: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(
-            {"transactional.id": identity, "transaction.timeout.ms": timeout_ms, **config}, changelog, patience_s
+        rival = (
+            f"another worker goes by the identity {identity} (that of this state folder), or this one was away for "
+            "longer than its transaction may last"
         )
-        self._identity = identity
+        super().__init__(config, identity, timeout_ms, patience_s, aborted, rival, changelog)
         self._probe = probe
-        self._aborted = aborted
-        self._deadline = 0.0
-
-    def open(self) -> None:
-        """Fence whoever went by the same identity, and abort what it left open."""
-        self._deadline = time.monotonic() + self._patience_s
-        self._begin()
-
-    def _begin(self) -> None:
-        self._make()
-        try:
-            self._until_done("init_transactions", self._producer.init_transactions)
-        except _Aborted as error:
-            raise WriteError(str(error)) from error
 
     def write(self, commit: Commit) -> None:
         """Write a round in one transaction; one that had to be aborted for no fault of ours is tried again."""
-        self._deadline = time.monotonic() + self._patience_s
-        while True:
-            try:
-                self._attempt(commit)
-                return
-            except _Aborted as error:
-                self._aborted()
-                if time.monotonic() >= self._deadline:
-                    raise WriteError(f"{error}; given up after {self._patience_s:.0f} s") from error
-                log.warning("%s; the round is written again", error)
-                time.sleep(_PAUSE_SECONDS)
+        self._whole(lambda: self._attempt(commit))
 
     def _attempt(self, commit: Commit) -> None:
         if not commit.offsets or commit.member is None:
@@ -239,11 +281,7 @@ class ExactlyOnce(_Writing):
             "send_offsets_to_transaction", lambda timeout: self._send_offsets(places, commit.member, timeout)
         )
         self._probe("offsets sent")
-        try:
-            self._produce(commit, None)  # what is not delivered fails the transaction
-        except _Broken as error:
-            self._abort()
-            raise _Aborted(str(error)) from error
+        self._filled(lambda: self._produce(commit, None))
         self._probe("produced")
         commit.queued()
         self._until_done("commit_transaction", self._producer.commit_transaction)
@@ -276,48 +314,6 @@ class ExactlyOnce(_Writing):
             raise _Aborted(
                 "send_offsets_to_transaction: the Kafka client does not come back, and is replaced"
             ) from error
-
-    def _until_done(self, name: str, call: Callable[[float], Any]) -> None:
-        """Make a call of the transaction, again while that helps."""
-        while True:
-            try:
-                call(_ANSWER_SECONDS_MAX)
-                return
-            except KafkaException as exception:
-                error: KafkaError = exception.args[0]
-                if error.fatal():
-                    raise self._final(name, error) from exception
-                if error.txn_requires_abort() or error.code() in _OVER:
-                    self._abort()
-                    raise self._after_abort(name, error) from exception
-                if not error.retriable() or time.monotonic() >= self._deadline:
-                    raise WriteError(f"{name}: {error.str()}") from exception
-                log.warning("%s: %s; tried again", name, error.str())
-
-    def _final(self, name: str, error: KafkaError) -> WriteError:
-        if error.code() in _FENCED:
-            return Fenced(
-                f"{name}: {error.str()}; another worker goes by the identity {self._identity} (that of this state "
-                "folder), or this one was away for longer than its transaction may last"
-            )
-        return WriteError(f"{name}: {error.str()}")
-
-    def _after_abort(self, name: str, error: KafkaError) -> Exception:
-        if error.code() in _OVER:
-            return MembershipOver(f"{name}: {error.str()}")
-        if error.code() == KafkaError.FENCED_INSTANCE_ID:
-            return self._final(name, error)
-        return _Aborted(f"{name}: {error.str()}")
-
-    def _abort(self) -> None:
-        while True:
-            try:
-                self._producer.abort_transaction(_ANSWER_SECONDS_MAX)
-                return
-            except KafkaException as exception:
-                error: KafkaError = exception.args[0]
-                if not error.retriable() or time.monotonic() >= self._deadline:
-                    raise self._final("abort_transaction", error) from exception
 
 
 class AtLeastOnce(_Writing):

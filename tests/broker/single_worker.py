@@ -19,7 +19,7 @@ from streams.config import load
 from streams.engine.app import EngineApp, app
 from streams.engine.cluster import check_topics
 from streams.engine.state_folder import held
-from streams.engine.worker import _execute, _log_to_stderr
+from streams.engine.worker import _execute, log_to_stderr
 from tests.broker import toys
 
 log = logging.getLogger("throughline.single")
@@ -50,7 +50,7 @@ def enlist(engine: EngineApp, folder: Path, fails: bool) -> None:
 
 def main(brokers: str, folder: Path, how: list[str]) -> int:
     """Run the worker."""
-    _log_to_stderr()
+    log_to_stderr()
     interval = next((int(word.removeprefix("interval=")) for word in how if word.startswith("interval=")), 20)
     settings = load(
         None,

@@ -4,7 +4,8 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from streams.engine.writer import Commit, ExactlyOnce
+from streams.engine.round import Commit
+from streams.engine.writer import ExactlyOnce
 
 
 class Careless(ExactlyOnce):

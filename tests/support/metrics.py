@@ -6,6 +6,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from connect.feeds.runner import Landed
 from streams.engine.metrics import Metrics
 from streams.engine.posting import posting_step
 from streams.engine.transport.producer import Encoded
@@ -60,6 +61,10 @@ def metrics_of_everything() -> Metrics:
     metrics.memory(1000, 2000, 10, 640)
     metrics.restore_left(0, 0)
     metrics.restored(1, 2.0)
+    feed = metrics.feeds.of("hr-workday")
+    feed.landed(Landed({"hr.Worker": 3}, {"hr.Worker": 1}, 1_772_366_400_000))
+    feed.answered(1_772_366_400_000)
+    feed.requested("200")
     metrics.outcomes.count(
         [
             Output(EXCEPTIONS, "e", {"kind": "undecodable", "state": "open"}, 0),

@@ -100,7 +100,10 @@ def test_a_wrong_import_breaks_its_contract(house: Path, contract: str, module: 
 
 
 RIGHT = [
-    ("streams/cli", "import streams.engine.app, streams.config, console.page, firm.size, stack.commands, connect.deploy"),
+    (
+        "streams/cli",
+        "import streams.engine.app, streams.config, console.page, firm.size, stack.commands, connect.deploy",
+    ),
     (
         "streams/engine/app",
         "import confluent_kafka, faust, streams.replay, streams.topology, streams.sinks.file_exchange",

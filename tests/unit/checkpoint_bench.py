@@ -19,9 +19,9 @@ from streams.engine.kit import Kit
 from streams.engine.metrics import Metrics
 from streams.engine.partition import Partition
 from streams.engine.probe import unwatched
+from streams.engine.round import Commit
 from streams.engine.transport.batch import Batch
 from streams.engine.transport.producer import Encoded
-from streams.engine.writer import Commit
 from streams.step import Record
 from tests.broker.toys import ACCOUNT, JsonWire
 from tests.support.messages import message

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from streams.engine.round import MembershipOver, WriteError
 from streams.engine.transport.producer import ANY_PARTITION, Encoded
-from streams.engine.writer import MembershipOver, WriteError
 from tests.broker.toys import REMINDER_MS
 from tests.unit.checkpoint_bench import GENERATION, MEMBER, ORDERS, POSTINGS, Bench, Play, play, turns
 

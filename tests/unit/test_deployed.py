@@ -136,7 +136,7 @@ def test_panels_have_places_of_their_own_within_the_width() -> None:
 def test_the_rows_are_what_an_sre_asks() -> None:
     rows = [panel["title"] for panel in deployed.dashboard()["panels"] if panel["type"] == "row"]
     assert rows == [
-        "Is it keeping up?", "What does it cost?", "State and restore", "What needs somebody?", "ERPs",
+        "Is it keeping up?", "What does it cost?", "State and restore", "What needs somebody?", "ERPs", "Feeds",
     ]  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def settings_rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def _shown(default: Any) -> str:
-    if default is None or default == {}:
+    if default in (None, {}, ()):
         return "none"
     return f"`{str(default).lower()}`" if isinstance(default, bool) else f"`{default}`"
 

@@ -7,7 +7,8 @@ import pytest
 from confluent_kafka import KafkaError
 
 from streams.engine.probe import CHECKPOINT_POINTS
-from streams.engine.writer import AtLeastOnce, Commit, ExactlyOnce, Fenced, MembershipOver, WriteError
+from streams.engine.round import Commit, Fenced, MembershipOver, WriteError
+from streams.engine.writer import AtLeastOnce, ExactlyOnce
 from tests.unit.writer_bench import WRITTEN, FakeProducer, a_round, client, refusal
 
 __all__ = ["client"]

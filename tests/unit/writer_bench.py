@@ -8,8 +8,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from streams.engine import writer
+from streams.engine.round import Commit
 from streams.engine.transport.producer import ANY_PARTITION, Encoded
-from streams.engine.writer import Commit
 
 
 class Sent(NamedTuple):

@@ -1,0 +1,17 @@
+"""Why a system outside cannot be spoken to as things are: the class says what to do about it."""
+
+
+class CannotGoOn(Exception):
+    """What was asked of a system outside was not done; the class says what to do."""
+
+
+class Fatal(CannotGoOn):
+    """A person must act: wrong credentials, a setting that is missing, a system that is not the one it was."""
+
+
+class Retriable(CannotGoOn):
+    """It cannot answer now, and may later. `retry_after_ms`: the wait that it asked for, if it did."""
+
+    def __init__(self, reason: str, retry_after_ms: int | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_ms = retry_after_ms

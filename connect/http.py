@@ -1,0 +1,260 @@
+"""One HTTP client for all systems outside: within limits, never for ever, and with every answer told apart.
+
+Owns what an answer means for whoever asked: an answer, `Retriable` (it may answer later, and perhaps says when), or
+`Fatal` (a person must act). Does not own who we are to the other side: `Authority` gives the headers, see `oauth`.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, NamedTuple, Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+
+from connect.errors import Fatal, Retriable
+
+_SAID_MAX: Final = 300
+_BUSY_CODES: Final = ("REQUEST_LIMIT_EXCEEDED",)
+"""Words by which a system says that it is busy under a status that means something else."""
+
+
+class Limits(NamedTuple):
+    """What a system is asked at most.
+
+    `timeout_s` bounds each wait for the network, `answer_s_max` a whole answer, `answer_bytes_max` its size unpacked.
+    `requests_per_second` 0 is any number; `at_once` bounds what is under way at one moment.
+    """
+
+    timeout_s: float = 30.0
+    answer_s_max: float = 300.0
+    answer_bytes_max: int = 32 * 1024 * 1024
+    requests_per_second: float = 0.0
+    at_once: int = 4
+
+
+class Authority(Protocol):
+    """Who we are to the other side."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Return what is sent with each request. Raises `Retriable` or `Fatal`."""
+
+    def renew(self) -> bool:
+        """Forget what was refused, and return whether there may be something else."""
+
+
+class Requests(Protocol):
+    """Who counts requests."""
+
+    def requested(self, status: str) -> None:
+        """A request was answered with a status, or not (`timeout`, `broken`)."""
+
+    def held(self, seconds: float) -> None:
+        """A request was held back to keep to a rate."""
+
+
+class Answer(NamedTuple):
+    """What came back: status, headers by their names in small letters, and the body."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON, its fractions as Decimal. Raises `Retriable` for a body that is none, or is cut."""
+        try:
+            return json.loads(self.body, parse_float=Decimal, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
+            raise Retriable(f"{self.url}: the answer is no JSON, or was cut off: {error}") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+class Http:
+    """A client of one system. May be used by several threads.
+
+    `clock` gives milliseconds since 1970, for an hour that the other side names; `hold` waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        told: Requests,
+        clock: Callable[[], int],
+        hold: Callable[[float], object],
+        authority: Authority | None = None,
+    ) -> None:
+        self._limits = limits
+        self._told = told
+        self._clock = clock
+        self._authority = authority
+        self._pace = _Pace(limits.requests_per_second, hold, told.held)
+        self._under_way = threading.BoundedSemaphore(limits.at_once)
+        self._client = httpx2.Client(timeout=limits.timeout_s, follow_redirects=False)
+
+    def get(self, url: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Any:
+        """Return what stands at a URL, read as JSON. Raises as `request` does."""
+        return self.request("GET", url, params=params, headers=headers).json()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Make a request and return its answer, whose status is from 200 to 299.
+
+        A refused token is renewed once.
+
+        Raises:
+            Retriable: There was no whole answer, or the other side is busy or broken.
+            Fatal: It refuses, redirects, or says more than is taken. The message names the URL without its secrets.
+        """
+        place = shown(url)
+        if self._authority is None:
+            return self._checked(self._once(method, url, place, params, content, headers or {}))
+        sent = {**self._authority.headers(), **(headers or {})}
+        answer = self._once(method, url, place, params, content, sent)
+        if answer.status == httpx2.codes.UNAUTHORIZED and self._authority.renew():
+            sent = {**self._authority.headers(), **(headers or {})}
+            answer = self._once(method, url, place, params, content, sent)
+        return self._checked(answer)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def _once(
+        self,
+        method: str,
+        url: str,
+        place: str,
+        params: Mapping[str, str] | None,
+        content: bytes | None,
+        headers: Mapping[str, str],
+    ) -> Answer:
+        sent = {"accept": "application/json", **headers}
+        try:
+            with self._under_way:
+                self._pace.take()
+                with self._client.stream(method, url, params=params, content=content, headers=sent) as response:
+                    body = self._body(response, place)
+        except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
+            raise Fatal(f"{place}: {error}; correct the URL") from error
+        except httpx2.TimeoutException as error:
+            self._told.requested("timeout")
+            raise Retriable(f"{place}: no answer within {self._limits.timeout_s:g} s") from error
+        except (httpx2.TransportError, httpx2.DecodingError) as error:
+            self._told.requested("broken")
+            raise Retriable(f"{place}: the connection failed: {error or type(error).__name__}") from error
+        self._told.requested(str(response.status_code))
+        return Answer(place, response.status_code, dict(response.headers), body)
+
+    def _body(self, response: httpx2.Response, place: str) -> bytes:
+        began, body = time.monotonic(), bytearray()
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) > self._limits.answer_bytes_max:
+                raise Fatal(
+                    f"{place}: the answer has more than {self._limits.answer_bytes_max} bytes; ask for smaller pages"
+                )
+            if time.monotonic() - began > self._limits.answer_s_max:
+                self._told.requested("timeout")
+                raise Retriable(f"{place}: the answer was not whole after {self._limits.answer_s_max:g} s")
+        return bytes(body)
+
+    def _checked(self, answer: Answer) -> Answer:
+        status = answer.status
+        if 200 <= status < 300:
+            return answer
+        said = f"{answer.url}: {status}: {message_of(answer.body)}"
+        is_busy = status in (408, 425, 429) or status >= 500 or any(code in said for code in _BUSY_CODES)
+        if is_busy:
+            raise Retriable(said, retry_after_ms(answer.headers.get("retry-after"), self._clock()))
+        if status == httpx2.codes.UNAUTHORIZED:
+            raise Fatal(f"{said}; the credentials are refused: correct them")
+        raise Fatal(said)
+
+
+class _Pace:
+    """Keeps to a rate: requests are begun one interval apart, at least."""
+
+    def __init__(self, per_second: float, hold: Callable[[float], object], told: Callable[[float], None]) -> None:
+        self._interval_s = 1 / per_second if per_second else 0.0
+        self._hold = hold
+        self._told = told
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        if not self._interval_s:
+            return
+        with self._lock:
+            now = time.monotonic()
+            begin = max(now, self._next)
+            self._next = begin + self._interval_s
+        if begin > now:
+            self._told(begin - now)
+            self._hold(begin - now)
+
+
+def retry_after_ms(header: str | None, now: int) -> int | None:
+    """Return the wait that a `Retry-After` header asks for, in seconds or as a date, rounded up; None if it does not.
+
+    `now`: milliseconds since 1970.
+    """
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return int(text) * 1000
+    try:
+        moment = parsedate_to_datetime(text)
+        return max(0, round(moment.timestamp() * 1000) - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def shown(url: str) -> str:
+    """Return a URL as it may be told: without user, password and query, which may hold secrets."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = f":{parts.port}" if parts.port else ""
+    return urlunsplit((parts.scheme, host + port, parts.path, "", ""))
+
+
+def message_of(body: bytes) -> str:
+    """Return what an error's body says, in the words of the systems we know, cut to a length that fits a log."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        content = body.decode("utf-8", "replace")
+    return " ".join(" ".join(_words(content)).split())[:_SAID_MAX] or "(nothing is said)"
+
+
+def _words(content: Any) -> list[str]:
+    """Return codes and messages: each system nests them elsewhere, under the same few names."""
+    if isinstance(content, str):
+        return [content]
+    if isinstance(content, list):
+        return [word for each in content[:5] for word in _words(each)]
+    if not isinstance(content, dict):
+        return []
+    words = [
+        str(content[name])
+        for name in ("code", "errorCode", "o:errorCode", "title", "detail", "o:errorPath", "error_description")
+        if isinstance(content.get(name), str | int)
+    ]
+    for name in ("error", "errors", "message", "value", "o:errorDetails"):
+        if name in content:
+            words += _words(content[name])
+    return words

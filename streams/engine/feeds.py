@@ -1,0 +1,80 @@
+"""Running feeds, each with its landing: several as threads of a worker, or one by itself (see `feed_alone`)."""
+
+import logging
+import random
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import NamedTuple
+
+from connect.catalogue import Configured, Outside, configured
+from connect.configuration import CONNECTORS_FOLDER
+from connect.feeds.contract import Fatal
+from connect.feeds.runner import Runner, Surroundings
+from streams.config import Settings
+from streams.engine.clock import system_clock
+from streams.engine.feed_bytes import Feed
+from streams.engine.feed_metrics import FeedMetrics, OfFeed
+from streams.engine.landing import KafkaLanding
+from streams.engine.wire import registry_of
+
+log = logging.getLogger("throughline.feed")
+
+_END_SECONDS_MAX = 30.0
+
+
+class Prepared(NamedTuple):
+    """A feed with all that it is run with, and what ends it."""
+
+    runner: Runner
+    told: OfFeed
+    name: str
+    stop: Event
+
+    def run(self, once: bool = False) -> bool:
+        """Run it to its end; return whether it ended well. What ends it otherwise is in the log and in the metrics."""
+        how = "failed"
+        try:
+            self.runner.run(once)
+            how = "stopped" if self.stop.is_set() else "finished"
+        except Fatal as error:
+            log.error("feed %s ends: %s", self.name, error)
+        except Exception:  # a defect of one feed ends neither the worker nor other feeds; it is told with its traceback
+            self.told.failed("defect")
+            log.exception("feed %s ends by a defect", self.name)
+        finally:
+            self.told.ended(how)
+        return how != "failed"
+
+
+def configured_feeds(settings: Settings, names: Iterable[str]) -> list[Configured]:
+    """Return feeds by their names. Raises `connect.configuration.UnusableConfiguration`."""
+    folder = settings.connectors_folder or CONNECTORS_FOLDER
+    return [configured(name, folder) for name in names]
+
+
+def prepared(settings: Settings, feed: Configured, metrics: FeedMetrics, stop: Event) -> Prepared:
+    """Return a feed ready to be run. Raises `schemas.lined_yaml.UnusableFile` as `registry_of` does."""
+    told = metrics.of(feed.name)
+    source = feed.kind.open(feed.settings, Outside(feed.name, system_clock, told, stop))
+    landing = KafkaLanding(settings, Feed(feed.name, feed.kind.connector), registry_of(settings.contracts))
+    outside = Surroundings(system_clock, random.random, stop.wait)
+    return Prepared(Runner(feed.name, source, landing, told, feed.settings.pace, outside, stop), told, feed.name, stop)
+
+
+@contextmanager
+def running(settings: Settings, feeds: list[Configured], metrics: FeedMetrics) -> Iterator[None]:
+    """Run feeds in threads of their own while the block runs, and stop them at its end."""
+    stop = Event()
+    ready = [prepared(settings, feed, metrics, stop) for feed in feeds]
+    threads = [threading.Thread(target=each.run, name=f"feed {each.name}", daemon=True) for each in ready]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            # One that hangs in a request is left behind: what it has not committed is landed by the next run.
+            thread.join(_END_SECONDS_MAX)
