@@ -13,7 +13,7 @@ from connect.configuration import CLASS, Configuration, UnusableConfiguration, r
 from connect.feeds.contract import Source
 from connect.settings import FeedSettings, checked
 
-CLASSES: Final[Mapping[str, str]] = {}
+CLASSES: Final[Mapping[str, str]] = {"throughline.salesforce": "connect.feeds.salesforce.opening"}
 """The classes, each with the module of its feed, which has `KIND`."""
 
 

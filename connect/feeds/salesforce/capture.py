@@ -5,6 +5,7 @@ answer has all others of that answer in it, and they are done with.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from threading import Event as ThreadEvent
 from typing import Any, Final, NamedTuple, Protocol
 
 from connect.feeds.contract import Batch, Fatal, Memory
@@ -38,7 +39,7 @@ class Columns(Protocol):
 class Closing(Protocol):
     """What reads an object anew, to close a gap."""
 
-    def closed(self, objects: Sequence[Object], memory: Memory) -> Iterator[Batch]:
+    def closed(self, objects: Sequence[Object], memory: Memory, stop: ThreadEvent) -> Iterator[Batch]:
         """Yield what changed of objects since they were last known, by query."""
 
 
@@ -48,6 +49,13 @@ class Wanted(NamedTuple):
     read: Object
     id: str
     order: Order
+
+
+class Gap(NamedTuple):
+    """What is missing, in words, and the objects that are read to close it."""
+
+    words: str
+    objects: tuple[Object, ...]
 
 
 class Capture:
@@ -72,7 +80,7 @@ class Capture:
         self._queries = queries
         self._closing = closing
 
-    def batches(self, answer: Any, memory: Memory) -> Iterator[Batch]:
+    def batches(self, answer: Any, memory: Memory, stop: ThreadEvent) -> Iterator[Batch]:
         """Yield what an answer gives; the last batch says how far the stream was read.
 
         Raises:
@@ -80,41 +88,43 @@ class Capture:
             Fatal: A field of ours was dropped or changed.
         """
         at_ms = stream(memory).at_ms
-        replay = answer.events[-1].replay_id if answer.events else answer.latest_replay_id
         segment: list[Event] = []
-        draft = Draft(memory)
         for received in answer.events:
-            try:
-                event = self._event(received)
-            except Undecodable as error:
-                yield Batch(gaps=(f"{error}: closed by reading what changed since",))
-                yield from self._overtaken(segment, list(self._objects.values()), memory)
+            event, gap = self._seen(received)
+            if event is not None:
+                at_ms = max(at_ms, event.order.at_ms)
+                segment.append(event)
+            elif gap is not None:
+                yield from self._closed(segment, gap, memory, stop)
+                if stop.is_set():
+                    return
                 segment = []
-                continue
-            if event is None:
-                continue
-            at_ms = max(at_ms, event.order.at_ms)
-            if event.change == _OVERFLOW:
-                yield Batch(gaps=(f"{event.object}: too many changes at once for events: closed by reading them",))
-                yield from self._overtaken(segment, [self._read_of(event.object)], memory)
-                segment = []
-                continue
-            segment.append(event)
+        draft = Draft(memory)
         self._apply(segment, draft)
+        replay = answer.events[-1].replay_id if answer.events else answer.latest_replay_id
         draft.remember(STREAM, stream_bytes(Stream(replay or stream(memory).replay, at_ms)))
         yield draft.batch(alive=not answer.events)
 
-    def _overtaken(self, segment: Sequence[Event], objects: Sequence[Object], memory: Memory) -> Iterator[Batch]:
+    def _seen(self, received: Any) -> tuple[Event | None, Gap | None]:
+        """What was received: an event of an object of ours, a gap, or nothing that concerns us."""
+        try:
+            event = self._schema(received.event.schema_id).event(received.event.payload)
+        except Undecodable as error:
+            return None, Gap(f"{error}: closed by reading what changed since", tuple(self._objects.values()))
+        if event.object in self._objects or event.object in self._children:
+            if event.change != _OVERFLOW:
+                return event, None
+            words = f"{event.object}: too many changes at once for events: closed by reading them"
+            return None, Gap(words, (self._read_of(event.object),))
+        return None, None
+
+    def _closed(self, segment: Sequence[Event], gap: Gap, memory: Memory, stop: ThreadEvent) -> Iterator[Batch]:
         """Yield the events before a gap, then what closes it; how far the stream was read stays as it was."""
         draft = Draft(memory)
         self._apply(segment, draft)
+        draft.gap(gap.words)
         yield draft.batch()
-        yield from self._closing.closed(objects, memory)
-
-    def _event(self, received: Any) -> Event | None:
-        """The event of an object of ours, None for any other."""
-        event = self._schema(received.event.schema_id).event(received.event.payload)
-        return event if event.object in self._objects or event.object in self._children else None
+        yield from self._closing.closed(gap.objects, memory, stop)
 
     def _schema(self, schema_id: str) -> EventSchema:
         if schema_id not in self._schemas:
@@ -136,9 +146,8 @@ class Capture:
             read = self._objects[event.object]
             shape = self._shape(read, event.schema_id)
             for record_id in event.ids:
-                if (read.object, record_id) in wanted:
-                    self._want(wanted, read, record_id, event.order)
-                elif self._applied(event, read, record_id, shape, draft) is Verdict.READ:
+                is_wanted = (read.object, record_id) in wanted
+                if is_wanted or self._applied(event, read, record_id, shape, draft) is Verdict.READ:
                     self._want(wanted, read, record_id, event.order)
         self._read(wanted.values(), draft)
         follow(self._objects.values(), self._queries, draft)
@@ -194,9 +203,9 @@ class Capture:
         for field in shape.absent:
             if field.path not in there:
                 raise Fatal(
-                    f"{self._feed}: {read.object}.{field.path} is no longer in Salesforce, and {field.name} is read from it. "
-                    f"Bring it back, or name another field for {field.name} in the configuration; the feed goes on from "
-                    "where it stopped"
+                    f"{self._feed}: {read.object}.{field.path} is no longer in Salesforce, and {field.name} is read from "
+                    f"it. Bring it back, or name another field for {field.name} in the configuration; the feed goes on "
+                    "from where it stopped"
                 )
 
     def _parents(self, event: Event, draft: Draft) -> list[str]:
@@ -238,9 +247,11 @@ def follow(objects: Iterable[Object], queries: Queries, draft: Draft) -> None:
             draft.found(read, record)
 
 
-def new_children(children: Children, page: Iterable[Mapping[str, Any]], queries: Queries, draft: Draft) -> list[str]:
-    """Return the ids of the records whose list has changed, of a page of child records."""
-    parents: set[str] = set()
+def new_children(
+    children: Children, page: Iterable[Mapping[str, Any]], queries: Queries, draft: Draft
+) -> dict[str, int]:
+    """Return the ids of the records whose list has changed, of a page of child records, each with when it last did."""
+    parents: dict[str, int] = {}
     for record in page:
         child = draft.child(children.object, record["Id"])
         parent = None if record["IsDeleted"] else record[children.parent]
@@ -248,5 +259,8 @@ def new_children(children: Children, page: Iterable[Mapping[str, Any]], queries:
             continue
         if child is not None and child.parent == parent and child.entry == queries.entry(children, record):
             continue
-        parents |= {each for each in (parent, child and child.parent) if each is not None}
-    return sorted(parents)
+        at_ms = values.instant(record["SystemModstamp"])
+        for each in (parent, None if child is None else child.parent):
+            if each is not None:
+                parents[each] = max(at_ms, parents.get(each, 0))
+    return parents

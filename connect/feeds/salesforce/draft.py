@@ -1,8 +1,8 @@
 """A batch in the making: what is landed, and what will be remembered once it is.
 
-Positions. A version that an event tells of has the time of its commit and its sequence. One that was read has the end of
-the second of its SystemModstamp: it contains whatever was committed up to then, so it must stand above every event of that
-second. Whatever comes next for the record stands above what was landed before it, whatever clocks say.
+Positions. A version that an event tells of has the time of its commit and its sequence. One that was read has the end
+of the second of its SystemModstamp: it contains whatever was committed up to then, so it must stand above every event
+of that second. Whatever comes next for the record stands above what was landed before it, whatever clocks say.
 """
 
 from collections.abc import Mapping
@@ -31,8 +31,9 @@ _SECOND_MS: Final = 1000
 
 
 class Record(NamedTuple):
-    """A record as a query found it. `row` None: deleted. `own_ms` is its SystemModstamp, `at_ms` the newest of it and its
-    children's, deleted ones included. `children` are the child records in the row, by id.
+    """A record as a query found it. `row` None: deleted. `children` are the child records in the row, by id.
+
+    `own_ms` is its SystemModstamp, `at_ms` the newest of it and its children's, deleted ones included.
     """
 
     id: str

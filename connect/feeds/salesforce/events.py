@@ -34,8 +34,8 @@ class Order(NamedTuple):
 class Event(NamedTuple):
     """One change of one or more records. `fields`: names of changed fields, dotted for a part of a compound field.
 
-    `diffs` are those among them whose value is a difference of texts, and not the text. `values` holds all fields of the
-    schema; in an update only those that changed mean anything.
+    `diffs` are those among them whose value is a difference of texts, and not the text. `values` holds all fields of
+    the schema; in an update only those that changed mean anything.
     """
 
     object: str
@@ -69,7 +69,7 @@ class EventSchema:
     def event(self, payload: bytes) -> Event:
         """Return what a payload says. Raises Undecodable."""
         try:
-            values = schemaless_reader(io.BytesIO(payload), self._parsed, None)
+            values: dict[str, Any] = schemaless_reader(io.BytesIO(payload), self._parsed, None)  # type: ignore[assignment]
             header = values.pop(HEADER)
             fields = self.named(header["changedFields"]) | self.named(header["nulledFields"])
             diffs = self.named(header["diffFields"])

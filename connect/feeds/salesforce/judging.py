@@ -1,8 +1,9 @@
 """What an event means for what is known of its record: nothing new, a change to merge, a deletion, or a look by query.
 
-A record read by query has a SystemModstamp of T, to the second. Whatever was committed to it in an earlier second is in
-it; what was committed in a later second is new, or says what the record says already. In the same second nobody can tell,
-so the record is read once more: what is remembered is compared with what is there, so nothing is lost and nothing twice.
+A record read by query has a SystemModstamp of T, to the second. Whatever was committed to it in an earlier second is
+in it; what was committed in a later second is new, or says what the record says already. In the same second nobody can
+tell, so the record is read once more: what is remembered is compared with what is there, so nothing is lost and nothing
+lands twice.
 """
 
 from enum import Enum, auto

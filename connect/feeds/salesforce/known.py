@@ -41,7 +41,7 @@ class Child(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """Whose row is under an identity that is not the record's Id; id None: nobody's now. `position` of its last version."""
+    """Whose row is under an identity that is not the record's Id, and where its last version stands; None: nobody's."""
 
     id: str | None
     position: int

@@ -1,8 +1,8 @@
 """What is read of Salesforce: which fields of which objects become which fields of which rows.
 
-Fields are those of the contract of the topic; how each is read follows from its type there. Where the field has another
-name in Salesforce, the configuration says it: `Contract.fields` is `BillingType=BillingType__c,Cap=Cap__c`. A dotted path
-goes through a lookup (`Contract__r.ContractNumber`), a `%` at the end says that Salesforce has a percentage of it.
+Fields are those of the contract of the topic; how each is read follows from its type there. Where the field has
+another name in Salesforce, the configuration says it: `contract.fields` is `BillingType=BillingType__c,Cap=Cap__c`. A
+dotted path goes through a lookup (`Contract__r.ContractNumber`), a `%` at the end says that Salesforce has a percentage.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
 
 class Field(NamedTuple):
-    """A field of a row, where it is in the records of Salesforce, and how it is read. `scale`: digits after the point."""
+    """A field of a row, where it is in records of Salesforce, and how it is read. `scale`: digits after the point."""
 
     name: str
     path: str
@@ -56,8 +56,8 @@ class Children(NamedTuple):
 class Object(NamedTuple):
     """An object of Salesforce that is read: `name` in our words and in the configuration, `object` in Salesforce.
 
-    `key` is the row's field that is the record key. `identity` is the field that names the row, None if it is the Id of
-    the record.
+    `key` is the row's field that is the record key. `identity` is the field that names the row, None if it is the Id
+    of the record.
     """
 
     name: str

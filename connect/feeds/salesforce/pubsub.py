@@ -1,7 +1,7 @@
 """The Pub/Sub API over gRPC: a subscription, schemas, and what its errors mean.
 
-gRPC calls from threads of its own. A subscription reads in one thread into a queue that flow control keeps short: no more
-events are asked for than were taken out. `close` ends both.
+gRPC calls from threads of its own. A subscription reads in one thread into a queue that flow control keeps short: no
+more events are asked for than were taken out. `close` ends both.
 """
 
 import queue
@@ -44,9 +44,11 @@ class RefusedToken(Exception):
 
 
 class PubSub:
-    """One channel to the API. `call_s_max` bounds every call that is no subscription; `silence_s_max` how long a
-    subscription may say nothing, when a sign of life is due every 270 seconds.
-    """  # fmt: skip
+    """One channel to the API.
+
+    `call_s_max` bounds every call that is no subscription; `silence_s_max` how long a subscription may say nothing,
+    when a sign of life is due every 270 seconds.
+    """
 
     def __init__(self, feed: str, url: str, session: Session, *, call_s_max: float, silence_s_max: float) -> None:
         self._feed = feed
@@ -173,10 +175,10 @@ class Subscription:
             self._answers.put(meaning(self._feed, error))
 
 
-def meaning(feed: str, error: grpc.RpcError) -> Exception:
+def meaning(feed: str, error: Any) -> Exception:
     """Return what an error of the API means: what to do about it is in its class."""
     status, details = error.code(), error.details()
-    code = next((str(value) for key, value in error.trailing_metadata() or () if key == "error-code"), "")
+    code = str(dict(error.trailing_metadata() or ()).get("error-code", ""))
     said = f"{feed}: the Pub/Sub API answers {status.name}: {details}" + (f" ({code})" if code else "")
     if any(each in code or each in str(details) for each in _REPLAY_ERRORS):
         return RefusedReplay(said)

@@ -1,7 +1,7 @@
-"""Reading by SOQL: what changed since, records by id, all ids. Deleted records are found too, while they are in the bin.
+"""Reading by SOQL: what changed since, records by id, all ids. Deleted records are found while they are in the bin.
 
-Pages follow each other by `SystemModstamp, Id`, each as a query of its own: a page that the server fetches later from an
-open query may hold records that changed meanwhile, and the place to go on from would be wrong. What is within a page
+Pages follow each other by `SystemModstamp, Id`, each as a query of its own: a page that the server fetches later from
+an open query may hold records that changed meanwhile, and the place to go on from would be wrong. What is within a page
 (child records, records by id) follows `nextRecordsUrl`.
 """
 
@@ -149,8 +149,9 @@ def selection(read: Object) -> str:
 def changed_type(feed: str, object_name: str, field: Field, said: str) -> Fatal:
     """Return the error of a field that is no longer of its type."""
     return Fatal(
-        f"{feed}: {object_name}.{field.path} was changed in Salesforce: {said}. {field.name} needs a {field.kind}. Change it back, "
-        f"or name another field for {field.name} in the configuration; the feed goes on from where it stopped"
+        f"{feed}: {object_name}.{field.path} was changed in Salesforce: {said}. {field.name} needs a {field.kind}. "
+        f"Change it back, or name another field for {field.name} in the configuration; the feed goes on from where it "
+        "stopped"
     )
 
 

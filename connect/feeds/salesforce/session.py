@@ -18,6 +18,7 @@ _USAGE: Final = re.compile(r"api-usage=(\d+)/(\d+)")
 _USED_UP: Final = "REQUEST_LIMIT_EXCEEDED"
 _GONE: Final = ("INVALID_FIELD", "INVALID_TYPE", "NOT_FOUND")
 _BATCH_ROWS_MAX: Final = 2000
+_PARTS_OF_ID: Final = 3
 
 
 class Http(Protocol):
@@ -46,11 +47,12 @@ class Token(NamedTuple):
 
 
 class Session:
-    """Who we are to Salesforce, for REST and for gRPC."""
+    """Who we are to Salesforce, for REST and for gRPC. `url`: the instance, where no token's answer names one."""
 
-    def __init__(self, feed: str, tokens: Tokens) -> None:
+    def __init__(self, feed: str, tokens: Tokens, url: str) -> None:
         self._feed = feed
         self._tokens = tokens
+        self._url = url
 
     def token(self) -> Token:
         """Return the token in use, or a new one. Raises Retriable or Fatal."""

@@ -1,14 +1,14 @@
 """The feed: a first reading, then events as they come or polls, and what closes a gap.
 
-A subscription from now on is opened before anything is read, and the reading is repeated until its first answer has come,
-and once more then: so there is no moment that neither saw. What both saw is told apart by what is remembered.
+A subscription from now on is opened before anything is read, and the reading is repeated until its first answer has
+come, and once more then: so there is no moment that neither saw. What both saw is told apart by what is remembered.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Event
 from typing import Any, Final, NamedTuple, Protocol
 
-from connect.feeds.contract import Batch, Fatal, Memory, position
+from connect.feeds.contract import Batch, Fatal, Memory, Retriable, position
 from connect.feeds.salesforce.capture import Capture, Columns, follow, new_children
 from connect.feeds.salesforce.draft import Draft
 from connect.feeds.salesforce.events import Order
@@ -28,7 +28,8 @@ from connect.feeds.salesforce.pubsub import RefusedReplay, RefusedToken
 from connect.feeds.salesforce.queries import Page, Queries
 from connect.feeds.salesforce.values import instant_text
 
-_FORGOTTEN_AFTER_MS: Final = 30 * 86_400_000  # twice as long as a deleted record can be brought back
+_DAY_MS: Final = 86_400_000
+_FORGOTTEN_AFTER_MS: Final = 30 * _DAY_MS  # twice as long as a deleted record can be brought back
 
 
 class Subscribed(Protocol):
@@ -80,19 +81,25 @@ class Plan(NamedTuple):
 
 
 class Salesforce:
-    """Reads one organisation."""
+    """Reads one organisation. `closing` closes what is below `queries`."""
 
     def __init__(
-        self, plan: Plan, queries: Queries, columns: Columns, events: Events | None, session: Renewing
+        self,
+        plan: Plan,
+        queries: Queries,
+        columns: Columns,
+        events: Events | None,
+        session: Renewing,
+        closing: Callable[[], None],
     ) -> None:
         self._plan = plan
         self._queries = queries
         self._events = events
         self._session = session
+        self._closing = closing
         self._renewed = False
-        self._capture = None if events is None else Capture(
-            plan.feed, plan.objects, events, columns, queries, self,
-        )  # fmt: skip
+        self._tidied_ms = -_DAY_MS
+        self._capture = Capture(plan.feed, plan.objects, events, columns, queries, self) if events else None
 
     def batches(self, memory: Memory, stop: Event) -> Iterator[Batch]:
         """Yield what there is, and go on with events as they come; when polling, end.
@@ -113,21 +120,27 @@ class Salesforce:
                     raise Fatal(f"{error}; a new token was refused, too: look at the rights of the user") from error
                 self._session.renew()
                 self._renewed = True
-            except RefusedReplay:
+            except RefusedReplay as error:
                 read_to = stream(memory)
-                words = f"events after {instant_text(read_to.at_ms)} are no longer kept: closed by reading what changed since"
+                if read_to.replay is None:
+                    raise Retriable(str(error)) from error
+                since = instant_text(read_to.at_ms)
+                words = f"events after {since} are no longer kept: closed by reading what changed since"
                 yield Batch(memory={STREAM: stream_bytes(Stream(None, read_to.at_ms))}, gaps=(words,))
 
-    def closed(self, objects: Sequence[Object], memory: Memory) -> Iterator[Batch]:
+    def closed(self, objects: Sequence[Object], memory: Memory, stop: Event) -> Iterator[Batch]:
         """Yield what changed of objects since they were last known, by query, and what is not there any more."""
-        yield from self._looked(objects, memory, Event())
-        for read in objects:
-            yield from self._swept(read, memory)
+        known = [read for read in objects if horizon(memory, read.object) is not None]
+        yield from self._looked(objects, memory, stop)
+        for read in known:
+            if not stop.is_set():
+                yield from self._swept(read, memory)
 
     def close(self) -> None:
         """Close connections."""
         if self._events is not None:
             self._events.close()
+        self._closing()
 
     def _streamed(self, events: Events, channel: str, memory: Memory, stop: Event) -> Iterator[Batch]:
         assert self._capture is not None
@@ -140,17 +153,18 @@ class Salesforce:
             else:
                 fresh = [read for read in self._plan.objects if not _complete(read, memory)]
                 yield from self._looked(fresh, memory, stop)
-            yield Batch(memory=self._forgotten(memory))
+            if forgotten := self._forgotten(memory):
+                yield Batch(memory=forgotten)
             for answer in subscription.answers(stop):
                 self._renewed = False
-                yield from self._capture.batches(answer, memory)
+                yield from self._capture.batches(answer, memory, stop)
         finally:
             subscription.close()
 
     def _caught_up(self, subscription: Subscribed, memory: Memory, stop: Event) -> Iterator[Batch]:
         """Read by query until the subscription has answered, so that it stands, and what came up to then."""
         assert self._capture is not None
-        yield from self.closed(self._plan.objects, memory)
+        yield from self.closed(self._plan.objects, memory, stop)
         while (answer := subscription.next(self._plan.poll_s, stop)) is None:
             if stop.is_set():
                 return
@@ -158,7 +172,7 @@ class Salesforce:
             yield Batch(alive=True)
         yield from self._looked(self._plan.objects, memory, stop)
         if not stop.is_set():
-            yield from self._capture.batches(answer, memory)
+            yield from self._capture.batches(answer, memory, stop)
 
     def _looked(self, objects: Sequence[Object], memory: Memory, stop: Event) -> Iterator[Batch]:
         for read in objects:
@@ -182,7 +196,7 @@ class Salesforce:
             yield draft.batch()
             if stop.is_set():
                 return
-        if not complete and not _complete(read, memory):
+        if not (horizon(memory, read.object) or (0, False))[1] and not stop.is_set():
             yield Batch(memory={horizon_key(read.object): horizon_bytes(to_ms, True)})
 
     def _read_children(self, read: Object, children: Children, memory: Memory, stop: Event) -> Iterator[Batch]:
@@ -191,9 +205,8 @@ class Salesforce:
         for page in self._queries.changed_children(children, since_ms):
             draft = Draft(memory)
             parents = new_children(children, page.records, self._queries, draft)
-            order = Order(page.read_to_ms, 0, 0)
             for record in self._queries.by_ids(read, parents):
-                draft.found(read, record._replace(at_ms=max(record.at_ms, order.at_ms)))
+                draft.found(read, record._replace(at_ms=max(record.at_ms, parents[record.id])))
             self._kept(draft, children.object, page, memory, complete=complete or page.last)
             yield draft.batch()
             if stop.is_set():
@@ -234,10 +247,13 @@ class Salesforce:
             yield draft.batch()
 
     def _forgotten(self, memory: Memory) -> dict[str, bytes | None]:
-        """What need not be remembered any longer of deleted records."""
+        """What need not be remembered any longer of deleted records; it is looked for once a day."""
         newest = max(
             [stream(memory).at_ms, *((horizon(memory, read.object) or (0,))[0] for read in self._plan.objects)]
         )
+        if newest < self._tidied_ms + _DAY_MS:
+            return {}
+        self._tidied_ms = newest
         before = position(max(0, newest - _FORGOTTEN_AFTER_MS))
         return {key: None for read in self._plan.objects for key in outdated(memory, read, before)}
 

@@ -50,9 +50,9 @@ def instant_text(at_ms: int) -> str:
 def settled(number: Decimal, scale: int) -> str:
     """Return a number that Salesforce keeps as a double, as the decimal that was meant.
 
-    A double of 0.1 + 0.2 reads 0.30000000000000004: what differs from the scale of the field by no more than a double can
-    tell apart is what arithmetic left behind, and goes. A true digit too many stays, so that the landing refuses it:
-    nothing is rounded in silence.
+    A double of 0.1 + 0.2 reads 0.30000000000000004: what differs from the scale of the field by no more than a double
+    can tell apart is what arithmetic left behind, and goes. A true digit too many stays, so that the landing refuses
+    it: nothing is rounded in silence.
     """
     meant = number.quantize(Decimal(1).scaleb(-scale)) if number.adjusted() + scale < 27 else number
     grain = abs(number).scaleb(-_DOUBLE_DIGITS)
