@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlencode
 
 from authlib.oauth2.rfc7523.assertion import sign_jwt_bearer_assertion
+from joserfc.errors import JoseError
+from joserfc.jwk import import_key
 
 from connect.errors import Fatal
 
@@ -18,7 +20,8 @@ _JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LIFE_S_DEFAULT: Final = 600
 """How long a token is kept whose answer does not say how long it lives."""
 
-_ASSERTION_LIFE_S: Final = 240
+_ASSERTION_LIFE_S: Final = 170
+"""Salesforce takes no assertion that lives longer than three minutes."""
 _EARLY_SHARE: Final = 10
 """A token is renewed when a tenth of its life is left, but a minute before its end at the earliest."""
 
@@ -209,8 +212,15 @@ def _signed(key: Key, issuer: str, audience: str, subject: str, claims: dict[str
     try:
         return str(
             sign_jwt_bearer_assertion(
-                key.pem, issuer, audience, subject, begun, begun + _ASSERTION_LIFE_S, dict(claims), header
+                import_key(key.pem, "EC" if key.algorithm == "ES256" else "RSA"),
+                issuer,
+                audience,
+                subject,
+                begun,
+                begun + _ASSERTION_LIFE_S,
+                dict(claims),
+                header,
             )
         )
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, JoseError) as error:
         raise Fatal(f"the private key cannot sign with {key.algorithm}: {error}") from None
