@@ -177,7 +177,7 @@ class Capture:
             place = shape.places.get(field)
             if field.path == "Id":
                 row[field.name] = record_id
-            elif place is not None and (whole or place in event.fields or place.partition(".")[0] in event.fields):
+            elif place is not None and (whole or place in event.fields):
                 try:
                     row[field.name] = values.of_event(field, value_at(event.values, place))
                 except WrongType as error:

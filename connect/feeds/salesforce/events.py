@@ -83,7 +83,16 @@ class EventSchema:
 
     def named(self, bitmaps: Iterable[str]) -> frozenset[str]:
         """Return the names of the fields that bitmaps mark. Raises ValueError or IndexError for one that is none."""
-        return frozenset(name for bitmap in bitmaps for name in self._names(bitmap))
+        marks = frozenset(name for bitmap in bitmaps for name in self._names(bitmap))
+        whole = [name for name in marks if name in self._by_name and _is_compound(self._by_name[name])]
+        # A compound field that is marked itself stands for all its parts, unless some of them are marked.
+        parts = {
+            f"{name}.{part['name']}"
+            for name in whole
+            if not any(mark.startswith(f"{name}.") for mark in marks)
+            for part in _parts(self._by_name[name])
+        }
+        return marks | parts
 
     def _names(self, bitmap: str) -> Iterator[str]:
         parent, dash, bits = bitmap.rpartition("-")
@@ -151,6 +160,10 @@ def value_at(values: Avro, place: str) -> Any:
 
 def _branches(avro: Any) -> list[Any]:
     return avro if isinstance(avro, list) else [avro]
+
+
+def _is_compound(field: Avro) -> bool:
+    return any(isinstance(branch, dict) and branch.get("type") == "record" for branch in _branches(field["type"]))
 
 
 def _parts(field: Avro) -> list[Avro]:
