@@ -203,9 +203,9 @@ class Capture:
         for field in shape.absent:
             if field.path not in there:
                 raise Fatal(
-                    f"{self._feed}: {read.object}.{field.path} is no longer in Salesforce, and {field.name} is read from "
-                    f"it. Bring it back, or name another field for {field.name} in the configuration; the feed goes on "
-                    "from where it stopped"
+                    f"{self._feed}: {read.object}.{field.path} is no longer in Salesforce: {field.name} is read from "
+                    f"it. Bring it back, or name another field for {field.name} in the configuration; the feed goes "
+                    "on from where it stopped"
                 )
 
     def _parents(self, event: Event, draft: Draft) -> list[str]:

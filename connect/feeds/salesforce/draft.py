@@ -126,13 +126,14 @@ class Draft:
             self._keep(read, record_id, fresh._replace(position=known.position))
             return
         at = max(fresh.position, known.position + 1, self._floor(read, record_id, fresh.row))
+        before = self._landed(read, record_id, known.row, fresh.row)
         if known.row is not None and (fresh.row is None or known.row[read.key] != key):
             if self._owns(read, record_id, known.row):
                 self._change(read, "d", known.row, None, happened_ms, at)
-            if fresh.row is not None:
-                self._change(read, "c", None, fresh.row, happened_ms, at)
-        elif fresh.row is not None:
-            self._change(read, op if known.row is None else "u", known.row, fresh.row, happened_ms, at, snapshot)
+            if read.identity is None:  # the same row, under another key
+                before = None
+        if fresh.row is not None:
+            self._change(read, op if before is None else "u", before, fresh.row, happened_ms, at, snapshot)
         self._own(read, record_id, known.row, fresh.row, at)
         self._keep(read, record_id, fresh._replace(position=at))
 
@@ -148,6 +149,18 @@ class Draft:
     def _refuse(self, read: Object, record_id: str, row: Mapping[str, Any]) -> None:
         message = f"{read.key} is empty, and it is the record's key; give the record one in Salesforce: it lands then"
         self._rejects.append(Reject(read.topic, None, repr(dict(row)).encode(), f"{read.object} {record_id}", message))
+
+    def _landed(
+        self, read: Object, record_id: str, known: Mapping[str, Any] | None, row: Mapping[str, Any] | None
+    ) -> Mapping[str, Any] | None:
+        """The row that stands where this one lands: this record's, or that of another whose identity it takes over."""
+        if read.identity is None or row is None:
+            return known
+        owner = owner_of(self._look(owner_key(read, row[read.identity])))
+        if owner.id == record_id:
+            return known
+        other = None if owner.id is None else self.known(read, owner.id)
+        return None if other is None else other.row
 
     def _floor(self, read: Object, record_id: str, row: Mapping[str, Any] | None) -> int:
         """The position above which a version must stand because another record had its identity before."""

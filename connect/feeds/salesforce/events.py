@@ -178,8 +178,8 @@ class Shape:
     """How one object's events of one schema become rows.
 
     `places`: where an event has each field. `absent`: fields that no event carries (formulas, for one). `blind`: nor a
-    lookup that a dotted path goes through. With any of these, every event is answered by a reading. `wrong`: what fields
-    are now that ours cannot be read from.
+    lookup that a dotted path goes through. With any of these, every event is answered by a reading. `wrong`: what
+    fields are now that ours cannot be read from.
     """
 
     def __init__(self, read: Object, schema: EventSchema) -> None:

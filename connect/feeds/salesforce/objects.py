@@ -2,15 +2,16 @@
 
 Fields are those of the contract of the topic; how each is read follows from its type there. Where the field has
 another name in Salesforce, the configuration says it: `contract.fields` is `BillingType=BillingType__c,Cap=Cap__c`. A
-dotted path goes through a lookup (`Contract__r.ContractNumber`), a `%` at the end says that Salesforce has a percentage.
+dotted path goes through a lookup (`Contract__r.ContractNumber`), a `%` at the end says that it is a percentage there.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final, NamedTuple
 
-from schemas.contracts import load_contracts
-from schemas.mapping import load_mappings
+from schemas.contracts import Contract, load_contracts
+from schemas.mapping import TopicMapping, load_mappings
 
 PREFIX: Final = "crm."
 
@@ -44,7 +45,7 @@ class Field(NamedTuple):
 
 
 class Children(NamedTuple):
-    """Records of another object that are a list in the row: the lookup `parent` of each names the record they are of."""
+    """Records of another object that are a list in the row: the lookup `parent` of each names the record it is of."""
 
     field: str
     relation: str
@@ -100,11 +101,11 @@ def object_of(name: str, naming: Naming) -> Object:
         UnfitNaming: There is no such topic or field, or the children's names are missing.
     """
     topic = PREFIX + name
-    contracts = load_contracts()
+    contracts, topics = _described()
     if topic not in contracts:
         known = sorted(each.removeprefix(PREFIX) for each in contracts if each.startswith(PREFIX))
         raise UnfitNaming("objects", f"there is no topic {topic}; {', '.join(known)} can be read")
-    mapping = load_mappings().topics[topic]
+    mapping = topics[topic]
     fields, children = [], None
     unknown = set(naming.paths)
     for column in _columns(contracts[topic].schema):
@@ -119,6 +120,12 @@ def object_of(name: str, naming: Naming) -> Object:
     (key,) = mapping.key
     identity = None if mapping.identity == ("Id",) else mapping.identity[0]
     return Object(name, naming.object, topic, key, identity, tuple(fields), children)
+
+
+@cache
+def _described() -> tuple[Mapping[str, Contract], Mapping[str, TopicMapping]]:
+    """The contracts and mappings of all topics; reading the files takes a second."""
+    return load_contracts(), load_mappings().topics
 
 
 def _columns(envelope: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ from connect.feeds.salesforce.pubsub import RefusedReplay, RefusedToken
 from connect.feeds.salesforce.queries import Page, Queries
 from connect.feeds.salesforce.values import instant_text
 
+_SAYS_NOTHING: Final = Batch()
 _DAY_MS: Final = 86_400_000
 _FORGOTTEN_AFTER_MS: Final = 30 * _DAY_MS  # twice as long as a deleted record can be brought back
 
@@ -178,9 +179,9 @@ class Salesforce:
         for read in objects:
             if stop.is_set():
                 return
-            yield from self._read(read, memory, stop)
+            yield from filter(_SAYS_NOTHING.__ne__, self._read(read, memory, stop))
             if read.children is not None and not stop.is_set():
-                yield from self._read_children(read, read.children, memory, stop)
+                yield from filter(_SAYS_NOTHING.__ne__, self._read_children(read, read.children, memory, stop))
 
     def _read(self, read: Object, memory: Memory, stop: Event) -> Iterator[Batch]:
         """Yield what changed of an object, a batch a page."""

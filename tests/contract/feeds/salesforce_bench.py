@@ -1,4 +1,4 @@
-"""What tests of the Salesforce feed stand on: a simulated organisation, a landing that can crash, and the rows expected.
+"""What tests of the Salesforce feed stand on: a simulated organisation, a landing that crashes, and the rows expected.
 
 The rows are worked out from the organisation's own records, by nothing that the feed uses.
 """
@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from connect.catalogue import Outside
 from connect.configuration import CONNECTORS_FOLDER, read, resolved
-from connect.feeds.contract import Batch, Change
+from connect.feeds.contract import Batch, Change, Source
 from connect.feeds.salesforce.opening import KIND, SalesforceSettings
 from connect.settings import checked
 from tests.tidy.house import ROOT
@@ -81,7 +81,8 @@ class Org:
         for parent, name in (("Contract__c", "ContractRate__c"), ("ContractAmendment__c", "AmendmentRate__c")):
             for record in sorted(records[name], key=lambda record: str(record["Id"])):
                 rates.setdefault(record[parent], []).append({
-                    "Role": record["Role__c"], "Rate": _money(record["Rate__c"]), "EffectiveFrom": record["EffectiveFrom__c"],
+                    "Role": record["Role__c"], "Rate": _money(record["Rate__c"]),
+                    "EffectiveFrom": record["EffectiveFrom__c"],
                 })  # fmt: skip
         found: dict[tuple[str, str], Row] = {}
         for record in records["Account"]:
@@ -137,6 +138,13 @@ class Landing:
                 self.memory.pop(key, None)
             else:
                 self.memory[key] = value
+
+    def land_all(self, batches: Iterable[Batch]) -> None:
+        """Land batches until the source has no more for now."""
+        for batch in batches:
+            self.land(batch)
+            if batch.alive:
+                return
 
     def _check(self, change: Change) -> None:
         row = change.before if change.after is None else change.after
@@ -203,17 +211,14 @@ class Feed:
         """Run until nothing is left to read; return what was landed meanwhile."""
         self.landing.taken()
         with self.opened(**settings) as batches:
-            for batch in batches:
-                self.landing.land(batch)
-                if batch.alive:
-                    break
+            self.landing.land_all(batches)
         return self.landing.taken()
 
     @contextmanager
     def opened(self, **settings: str) -> Iterator[Iterator[Batch]]:
         """Its batches, from what the landing remembers."""
         stop = Event()
-        source = KIND.open(self.configured(**settings), Outside("crm", _never, self.requests, stop))
+        source = self.source(stop, **settings)
         batches = source.batches(self.landing.memory, stop)
         try:
             yield batches
@@ -221,6 +226,10 @@ class Feed:
             stop.set()
             batches.close()  # type: ignore[attr-defined]
             source.close()
+
+    def source(self, stop: Event, **settings: str) -> Source:
+        """The feed's source, as a process would open it."""
+        return KIND.open(self.configured(**settings), Outside("crm", _never, self.requests, stop))
 
     def configured(self, **settings: str) -> SalesforceSettings:
         """The settings of the example, with the organisation's addresses."""
@@ -284,7 +293,8 @@ def _contract(record: Row, rates: list[Row]) -> Row:
     markup = record["ExpenseMarkup__c"]
     return _taken(
         record, "ContractNumber AccountId Status CurrencyIsoCode StartDate EndDate",
-        OpportunityId=record["OpportunityId__c"], BillingType=record["BillingType__c"], Value=_money(record["Value__c"]),
+        OpportunityId=record["OpportunityId__c"], BillingType=record["BillingType__c"],
+        Value=_money(record["Value__c"]),
         Cap=_money(record["Cap__c"]), PeriodicFee=_money(record["PeriodicFee__c"]),
         IncludedHours=_money(record["IncludedHours__c"]), OverageRate=_money(record["OverageRate__c"]),
         ExpensePolicy=record["ExpensePolicy__c"],

@@ -1,7 +1,7 @@
 """What the simulated organisation has: objects with their fields, and the Avro schemas of their change events.
 
-Written from the published reference of change events: dates and instants are long, numbers double, an address is a record
-of its own, a field's doc names its type. A field that is a formula is in no event.
+Written from the published reference of change events: dates and instants are long, numbers double, an address is a
+record of its own, a field's doc names its type. A field that is a formula is in no event.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ _STAMPS: Fields = {"CreatedDate": "datetime", "LastModifiedDate": "datetime"}
 
 @dataclass
 class Kind:
-    """An object: its fields with their types, what it belongs to (and is deleted with), and its name as a list there."""
+    """An object: its fields with their types, what it belongs to (and is deleted with), and its name as a list."""
 
     name: str
     prefix: str

@@ -21,11 +21,15 @@ class Bus:
 
     def __init__(self, front: Front) -> None:
         self.front = front
-        self.org = front.org
+        self.dropped = 0  # streams before this generation are cut
+        self.reset()
+
+    def reset(self) -> None:
+        """Carry the events of another organisation, from its first day."""
+        self.org = self.front.org
         self.keepalive_s = 0.05  # 270 there; a test does not wait for that
         self.events_max = 100  # of one answer
         self.repeated = 0  # events before the replay id that a subscription gets once more
-        self.dropped = 0  # streams before this generation are cut
         self.subscribed: list[bytes | None] = []
         self.schema_calls: list[str] = []
 
@@ -97,7 +101,7 @@ class Bus:
                     self.org.lock.notify_all()
         except grpc.RpcError:
             pass  # the stream has ended
-        except Exception:  # noqa: BLE001, S110, the iterator of a cancelled call raises a bare Exception
+        except Exception:  # the iterator of a call that was cancelled raises a bare one
             pass
 
     def _start(self, first: Any, context: grpc.ServicerContext) -> int:

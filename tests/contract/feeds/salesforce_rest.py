@@ -1,4 +1,4 @@
-"""The simulated organisation over HTTP: tokens, queries, descriptions of objects, and the test's own orders under /control."""
+"""The simulated organisation over HTTP: tokens, queries, descriptions, and a test's orders under /control."""
 
 import base64
 import json
@@ -34,9 +34,13 @@ class Front:
     """What is the organisation's own at the door: tokens, limits, open queries, and the faults that a test orders."""
 
     def __init__(self, org: Org, key: RSAPublicKey) -> None:
-        self.org = org
         self.key = key
         self.url = ""
+        self.reset(org)
+
+    def reset(self, org: Org) -> None:
+        """Be the door of another organisation, as at its first day."""
+        self.org = org
         self.tokens: set[str] = set()
         self.issued = 0
         self.calls: list[str] = []

@@ -2,8 +2,8 @@
 
     python -m tests.contract.feeds.salesforce_simulator PUBLIC_KEY_FILE [SEED]
 
-It prints one line of JSON, `{"url", "pubsub_url"}`, and ends when its standard input does. Orders of a test are POSTed as
-JSON to `/control/NAME`: see `Control`.
+It prints one line of JSON, `{"url", "pubsub_url"}`, and ends when its standard input does. Orders of a test are POSTed
+as JSON to `/control/NAME`: see `Control`.
 """
 
 import json
@@ -27,11 +27,21 @@ class Control:
     def __init__(self, front: Front, bus: Bus) -> None:
         self._front = front
         self._bus = bus
-        self._org = front.org
+
+    @property
+    def _org(self) -> Org:
+        return self._front.org
 
     def __call__(self, name: str, order: Mapping[str, Any]) -> Any:
         """Carry out an order and return its answer."""
         return getattr(self, name)(order)
+
+    def reset(self, order: Mapping[str, Any]) -> Any:
+        """Be another organisation, without any record; `seed` makes its ids."""
+        self.drop(order)
+        self._front.reset(Org(order["seed"]))
+        self._bus.reset()
+        return {}
 
     def commit(self, order: Mapping[str, Any]) -> Any:
         """Make a transaction: see `Org.commit`."""

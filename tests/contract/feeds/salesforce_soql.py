@@ -1,4 +1,4 @@
-"""The part of SOQL that the simulated organisation understands: SELECT with lookups and child queries, WHERE, ORDER BY, LIMIT."""
+"""The part of SOQL that the simulated organisation knows."""
 
 import re
 from collections.abc import Callable, Iterator
