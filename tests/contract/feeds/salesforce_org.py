@@ -49,6 +49,7 @@ class Org:
         self._number = 1_000
         self._commit = 1_100_000_000_000
         self._ids = 0
+        self._committed: dict[str, int] = {}  # when each record was committed last
 
     def commit(self, order: Mapping[str, Any]) -> list[str]:
         """Make one transaction; return the ids of the records changed.
@@ -59,11 +60,13 @@ class Org:
         """
         with self.lock:
             self.now_ms += order.get("advance_ms", 1_300)
-            stamp_ms = (self.now_ms - order.get("lag_ms", 0)) // 1000 * 1000
             self._commit += self._random.randint(1, 50)
             done: list[tuple[str, str, str, Record]] = []
             for change in order["changes"]:
-                done += self._changed(change, stamp_ms)
+                # A transaction waits for the lock of a record, so it stamps none before the last commit of it.
+                at_ms = max(self.now_ms - order.get("lag_ms", 0), self._committed.get(change.get("id") or "", 0))
+                done += self._changed(change, at_ms // 1000 * 1000)
+            self._committed |= {record_id: self.now_ms for _, record_id, _, _ in done}
             if order.get("overflow"):
                 self._log_overflow({kind for kind, *_ in done})
             else:
