@@ -7,6 +7,7 @@ import typer
 
 from stack.daemon import tail_of
 from stack.errors import StackError
+from stack.parts import NAMES
 
 if TYPE_CHECKING:
     from stack.parts import Line
@@ -34,17 +35,23 @@ def _brokers(number: int | None) -> int | None:
 
 @app.command()
 def up(
+    parts: Annotated[list[str] | None, typer.Argument(help=f"Parts: {', '.join(NAMES)}; else all.")] = None,
     brokers: Annotated[int | None, typer.Option(help="Kafka brokers, 1 or 3.", callback=_brokers)] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65_000, help="Kafka's first port; as before, else 19092. 0: free ones at first."),
+        typer.Option(
+            min=0, max=65_000, help="Kafka's first port, the others beside it; as before, else 19092. 0: free ones."
+        ),
+    ] = None,
+    prometheus_config: Annotated[
+        Path | None, typer.Option(help="What Prometheus goes by; as before, else deploy/prometheus/prometheus.yaml.")
     ] = None,
     folder: Folder = FOLDER,
 ) -> None:
     """Start what does not run yet, and wait until it answers."""
     try:
         room = _room(folder)
-        room.up(brokers, port)
+        room.up(parts or (), brokers, port, prometheus_config)
         _print(room.lines())
     except StackError as error:
         raise _fail(error) from None

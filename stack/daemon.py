@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -111,8 +111,10 @@ class Daemon:
             return None
         return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
-    def start(self, command: Sequence[str]) -> None:
+    def start(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         """Start it, unless it runs already. Its output goes to the end of the log.
+
+        `environment` is what it finds beside what is in ours.
 
         Raises:
             StackError: The program cannot be started.
@@ -127,6 +129,7 @@ class Daemon:
                 child = subprocess.Popen(
                     command,
                     cwd=self.folder,
+                    env={**os.environ, **(environment or {})},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

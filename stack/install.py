@@ -1,4 +1,4 @@
-"""Java, Maven and promtool, where they are missing: `python -m stack.install`, which is `make stack-tools`.
+"""Java, Maven, PostgreSQL and Prometheus, where they are missing: `python -m stack.install`, or `make stack-tools`.
 
 They are installed by apt where nobody needs to be asked: as root, or in continuous integration (`CI` is set) with sudo.
 Elsewhere it says what to install, and fails.
@@ -11,13 +11,38 @@ import sys
 from collections.abc import Callable, Mapping
 
 from stack.errors import StackError
-from stack.tools import PACKAGES, PROMETHEUS, java, maven, promtool
+from stack.tools import PACKAGES, java, maven, postgresql, prometheus, promtool
+from stack.versions import versions
+
+
+def _whole_prometheus() -> object:
+    return prometheus(), promtool()
+
+
+def _is_there(find: Callable[[], object]) -> bool:
+    try:
+        find()
+    except StackError:
+        return False
+    return True
+
+
+_FOUND: Mapping[str, Callable[[], object]] = {
+    "Java": java,
+    "Maven": maven,
+    "PostgreSQL": lambda: postgresql()[0],
+    "Prometheus": lambda: prometheus()[0],
+    "promtool": promtool,
+}
+
+
+_SERVERS: Mapping[str, Callable[[], object]] = {"postgresql": postgresql, "prometheus": _whole_prometheus}
 
 
 def missing() -> list[str]:
     """What is wrong with the programs that the stack needs, one message each."""
     faults = []
-    for find in (java, maven, promtool):
+    for find in _FOUND.values():
         try:
             find()
         except StackError as error:
@@ -38,10 +63,12 @@ def commands(which: Callable[[str], str | None]) -> list[list[str]]:
     """The commands that install by apt."""
     update, install = ["apt-get", "update", "-q"], ["apt-get", "install", "-q", "-y", "--no-install-recommends"]
     steps = [update]
-    if which("promtool") is None and which("systemctl"):
-        # Debian starts what it installs, now and at every boot, and this would listen on every address.
-        steps.append(["systemctl", "mask", "--quiet", "prometheus.service"])
-    steps.append([*install, *PACKAGES, PROMETHEUS])
+    absent = [program.package for name, program in versions().programs.items() if not _is_there(_SERVERS[name])]
+    if which("systemctl"):
+        # Debian starts what it installs, now and at every boot; Prometheus would listen on every address. A server that
+        # is there already is left as it is.
+        steps += [["systemctl", "mask", "--quiet", f"{package}.service"] for package in absent]
+    steps.append([*install, *PACKAGES, *absent])
     if which("update-ca-certificates"):
         # Java keeps certificates of its own: without this, it does not know an authority that this machine had added.
         steps.append(["update-ca-certificates", "--fresh"])
@@ -60,7 +87,7 @@ def main() -> int:
                 print(f"{' '.join([*before, *step])} failed; its message is above", file=sys.stderr)
                 return 1
         faults = missing()
-    found = [] if faults else [f"Java: {java()}", f"Maven: {maven()}", f"promtool: {promtool()}"]
+    found = [] if faults else [f"{name}: {find()}" for name, find in _FOUND.items()]
     print(*faults or found, sep="\n", file=sys.stderr if faults else sys.stdout)
     return 1 if faults else 0
 

@@ -1,5 +1,6 @@
-"""The jars of a part: fetched once into a cache, and compared with their checksums whenever they are used.
+"""What is fetched for a part: once, into a cache, and its jars are compared with their checksums whenever used.
 
+In a part's folder, `jars` holds the jars that Maven resolved, and each archive lies unpacked in a folder by its name.
 The checksums of each part are committed beside this module, as `sha256sum` writes them. The cache is `STACK_CACHE`
 where that is set, else `throughline/stack` in the user's cache folder; a folder in it is named by part, version and
 checksums, so that trees with different pins share it.
@@ -8,10 +9,13 @@ checksums, so that trees with different pins share it.
 import hashlib
 import os
 import re
+import tarfile
 import tempfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from stack.download import download, repository
 from stack.errors import Say, StackError
 from stack.locked import locked
 from stack.maven import copy_dependencies
@@ -20,9 +24,10 @@ from stack.versions import PINS, versions
 CACHE_VARIABLE = "STACK_CACHE"
 
 Checksums = Mapping[str, str]
-"""Name of a jar -> its SHA-256 in hex."""
+"""Path of a jar in its part's folder -> its SHA-256 in hex."""
 
-_LINE = re.compile(r"([0-9a-f]{64})  ([^/]+\.jar)")
+JARS = "jars"
+_LINE = re.compile(r"([0-9a-f]{64})  ((?!\.|/)(?:(?!/\.|//)[^\n])+\.jar)")
 
 
 def cache_folder() -> Path:
@@ -61,13 +66,18 @@ def checksum(jar: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
+def jars_in(folder: Path) -> dict[str, Path]:
+    """All jars in a folder and below, by their path in it."""
+    return {jar.relative_to(folder).as_posix(): jar for jar in sorted(folder.rglob("*.jar"))}
+
+
 def verify(folder: Path, expected: Checksums) -> None:
     """Compare the jars of a folder with their checksums.
 
     Raises:
         StackError: A jar is missing, is not expected, or holds something else.
     """
-    there = {jar.name: jar for jar in folder.glob("*.jar")}
+    there = jars_in(folder)
     for name in sorted(expected.keys() | there.keys()):
         if name not in there:
             raise StackError(f"{folder / name}: the jar is missing")
@@ -79,10 +89,19 @@ def verify(folder: Path, expected: Checksums) -> None:
 
 
 def class_path(name: str, say: Say, pins: Path = PINS) -> str:
-    """The class path of a part, after fetching its jars if the cache has none.
+    """The class path of a part's jars, after fetching what the cache lacks.
 
     Raises:
         StackError: A jar cannot be fetched, or one is not what was written down.
+    """
+    return ":".join(str(jar) for jar in sorted((fetched(name, say, pins) / JARS).glob("*.jar")))
+
+
+def fetched(name: str, say: Say, pins: Path = PINS) -> Path:
+    """The folder of a part in the cache, after fetching it if the cache has none.
+
+    Raises:
+        StackError: Something cannot be fetched, or a jar is not what was written down.
     """
     part, sums = versions(pins).parts[name], checksums_file(name, pins)
     expected = read_checksums(sums)
@@ -95,18 +114,39 @@ def class_path(name: str, say: Say, pins: Path = PINS) -> str:
         verify(folder, expected)
     except StackError as error:
         raise StackError(f"{error}. Remove {folder}, so that it is fetched again") from None
-    return ":".join(str(folder / jar) for jar in sorted(expected))
+    return folder
+
+
+def fetch_into(folder: Path, name: str, say: Say, pins: Path = PINS) -> None:
+    """Fetch all that a part asks for into a new folder, whatever its checksums.
+
+    Raises:
+        StackError: Something cannot be fetched or unpacked.
+    """
+    part, maven = versions(pins).parts[name], versions(pins).maven
+    folder.mkdir()
+    if part.jars:
+        copy_dependencies(name, part, maven, folder / JARS, say)
+    for archive in part.archives_wanted():
+        packed = folder.parent / f"{archive.artifact}.tar.gz"
+        download(f"{repository(maven.central)}/{archive.path}", packed, say)
+        try:
+            with tarfile.open(packed) as content:
+                content.extractall(folder / archive.artifact, filter="data")
+        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            raise StackError(f"{archive.path} from {repository(maven.central)} cannot be unpacked: {error}") from None
+        packed.unlink()
 
 
 def _fetch(name: str, pins: Path, folder: Path, expected: Checksums, say: Say) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}.partial-", dir=folder.parent) as partial:
-        fetched = Path(partial, "jars")
-        copy_dependencies(name, versions(pins).parts[name], versions(pins).maven, fetched, say)
+        whole = Path(partial, "whole")
+        fetch_into(whole, name, say, pins)
         try:
-            verify(fetched, expected)
+            verify(whole, expected)
         except StackError as error:
             raise StackError(
                 f"{error}. It came so from the repository: do not use it unless you know why. "
                 f"A jar that was damaged on its way is fetched again once it is gone from ~/.m2/repository"
             ) from None
-        fetched.rename(folder)
+        whole.rename(folder)

@@ -9,7 +9,6 @@ with Kafka(folder) as kafka:
 import base64
 import json
 import signal
-import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import NamedTuple, Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from stack.daemon import Daemon, tail_of
+from stack.daemon import Daemon
 from stack.errors import Say, StackError, silent
 from stack.jars import class_path
 from stack.kafka_files import (
@@ -32,8 +31,9 @@ from stack.kafka_files import (
     java_command,
     properties,
 )
-from stack.parts import Line, line_of
-from stack.ports import free_ports, is_free
+from stack.parts import Line
+from stack.ports import free_ports
+from stack.server import Server
 from stack.tools import ask, java
 from stack.versions import versions
 
@@ -41,91 +41,43 @@ NAME = "kafka"
 CONTROLLER_PORTS_ABOVE = 100
 """A controller listens this far above its broker's port, where the ports are given."""
 
-START_SECONDS_MAX = 120.0
-STOP_SECONDS_MAX = 30.0
 _LAYOUT = "cluster.json"
 _ASK_SECONDS = 2.0
-_ASK_AGAIN_SECONDS = 0.05
 _FORMAT_SECONDS_MAX = 60.0
-_LOG_LINES_SHOWN = 12
 
 
-class Broker:
+class Broker(Server):
     """One broker of a cluster."""
 
-    def __init__(self, node: Node, nodes: Sequence[Node], cluster_id: str, folder: Path, *, bound: bool) -> None:
+    def __init__(
+        self, node: Node, nodes: Sequence[Node], cluster_id: str, folder: Path, *, bound: bool, say: Say = silent
+    ) -> None:
+        daemon = Daemon(f"kafka {node.number}", versions().parts[NAME].version, folder, bound=bound)
+        super().__init__(daemon, (node.port, node.controller_port), say)
         self.node = node
-        self.folder = folder
-        self.daemon = Daemon(f"kafka {node.number}", versions().parts[NAME].version, folder, bound=bound)
         self._nodes = nodes
         self._cluster_id = cluster_id
+        self._admin: AdminClient | None = None
 
-    @property
-    def address(self) -> str:
-        """Where it listens for clients, `host:port`."""
-        return self.node.address
-
-    def start(self, say: Say = silent) -> None:
-        """Start it, unless it runs, and wait until it answers as a member of its cluster.
-
-        Raises:
-            StackError: It ended, did not answer in time, or its ports are taken.
-        """
-        self.launch(say)
-        self.wait()
-
-    def launch(self, say: Say = silent) -> None:
-        """Start it, unless it runs, and do not wait."""
-        if self.daemon.pid is not None:
-            return
-        for port in (self.node.port, self.node.controller_port):
-            if not is_free(port):
-                raise StackError(
-                    f"{self.daemon.name}: port {port} is taken; stop what listens there, or choose another"
-                )
-        program, jars = java(), class_path(NAME, say)
-        self._write_files()
-        if not (self.folder / RECORDS_FOLDER / "meta.properties").is_file():
-            self._format(program, jars)
-        self.daemon.start(java_command(program, jars, "kafka.Kafka", PROPERTIES_FILE))
-
-    def wait(self) -> None:
-        """Wait until it answers."""
-        until = time.monotonic() + START_SECONDS_MAX
-        admin = _admin(self.address)
-        while not _answers(admin, self.node.number):
-            if self.daemon.pid is None:
-                raise StackError(f"{self.daemon.name} ended while it started:\n{self._last_words()}")
-            if time.monotonic() > until:
-                what = f"does not answer on {self.address} after {START_SECONDS_MAX:.0f} s"
-                raise StackError(f"{self.daemon.name} {what}:\n{self._last_words()}")
-            time.sleep(_ASK_AGAIN_SECONDS)  # one that is no member yet answers at once
-
-    def answers(self) -> bool:
-        """Whether it answers now, as a member of its cluster."""
-        return self.daemon.pid is not None and _answers(_admin(self.address), self.node.number)
-
-    def stop(self) -> None:
-        """Stop it in good order and wait until it is gone."""
-        self.daemon.end(signal.SIGTERM, STOP_SECONDS_MAX)
-
-    def kill(self) -> None:
-        """Kill it (kill -9) and wait until it is gone."""
-        self.daemon.end(signal.SIGKILL, STOP_SECONDS_MAX)
-
-    def suspend(self) -> None:
-        """Let it hang (SIGSTOP): connections stay, answers do not come."""
-        self.daemon.send(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on after `suspend`."""
-        self.daemon.send(signal.SIGCONT)
-
-    def _write_files(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def command(self) -> list[str]:
+        """Write its settings, format its folder at first, and return the command. Raises `StackError`."""
+        program, jars = java(), class_path(NAME, self._say)
         settings = as_text(properties(self.node, self._nodes))
         (self.folder / PROPERTIES_FILE).write_text(settings, encoding="ascii")
         (self.folder / LOG_SETTINGS_FILE).write_text(LOG_SETTINGS, encoding="ascii")
+        if not (self.folder / RECORDS_FOLDER / "meta.properties").is_file():
+            self._format(program, jars)
+        return java_command(program, jars, "kafka.Kafka", PROPERTIES_FILE)
+
+    def answers(self) -> bool:
+        """Whether it answers, and the cluster it describes has it as a member and has a controller."""
+        if self._admin is None:
+            self._admin = _admin(self.address)
+        try:
+            cluster = self._admin.describe_cluster(request_timeout=_ASK_SECONDS).result()
+        except KafkaException:
+            return False
+        return cluster.controller is not None and self.node.number in {node.id for node in cluster.nodes}
 
     def _format(self, program: str, jars: str) -> None:
         arguments = ("format", "--cluster-id", self._cluster_id, "--config", PROPERTIES_FILE)
@@ -133,9 +85,6 @@ class Broker:
         told = ask(command, _FORMAT_SECONDS_MAX, self.folder)
         if told.returncode:
             raise StackError(f"{self.daemon.name}: {self.folder} cannot be formatted:\n{told.stdout}{told.stderr}")
-
-    def _last_words(self) -> str:
-        return f"{tail_of(self.daemon.log, _LOG_LINES_SHOWN)}\nThe whole log is {self.daemon.log}"
 
 
 class _Layout(NamedTuple):
@@ -189,14 +138,22 @@ class Kafka:
             StackError: Java or a jar is missing, a port is taken, or a broker ended or did not answer in time.
         """
         try:
-            for broker in self.brokers:
-                broker.launch(self._say)
-            for broker in self.brokers:
-                broker.wait()
+            self.launch()
+            self.wait()
         except BaseException:
             if self._bound:  # nobody else would end those that run
                 self.kill()
             raise
+
+    def launch(self) -> None:
+        """Start every broker that does not run, and do not wait."""
+        for broker in self.brokers:
+            broker.launch()
+
+    def wait(self) -> None:
+        """Wait until every broker answers."""
+        for broker in self.brokers:
+            broker.wait()
 
     def stop(self) -> None:
         """Stop every broker in good order; the records stay in the folder."""
@@ -227,11 +184,11 @@ class Kafka:
 
     def lines(self) -> list[Line]:
         """What can be said of each broker."""
-        return [line_of(broker.daemon, broker.address, answers=broker.answers()) for broker in self.brokers]
+        return [broker.line() for broker in self.brokers]
 
     def _of(self, layout: _Layout) -> list[Broker]:
         return [
-            Broker(node, layout.nodes, layout.id, self.folder / str(node.number), bound=self._bound)
+            Broker(node, layout.nodes, layout.id, self.folder / str(node.number), bound=self._bound, say=self._say)
             for node in layout.nodes
         ]
 
@@ -286,12 +243,3 @@ def _cluster_id() -> str:
 def _admin(address: str) -> AdminClient:
     # librdkafka reports every refused connection, and while a broker starts there are many.
     return AdminClient({"bootstrap.servers": address, "log_level": 0, "reconnect.backoff.max.ms": 200})
-
-
-def _answers(admin: AdminClient, number: int) -> bool:
-    """Whether a broker answers, and the cluster it describes has it as a member and has a controller."""
-    try:
-        cluster = admin.describe_cluster(request_timeout=_ASK_SECONDS).result()
-    except KafkaException:
-        return False
-    return cluster.controller is not None and number in {node.id for node in cluster.nodes}

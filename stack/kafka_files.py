@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from stack.ports import LOOPBACK
+from stack.tools import jvm_flags
 
-JVM_FLAGS = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
 PROPERTIES_FILE = "server.properties"
 LOG_SETTINGS_FILE = "log4j2.properties"
 RECORDS_FOLDER = "records"
@@ -81,6 +81,7 @@ def as_text(settings: Mapping[str, str]) -> str:
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 
-def java_command(java: str, class_path: str, main: str, *arguments: str) -> list[str]:
-    """The command that runs a class of Kafka's in a broker's folder."""
-    return [java, *JVM_FLAGS, f"-Dlog4j2.configurationFile={LOG_SETTINGS_FILE}", "-cp", class_path, main, *arguments]
+def java_command(java: str, class_path: str, main: str, *arguments: str, heap_mib: int = 384) -> list[str]:
+    """The command that runs a class of Kafka's in a folder that has its log settings."""
+    flags = (*jvm_flags(heap_mib), f"-Dlog4j2.configurationFile={LOG_SETTINGS_FILE}")
+    return [java, *flags, "-cp", class_path, main, *arguments]

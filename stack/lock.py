@@ -5,8 +5,7 @@ import tempfile
 from pathlib import Path
 
 from stack.errors import Say, StackError
-from stack.jars import checksum, checksums_file
-from stack.maven import copy_dependencies
+from stack.jars import checksum, checksums_file, fetch_into, jars_in
 from stack.versions import versions
 
 
@@ -15,9 +14,9 @@ def lock(name: str, say: Say) -> int:
     if name not in versions().parts:
         raise StackError(f"there is no part {name!r}; there is {', '.join(versions().parts)}")
     with tempfile.TemporaryDirectory() as folder:
-        jars = Path(folder, "jars")
-        copy_dependencies(name, versions().parts[name], versions().maven, jars, say)
-        lines = [f"{checksum(jar)}  {jar.name}\n" for jar in sorted(jars.glob("*.jar"))]
+        whole = Path(folder, "whole")
+        fetch_into(whole, name, say)
+        lines = [f"{checksum(jar)}  {path}\n" for path, jar in jars_in(whole).items()]
     checksums_file(name).write_text("".join(lines), encoding="utf-8")
     return len(lines)
 

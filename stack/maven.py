@@ -66,6 +66,7 @@ def copy_dependencies(name: str, part: PartVersion, source: Maven, into: Path, s
         f"-Daether.connector.connectTimeout={_CONNECT_MS_MAX}",
         f"-Daether.connector.requestTimeout={_ANSWER_MS_MAX}",
         *("-DincludeScope=runtime", f"-DoutputDirectory={into}"),
+        *([f"-DexcludeGroupIds={','.join(part.without)}"] if part.without else []),
         f"{source.plugin}:copy-dependencies",
     ]
     _run(command, f"{name} {part.version}", say)

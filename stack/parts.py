@@ -1,9 +1,14 @@
 """What every part of the stack can do, whatever it is."""
 
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from stack.daemon import Daemon
+
+WAVES: Final = (("kafka", "postgresql"), ("registry", "connect", "prometheus"))
+"""The parts in the order in which they start: what stands on nothing, then what stands on Kafka."""
+
+NAMES: Final = tuple(name for wave in WAVES for name in wave)
 
 
 class Line(NamedTuple):
@@ -25,13 +30,19 @@ def line_of(daemon: Daemon, address: str, *, answers: bool) -> Line:
 
 
 class Part(Protocol):
-    """A part in its folder. `start` does nothing for what runs, `stop` nothing for what does not."""
+    """A part in its folder. `launch` does nothing for what runs, `stop` nothing for what does not."""
 
     name: str
-    folder: Path
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    @property
+    def folder(self) -> Path:
+        """Its folder."""
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
+
+    def wait(self) -> None:
+        """Wait until it answers."""
 
     def stop(self) -> None:
         """Stop it and wait until it is gone; what it holds stays in the folder."""

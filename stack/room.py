@@ -1,16 +1,40 @@
-"""The room: a folder in which the parts run side by side, one subfolder a part."""
+"""The room: a folder in which the parts run side by side, one subfolder a part.
 
+They start in two waves: what stands on nothing, then what stands on Kafka.
+"""
+
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+from stack.connect import NAME as CONNECT, Connect
 from stack.errors import Say, StackError
 from stack.kafka import NAME as KAFKA, Kafka, is_cluster
 from stack.locked import locked
-from stack.parts import Line, Part
+from stack.parts import NAMES, WAVES, Line, Part
+from stack.postgresql import NAME as POSTGRESQL, PostgreSQL
+from stack.prometheus import NAME as PROMETHEUS, Prometheus
+from stack.registry import NAME as REGISTRY, Registry
+from stack.server import was_started
+from stack.tools import java, postgresql, prometheus
 
 KAFKA_PORT = 19_092
+PORTS_BESIDE = {REGISTRY: -11, CONNECT: -9, PROMETHEUS: -2, POSTGRESQL: 340}
+"""How far from Kafka's first port each part listens, where that is given."""
+
+_STANDS_ON: Mapping[str, str] = {REGISTRY: KAFKA, CONNECT: KAFKA}
+_NEEDS: Mapping[str, tuple[Callable[[], object], ...]] = {
+    KAFKA: (java,),
+    REGISTRY: (java,),
+    CONNECT: (java,),
+    POSTGRESQL: (postgresql,),
+    PROMETHEUS: (prometheus,),
+}
+_LAYOUT = "room.json"
+_PROMETHEUS_CONFIG = Path(__file__).parents[1] / "deploy" / "prometheus" / "prometheus.yaml"
 
 
 class Room:
@@ -20,17 +44,35 @@ class Room:
         self.folder = folder.absolute()
         self._say = say
 
-    def up(self, brokers: int | None, first_port: int | None) -> None:
-        """Start what does not run, and wait until all of it answers.
+    def up(
+        self,
+        names: Sequence[str] = (),
+        brokers: int | None = None,
+        first_port: int | None = None,
+        prometheus_config: Path | None = None,
+    ) -> None:
+        """Start the parts named (none: all) that do not run, with what they stand on; wait until all of it answers.
 
-        `first_port`: of Kafka; 0: as before, else free ones; None: as before, else 19092.
+        `first_port`: of Kafka, the others listen beside it; 0: as before, else free ones; None: as before, else 19092.
+        `prometheus_config`: what Prometheus goes by; None: as before, else the one in `deploy`.
 
         Raises:
-            StackError: A part cannot be started; those before it run.
+            StackError: There is no such part, a program it needs is missing, or it cannot be started; those before it
+                run.
         """
+        wanted = _with_what_they_stand_on(names or NAMES)
+        for find in dict.fromkeys(find for name in NAMES if name in wanted for find in _NEEDS[name]):
+            find()
         with self._alone():
-            for part in [self._kafka(brokers, first_port)]:
-                part.start()
+            self._lay_out(first_port, prometheus_config)
+            for wave in WAVES:
+                parts = [self._part(name, brokers, first_port) for name in wave if name in wanted]
+                if parts:
+                    self._say(f"starting {', '.join(part.name for part in parts)}")
+                for part in parts:
+                    part.launch()
+                for part in parts:
+                    part.wait()
 
     def down(self, *, wipe: bool) -> None:
         """Stop what runs, the last part first; `wipe`: remove what it holds, too."""
@@ -42,7 +84,8 @@ class Room:
                 if wipe:
                     shutil.rmtree(part.folder)
         if wipe:
-            self._lock.unlink(missing_ok=True)
+            for file in (self._lock, self.folder / _LAYOUT):
+                file.unlink(missing_ok=True)
             with suppress(OSError):  # something else lies there: it is not ours to remove
                 self.folder.rmdir()
 
@@ -62,15 +105,62 @@ class Room:
             raise StackError(f"no part {name} was started in {self.folder}; {there} was")
         return [log for part in parts if name in (None, part.name) for log in part.logs()]
 
+    def kafka(self) -> Kafka:
+        """The brokers that were started here."""
+        return Kafka(self.folder / KAFKA, bound=False, say=self._say)
+
+    def postgresql(self) -> PostgreSQL:
+        """The databases that were started here."""
+        return PostgreSQL(self.folder / POSTGRESQL, bound=False, say=self._say)
+
+    def registry(self) -> Registry:
+        """The registry that was started here."""
+        return Registry(self.folder / REGISTRY, self.kafka().bootstrap, bound=False, say=self._say)
+
+    def connect(self) -> Connect:
+        """The worker of Kafka Connect that was started here."""
+        return Connect(self.folder / CONNECT, self.kafka().bootstrap, bound=False, say=self._say)
+
     def _parts(self) -> list[Part]:
         """The parts that were started here, in the order in which they start."""
-        return [self._kafka(None, None)] if is_cluster(self.folder / KAFKA) else []
+        there = [name for name in NAMES if was_started(self.folder / name) or is_cluster(self.folder / name)]
+        return [self._part(name, None, None) for name in there]
 
-    def _kafka(self, brokers: int | None, first_port: int | None) -> Kafka:
-        folder = self.folder / KAFKA
-        if first_port is None and not is_cluster(folder):
-            first_port = KAFKA_PORT
-        return Kafka(folder, brokers, first_port or None, bound=False, say=self._say)
+    def _part(self, name: str, brokers: int | None, first_port: int | None) -> Part:
+        folder = self.folder / name
+        if name == KAFKA:
+            if first_port is None and not is_cluster(folder):
+                first_port = KAFKA_PORT
+            return Kafka(folder, brokers, first_port or None, bound=False, say=self._say)
+        layout = self._layout()
+        port = None
+        if first_port or (layout.get("first_port") and not was_started(folder)):
+            port = (first_port or layout["first_port"]) + PORTS_BESIDE[name]
+        if name == POSTGRESQL:
+            return PostgreSQL(folder, port, bound=False, say=self._say)
+        if name == PROMETHEUS:
+            config = Path(layout.get("prometheus_config", _PROMETHEUS_CONFIG))
+            return Prometheus(folder, config, port, bound=False, say=self._say)
+        made = Registry if name == REGISTRY else Connect
+        return made(folder, self.kafka().bootstrap, port, bound=False, say=self._say)
+
+    def _lay_out(self, first_port: int | None, prometheus_config: Path | None) -> None:
+        """Write down where parts that are new here will listen, and what Prometheus goes by."""
+        layout = self._layout()
+        if first_port is not None or "first_port" not in layout:
+            layout["first_port"] = KAFKA_PORT if first_port is None else first_port
+        if prometheus_config is not None:
+            layout["prometheus_config"] = str(prometheus_config.absolute())
+        (self.folder / _LAYOUT).write_text(json.dumps(layout), encoding="utf-8")
+
+    def _layout(self) -> dict[str, Any]:
+        file = self.folder / _LAYOUT
+        try:
+            return dict(json.loads(file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError) as error:
+            raise StackError(f"{file}: cannot be read ({error}); remove it, and name the ports again") from None
 
     @property
     def _lock(self) -> Path:
@@ -83,3 +173,10 @@ class Room:
                 yield
         except OSError as error:
             raise StackError(f"{error.filename or self.folder}: {error.strerror}") from error
+
+
+def _with_what_they_stand_on(names: Iterable[str]) -> set[str]:
+    wanted = set(names)
+    if unknown := wanted - {*NAMES}:
+        raise StackError(f"there is no part {', '.join(sorted(unknown))}; there is {', '.join(NAMES)}")
+    return wanted | {_STANDS_ON[name] for name in wanted if name in _STANDS_ON}

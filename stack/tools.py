@@ -1,10 +1,10 @@
-"""The programs that the stack needs and does not bring: Java, Maven to fetch with, promtool to check alerts with."""
+"""The programs that the stack needs and does not bring: Java, Maven to fetch with, PostgreSQL, Prometheus."""
 
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stack.errors import StackError
@@ -12,8 +12,10 @@ from stack.versions import versions
 
 PACKAGES = ("default-jre-headless", "maven")
 INSTALL = f"apt install {' '.join(PACKAGES)}"
-PROMETHEUS = "prometheus"
-"""The package that promtool comes in."""
+POSTGRESQL, PROMETHEUS = "postgresql", "prometheus"
+DEBIAN_POSTGRESQL = Path("/usr/lib/postgresql")
+"""Where Debian keeps the programs of each version, which are not on the PATH."""
+_POSTGRESQL_PROGRAMS = ("postgres", "initdb", "pg_isready", "psql")
 _ANSWER_SECONDS_MAX = 30.0
 
 
@@ -34,6 +36,12 @@ def java() -> str:
     if found < least:
         raise StackError(f"{path} is Java {found}, and the stack needs {least} or newer: {INSTALL}, or set JAVA_HOME")
     return path
+
+
+def jvm_flags(heap_mib: int) -> tuple[str, ...]:
+    """Flags for a server on a small machine: little heap at first, one collector thread, quick to start."""
+    sizes = (f"-Xms{min(heap_mib, 128)}m", f"-Xmx{heap_mib}m")
+    return (*sizes, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
 
 
 def _java_version(path: str) -> int:
@@ -81,7 +89,65 @@ def promtool() -> str:
     Raises:
         StackError: There is none; the message names the package to install.
     """
-    path = shutil.which("promtool")
+    return _program("promtool", PROMETHEUS, "checks the alerts")
+
+
+def prometheus() -> tuple[str, str]:
+    """The path of Prometheus, and its version.
+
+    Raises:
+        StackError: There is none, or it is too old; the message names the package to install.
+    """
+    path = _program("prometheus", PROMETHEUS, "keeps the metrics")
+    told = ask([path, "--version"], _ANSWER_SECONDS_MAX)
+    return path, _new_enough(path, PROMETHEUS, re.search(r"version (\d+(?:\.\d+)*)", told.stdout + told.stderr))
+
+
+def postgresql() -> tuple[Path, str]:
+    """The folder of PostgreSQL's programs, the newest there is, and its version.
+
+    Raises:
+        StackError: There is none, or it is too old; the message names the package to install.
+    """
+    found = shutil.which("postgres")
+    folders = [Path(found).resolve().parent] if found else []  # what lies on the PATH may be a link to one program
+    folders += sorted(DEBIAN_POSTGRESQL.glob("*/bin"), key=lambda folder: _number(folder.parent.name), reverse=True)
+    for folder in folders:
+        if all((folder / name).is_file() for name in _POSTGRESQL_PROGRAMS):
+            path = str(folder / "postgres")
+            told = ask([path, "--version"], _ANSWER_SECONDS_MAX)
+            return folder, _new_enough(path, POSTGRESQL, re.search(r"\) (\d+(?:\.\d+)*)", told.stdout))
+    raise StackError(
+        f"there is no PostgreSQL on the PATH or in {DEBIAN_POSTGRESQL}, which keeps the databases: "
+        f"apt install {versions().programs[POSTGRESQL].package}"
+    )
+
+
+def version_or_none(find: Callable[[], tuple[object, str]]) -> str:
+    """The version of a program, `none` where there is none: what was started with it can still be stopped."""
+    try:
+        return find()[1]
+    except StackError:
+        return "none"
+
+
+def _program(name: str, package: str, what_for: str) -> str:
+    path = shutil.which(name)
     if path is None:
-        raise StackError(f"there is no promtool on the PATH, which checks the alerts: apt install {PROMETHEUS}")
+        raise StackError(f"there is no {name} on the PATH, which {what_for}: apt install {package}")
     return path
+
+
+def _new_enough(path: str, name: str, found: re.Match[str] | None) -> str:
+    wanted = versions().programs[name]
+    if found is None:
+        raise StackError(f"{path} --version does not say its version")
+    if [*map(int, found[1].split("."))] < [*map(int, wanted.least.split("."))]:
+        raise StackError(
+            f"{path} is version {found[1]}, and the stack needs {wanted.least} or newer: apt install {wanted.package}"
+        )
+    return found[1]
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else -1

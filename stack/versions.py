@@ -3,17 +3,21 @@
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stack.errors import StackError
 
 PINS = Path(__file__).parent
 """The folder of `versions.toml` and of the checksums of each part."""
 
-Coordinates = Annotated[str, Field(pattern=r"^[\w.-]+:[\w.-]+:([\w.-]+|\{version\})$")]
-"""`group:artifact:version`; `{version}` stands for the version of the part."""
+_VERSION = r"([\w.-]+|\{version\})"
+Coordinates = Annotated[str, Field(pattern=rf"^[\w.-]+:[\w.-]+:{_VERSION}$")]
+"""`group:artifact:version` of a jar; `{version}` stands for the version of the part."""
+ArchiveCoordinates = Annotated[str, Field(pattern=rf"^[\w.-]+:[\w.-]+:{_VERSION}:[\w.-]+$")]
+"""`group:artifact:version:classifier` of a tar.gz."""
+Image = Annotated[str, Field(pattern=r"^[\w./-]+:([\w.-]+|\{version\})$")]
 
 
 class _Strict(BaseModel):
@@ -33,16 +37,56 @@ class Maven(_Strict):
     plugin: str
 
 
+class Archive(NamedTuple):
+    """A tar.gz in a Maven repository."""
+
+    group: str
+    artifact: str
+    version: str
+    classifier: str
+
+    @property
+    def path(self) -> str:
+        """Where it lies in a repository."""
+        folder = f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}"
+        return f"{folder}/{self.artifact}-{self.version}-{self.classifier}.tar.gz"
+
+
 class PartVersion(_Strict):
-    """The version of one part, and the coordinates of its jars: what they depend on comes with them."""
+    """The version of one part, and what is fetched for it.
+
+    `jars` come with what they depend on, but for the groups in `without`; `archives` come alone. `image` is what a
+    container of the part runs.
+    """
 
     version: str
-    jars: tuple[Coordinates, ...] = Field(min_length=1)
+    image: Image
+    jars: tuple[Coordinates, ...] = ()
+    archives: tuple[ArchiveCoordinates, ...] = ()
+    without: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if not self.jars and not self.archives:
+            raise ValueError("jars or archives must name what is fetched")
+        return self
 
     def coordinates(self) -> list[tuple[str, str, str]]:
         """Group, artifact and version of each jar asked for."""
         whole = (jar.format(version=self.version).split(":") for jar in self.jars)
         return [(group, artifact, version) for group, artifact, version in whole]
+
+    def archives_wanted(self) -> list[Archive]:
+        """The archives asked for."""
+        return [Archive(*archive.format(version=self.version).split(":")) for archive in self.archives]
+
+
+class ProgramVersion(_Strict):
+    """A program of the system's: the least version that will do, the package it comes in, and its image."""
+
+    least: str = Field(pattern=r"^\d+(\.\d+)*$")
+    package: str
+    image: Image
 
 
 class Versions(_Strict):
@@ -51,6 +95,12 @@ class Versions(_Strict):
     java: Java
     maven: Maven
     parts: dict[str, PartVersion]
+    programs: dict[str, ProgramVersion] = {}
+
+    def images(self) -> dict[str, str]:
+        """The image of each part and program, with its version."""
+        parts = {name: part.image.format(version=part.version) for name, part in self.parts.items()}
+        return parts | {name: program.image for name, program in self.programs.items()}
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
+from connect.commands import Place, connect_commands
 from firm.commands import generate_into
 from firm.topics import Target, Topics
 from schemas.commands import app as schemas_commands
@@ -41,6 +42,30 @@ app.command("generate")(generate_into(_open_topics))
 EXIT_UNUSABLE = 2
 UNTIL_YEAR_MAX = 9998
 OUTPUT_BUFFER_BYTES = 1 << 20
+
+
+def _connect_place(config: Path | None) -> Place:
+    from streams.config import SettingsError, load
+
+    try:
+        settings = load(config)
+    except SettingsError as error:
+        raise fail(str(error)) from None
+
+    def newest(topics: Iterable[str]) -> Mapping[str, int]:
+        from connect.freshness import Unknown
+        from streams.engine.cluster import TopicsError
+        from streams.engine.newest import newest_records
+
+        try:
+            return newest_records(settings.brokers, topics)
+        except TopicsError as error:
+            raise Unknown(str(error)) from None
+
+    return Place(settings.connect_url, newest)
+
+
+app.add_typer(connect_commands(_connect_place), name="connect")
 
 
 def fail(message: str) -> typer.Exit:

@@ -152,6 +152,11 @@ class Settings(BaseSettings):
         le=3_600,
         description="Seconds without progress on a partition that has records waiting, after which the worker ends.",
     )
+    connect_url: str = Field(
+        default="http://127.0.0.1:8083",
+        pattern=r"^https?://[^\s]+$",
+        description="URL of a Kafka Connect worker, for `throughline connect`.",
+    )
     sources_kept_days: int | None = Field(
         default=None,
         ge=1,

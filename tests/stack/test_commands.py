@@ -4,14 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from stack.kafka import Kafka
+from tests.stack.conftest import say
 from tests.support.kafka import make_topic, values_to_end
 
+UP_SECONDS_MAX, MEMORY_MIB_MAX = 60.0, 4_096
 THROUGHLINE = Path(sys.executable).with_name("throughline")
 Ran = subprocess.CompletedProcess[str]
 
@@ -32,7 +35,7 @@ def pid_of(folder: Path) -> int | None:
 
 
 def test_up_status_logs_and_down(stack: Callable[..., Ran], tmp_path: Path) -> None:
-    up = stack("up", "--port", "0")
+    up = stack("up", "kafka", "--port", "0")
     assert up.returncode == 0, up.stderr
     kafka = Kafka(tmp_path / "room" / "kafka", bound=False)
     pid, log = kafka.brokers[0].daemon.pid, kafka.brokers[0].daemon.log
@@ -43,7 +46,7 @@ def test_up_status_logs_and_down(stack: Callable[..., Ran], tmp_path: Path) -> N
     assert (shown_pid, unit, state, shown_log) == (str(pid), "MiB", "up", str(log))
     assert 100 < int(memory) < 600
 
-    again, status = stack("up"), stack("status")
+    again, status = stack("up", "kafka"), stack("status")
     assert (again.returncode, status.returncode) == (0, 0)
     assert again.stdout.split()[:12] == status.stdout.split()[:12] == up.stdout.split()[:12]  # the same pid
 
@@ -59,7 +62,7 @@ def test_up_status_logs_and_down(stack: Callable[..., Ran], tmp_path: Path) -> N
 
 
 def test_what_died_is_seen_and_started_again_with_its_records(stack: Callable[..., Ran], tmp_path: Path) -> None:
-    assert stack("up", "--port", "0").returncode == 0
+    assert stack("up", "kafka", "--port", "0").returncode == 0
     kafka = Kafka(tmp_path / "room" / "kafka", bound=False)
     make_topic(kafka.bootstrap, "entries")
     pid = pid_of(tmp_path)
@@ -69,14 +72,33 @@ def test_what_died_is_seen_and_started_again_with_its_records(stack: Callable[..
     status = stack("status")
     assert status.returncode == 1
     assert " down " in status.stdout
-    assert stack("up").returncode == 0
+    assert stack("up", "kafka").returncode == 0
     assert pid_of(tmp_path) not in (None, pid)
     assert values_to_end(kafka.bootstrap, "entries") == []
 
 
 def test_a_port_that_is_taken_is_an_error(stack: Callable[..., Ran], kafka: Kafka) -> None:
     port = kafka.brokers[0].node.port
-    up = stack("up", "--port", str(port))
+    up = stack("up", "kafka", "--port", str(port))
     assert up.returncode == 2
-    assert up.stderr == f"throughline: kafka 1: port {port} is taken; stop what listens there, or choose another\n"
+    refusal = f"throughline: kafka 1: port {port} is taken; stop what listens there, or choose another\n"
+    assert up.stderr == f"starting kafka\n{refusal}"
     assert stack("status").returncode == 1
+
+
+def test_the_whole_stack_is_up_within_a_minute_and_in_4_gib(stack: Callable[..., Ran]) -> None:
+    assert stack("up", "kafka", "--port", "0").returncode == 0  # fetches what the cache lacks; the rest is timed
+    for part in ("registry", "connect"):
+        assert stack("up", part).returncode == 0
+    assert stack("down").returncode == 0
+    began = time.monotonic()
+    up = stack("up")
+    took = time.monotonic() - began
+    assert up.returncode == 0, up.stderr
+    rows = [line.split() for line in up.stdout.splitlines()[1:]]
+    memory = sum(int(row[row.index("MiB") - 1]) for row in rows)
+    say(f"the whole stack: up in {took:.1f} s, {memory} MiB")
+    assert [row[0] for row in rows] == ["kafka", "postgresql", "registry", "connect", "prometheus"]
+    assert all("up" in row for row in rows)
+    assert took < UP_SECONDS_MAX
+    assert memory < MEMORY_MIB_MAX

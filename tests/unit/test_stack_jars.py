@@ -22,6 +22,7 @@ central = "https://central.example/maven2"
 plugin = "a.plugin:copier:1.0"
 [parts.toy]
 version = "2.0"
+image = "org/toy:{version}"
 jars = ["org.toy:toy:{version}"]
 """
 # Writes down how it was called, and leaves two jars where it was told to.
@@ -34,7 +35,10 @@ echo "[INFO] Downloaded from central: toy-2.0.jar"
 printf one > "$into/toy-2.0.jar"
 printf two > "$into/needed-1.0.jar"
 """
-SUMS = {"needed-1.0.jar": hashlib.sha256(b"two").hexdigest(), "toy-2.0.jar": hashlib.sha256(b"one").hexdigest()}
+SUMS = {
+    "jars/needed-1.0.jar": hashlib.sha256(b"two").hexdigest(),
+    "jars/toy-2.0.jar": hashlib.sha256(b"one").hexdigest(),
+}
 
 
 class Place:
@@ -73,7 +77,7 @@ def test_jars_are_fetched_once_and_put_on_the_class_path(place: Place) -> None:
     first = place.class_path(said.append)
     folder = place.fetched()
     assert folder.name.startswith("toy-2.0-")
-    assert first == f"{folder}/needed-1.0.jar:{folder}/toy-2.0.jar"
+    assert first == f"{folder}/jars/needed-1.0.jar:{folder}/jars/toy-2.0.jar"
     assert said == [f"toy 2.0: fetching 2 jars into {folder}"]
     assert place.class_path(said.append) == first
     assert len(said) == 1
@@ -87,16 +91,16 @@ def test_other_checksums_are_another_folder(place: Place) -> None:
     place.class_path()
     before = place.fetched()
     place.pin(dict(reversed(SUMS.items())))
-    after = Path(place.class_path().split(":", maxsplit=1)[0]).parent
+    after = Path(place.class_path().split(":", maxsplit=1)[0]).parents[1]
     assert after != before
     assert before.is_dir()
 
 
 def test_a_wrong_jar_from_the_repository_is_not_kept(place: Place) -> None:
-    place.pin({**SUMS, "toy-2.0.jar": "0" * 64})
+    place.pin({**SUMS, "jars/toy-2.0.jar": "0" * 64})
     with pytest.raises(StackError) as refused:
         place.class_path()
-    found = SUMS["toy-2.0.jar"]
+    found = SUMS["jars/toy-2.0.jar"]
     assert f"toy-2.0.jar: its SHA-256 is {found}, and {'0' * 64} was expected. It came so from the repo" in str(
         refused.value
     )
@@ -105,7 +109,7 @@ def test_a_wrong_jar_from_the_repository_is_not_kept(place: Place) -> None:
 
 def test_a_jar_that_changed_in_the_cache_is_not_used(place: Place) -> None:
     place.class_path()
-    (place.fetched() / "toy-2.0.jar").write_bytes(b"other")
+    (place.fetched() / "jars" / "toy-2.0.jar").write_bytes(b"other")
     with pytest.raises(StackError, match=r"toy-2\.0\.jar: its SHA-256 is .* Remove .*, so that it is fetched again"):
         place.class_path()
 
@@ -192,6 +196,8 @@ def test_a_folder_holds_the_jars_expected_and_no_others(
         ("", ":1: not a checksum and a jar"),
         (f"{'0' * 64}  a.jar\n{'0' * 63}  b.jar\n", ":2: not a checksum and a jar"),
         (f"{'0' * 64}  ../a.jar\n", ":1: not a checksum and a jar"),
+        (f"{'0' * 64}  /a.jar\n", ":1: not a checksum and a jar"),
+        (f"{'0' * 64}  lib/../a.jar\n", ":1: not a checksum and a jar"),
     ],
 )
 def test_a_wrong_list_of_checksums_is_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -203,7 +209,9 @@ def test_a_wrong_list_of_checksums_is_refused(tmp_path: Path, text: str, said: s
 
 
 def test_the_project_for_maven_asks_for_the_jars_and_no_more() -> None:
-    part = PartVersion(version="2.0", jars=("org.toy:toy_2.13:{version}", "org.log:log-core:1.5"))
+    part = PartVersion(
+        version="2.0", image="org/toy:{version}", jars=("org.toy:toy_2.13:{version}", "org.log:log-core:1.5")
+    )
     assert pom("toy", part).splitlines() == [
         '<project xmlns="http://maven.apache.org/POM/4.0.0">',
         "  <modelVersion>4.0.0</modelVersion>",

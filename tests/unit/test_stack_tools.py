@@ -1,4 +1,4 @@
-"""Java, Maven and promtool: found, too old, missing, installed."""
+"""Java, Maven, PostgreSQL and Prometheus: found, too old, missing, installed."""
 
 import os
 import shutil
@@ -11,10 +11,11 @@ import pytest
 from stack import install
 from stack.errors import StackError
 from stack.install import as_root, missing
-from stack.tools import ask, java, maven, promtool
+from stack.tools import ask, java, maven, postgresql, prometheus, promtool
 from tests.support.programs import put_program
 
 NO_JAVA = "there is no Java on the PATH, and the stack needs 17 or newer: apt install default-jre-headless maven"
+NO_PROMETHEUS = "there is no prometheus on the PATH, which keeps the metrics: apt install prometheus"
 NO_PROMTOOL = "there is no promtool on the PATH, which checks the alerts: apt install prometheus"
 NO_MAVEN = "there is no Maven (mvn) on the PATH, and the jars come by it: apt install default-jre-headless maven"
 JAVA_21 = """echo 'openjdk version "21.0.2" 2024-01-16' >&2"""
@@ -27,7 +28,52 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr("stack.tools.DEBIAN_POSTGRESQL", tmp_path / "debian")
     return folder
+
+
+def no_postgresql(tmp_path: Path) -> str:
+    debian = tmp_path / "debian"
+    return f"there is no PostgreSQL on the PATH or in {debian}, which keeps the databases: apt install postgresql"
+
+
+def put_postgresql(folder: Path, version: str) -> Path:
+    for name in ("initdb", "pg_isready", "psql"):
+        put_program(folder, name, "")
+    return put_program(folder, "postgres", f"echo 'postgres (PostgreSQL) {version}'")
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("15.18 (Debian 15.18-0+deb12u1)", "15.18"),
+        ("17.2", "17.2"),
+        ("14.9", "is version 14.9, and the stack needs 15 or newer: apt install postgresql"),
+        ("devel", "--version does not say its version"),
+    ],
+)
+def test_a_postgresql_that_is_new_enough_is_taken(programs: Path, version: str, said: str) -> None:
+    path = put_postgresql(programs, version)
+    if said[0].isdigit():
+        assert postgresql() == (programs, said)
+        return
+    with pytest.raises(StackError) as refused:
+        postgresql()
+    assert str(refused.value) == f"{path} {said}"
+
+
+def test_of_the_postgresqls_beside_the_path_the_newest_is_taken(programs: Path, tmp_path: Path) -> None:
+    for version in ("9", "15", "16"):
+        put_postgresql(tmp_path / "debian" / version / "bin", f"{version}.1")
+    assert postgresql() == (tmp_path / "debian" / "16" / "bin", "16.1")
+
+
+def test_a_prometheus_says_its_version(programs: Path) -> None:
+    path = put_program(programs, "prometheus", "echo 'prometheus, version 2.42.0+ds (branch: debian/sid)' >&2")
+    assert prometheus() == (str(path), "2.42.0")
+    put_program(programs, "prometheus", "echo 'prometheus, version 2.9.1' >&2")
+    with pytest.raises(StackError, match=r"is version 2\.9\.1, and the stack needs 2\.42 or newer: apt install prom"):
+        prometheus()
 
 
 @pytest.mark.parametrize(
@@ -64,9 +110,11 @@ def test_a_java_that_says_nothing_is_refused(programs: Path) -> None:
         java()
 
 
-def test_what_is_missing_is_named_with_its_package(programs: Path) -> None:
-    assert missing() == [NO_JAVA, NO_MAVEN, NO_PROMTOOL]
+def test_what_is_missing_is_named_with_its_package(programs: Path, tmp_path: Path) -> None:
+    assert missing() == [NO_JAVA, NO_MAVEN, no_postgresql(tmp_path), NO_PROMETHEUS, NO_PROMTOOL]
     put_program(programs, "java", JAVA_21)
+    put_postgresql(programs, "15.1")
+    put_program(programs, "prometheus", "echo 'prometheus, version 2.42.0'")
     paths = [put_program(programs, name, "") for name in ("mvn", "promtool")]
     assert missing() == []
     assert [maven(), promtool()] == [str(path) for path in paths]
@@ -78,7 +126,11 @@ def test_the_command_line_says_it_without_a_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from streams.cli import main; main()", "stack"]
     options = ["--folder", str(tmp_path / "room")]
     up = subprocess.run(
-        [*command, "up", "--port", "0", *options], env=surroundings, capture_output=True, text=True, check=False
+        [*command, "up", "kafka", "--port", "0", *options],
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (up.returncode, up.stdout, up.stderr) == (2, "", f"throughline: {NO_JAVA}\n")
     down = subprocess.run(
@@ -112,7 +164,7 @@ def test_packages_are_installed_only_where_nobody_needs_to_be_asked(
 
 
 def test_as_root_what_is_missing_is_installed(
-    programs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # An apt that "installs" by making the programs appear.
     put_program(
@@ -122,6 +174,8 @@ def test_as_root_what_is_missing_is_installed(
         [ "$1" = install ] || exit 0
         /bin/cp {put_program(programs / "later", "java", JAVA_21)} {programs}/java
         /bin/cp {put_program(programs / "later", "mvn", "")} {programs}/mvn
+        /bin/cp {put_postgresql(programs / "later", "15.1").parent}/* {programs}
+        /bin/cp {put_program(programs / "later", "prometheus", "echo prometheus, version 2.42.0")} {programs}/prometheus
         /bin/cp {put_program(programs / "later", "promtool", "")} {programs}/promtool""",
     )
     put_program(programs, "systemctl", 'echo "systemctl $@"')
@@ -131,25 +185,35 @@ def test_as_root_what_is_missing_is_installed(
     said = capfd.readouterr()
     assert said.out.splitlines() == [
         "apt update -q (noninteractive)",
+        "systemctl mask --quiet postgresql.service",
         "systemctl mask --quiet prometheus.service",
-        "apt install -q -y --no-install-recommends default-jre-headless maven prometheus (noninteractive)",
+        "apt install -q -y --no-install-recommends default-jre-headless maven postgresql prometheus (noninteractive)",
         "certificates --fresh",
         f"Java: {programs}/java",
         f"Maven: {programs}/mvn",
+        f"PostgreSQL: {programs}",
+        f"Prometheus: {programs}/prometheus",
         f"promtool: {programs}/promtool",
     ]
-    assert said.err.splitlines() == [NO_JAVA, NO_MAVEN, NO_PROMTOOL, "installing by apt"]
+    absent = [NO_JAVA, NO_MAVEN, no_postgresql(tmp_path), NO_PROMETHEUS, NO_PROMTOOL]
+    assert said.err.splitlines() == [*absent, "installing by apt"]
     assert install.main() == 0
     assert "apt" not in capfd.readouterr().out
 
 
-def test_elsewhere_the_command_is_printed(programs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_elsewhere_the_command_is_printed(programs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert install.main() == 1
     said = capfd.readouterr()
-    assert (said.out, said.err.splitlines()) == ("", [NO_JAVA, NO_MAVEN, NO_PROMTOOL])
+    absent = [NO_JAVA, NO_MAVEN, no_postgresql(tmp_path), NO_PROMETHEUS, NO_PROMTOOL]
+    assert (said.out, said.err.splitlines()) == ("", absent)
 
 
-def test_a_prometheus_that_is_there_is_left_as_it_is(programs: Path) -> None:
-    put_program(programs, "promtool", "")
+def test_a_server_that_is_there_is_left_as_it_is(programs: Path) -> None:
+    put_postgresql(programs, "15.1")
     put_program(programs, "systemctl", "")
+    _, mask, install_by_apt = install.commands(shutil.which)
+    assert mask == ["systemctl", "mask", "--quiet", "prometheus.service"]
+    assert install_by_apt[-3:] == ["default-jre-headless", "maven", "prometheus"]
+    put_program(programs, "promtool", "")
+    put_program(programs, "prometheus", "echo prometheus, version 2.42.0")
     assert [step[0] for step in install.commands(shutil.which)] == ["apt-get", "apt-get"]

@@ -14,8 +14,10 @@ def test_every_part_has_the_checksum_of_each_jar_it_asks_for() -> None:
     assert "kafka" in parts
     for name, part in parts.items():
         there = read_checksums(checksums_file(name))
-        missing = [f"{artifact}-{version}.jar" for _, artifact, version in part.coordinates()]
-        assert not {*missing} - there.keys(), f"run `python -m stack.lock {name}`"
+        missing = {f"jars/{artifact}-{version}.jar" for _, artifact, version in part.coordinates()} - there.keys()
+        folders = {path.split("/", maxsplit=1)[0] for path in there}
+        missing |= {archive.artifact for archive in part.archives_wanted()} - folders
+        assert not missing, f"run `python -m stack.lock {name}`"
 
 
 def test_no_checksum_belongs_to_a_part_that_is_gone() -> None:

@@ -1,0 +1,307 @@
+"""The commands `throughline connect …`: connectors brought about, looked at, restarted, asked to read tables anew.
+
+Exit codes, for scripts: 0 as wanted; 1 not as wanted; 2 nothing can be said: no answer, or a file that cannot be used.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from connect.configuration import CONNECTORS_FOLDER, Configuration, UnusableConfiguration, read_all
+
+if TYPE_CHECKING:
+    from connect.deploy import Deployer
+    from connect.freshness import Newest
+    from connect.rest import ConnectRest, Patience
+
+EXIT_NOT_AS_WANTED, EXIT_UNUSABLE = 1, 2
+_WIDTH_MAX = 200
+_STATES = {"pause": "PAUSED", "stop": "STOPPED"}
+
+
+class Place(NamedTuple):
+    """Where Connect is, and who knows when topics had their newest record."""
+
+    url: str
+    newest: "Newest"
+
+
+OpenPlace = Callable[[Path | None], Place]
+"""Reads the settings, of the file given if one is. Raises the exit to end with where they cannot be used."""
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connectors; none named: all.")]
+Name = Annotated[str, typer.Argument(help="The connector.")]
+Config = Annotated[Path | None, typer.Option(help="Settings file in place of throughline.toml.")]
+Folder = Annotated[Path, typer.Option(help="Folder of the connectors' files.")]
+Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for Connect to be ready, and for what is to run.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do what cannot be undone.")]
+Dsn = Annotated[
+    str | None,
+    typer.Option(envvar="CONNECT_DSN", help="Database to write to; absent: as the connector's file says."),
+]
+WAIT_SECONDS = 60.0
+
+
+def connect_commands(open_place: OpenPlace) -> typer.Typer:
+    """Return the commands, on the place that `open_place` opens."""
+    app = typer.Typer(
+        name="connect",
+        help="Connectors of Kafka Connect: brought about from their files, looked at, restarted.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    commands = _Commands(open_place)
+    for command in (
+        commands.apply,
+        commands.status,
+        commands.restart,
+        commands.snapshot,
+        commands.offsets,
+        commands.pause,
+        commands.resume,
+        commands.stop,
+        commands.delete,
+    ):
+        app.command()(command)
+    return app
+
+
+class _Commands:
+    def __init__(self, open_place: OpenPlace) -> None:
+        self._open_place = open_place
+
+    def apply(
+        self,
+        names: Names = None,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what differs, and change nothing.")] = False,
+        wait: Wait = WAIT_SECONDS,
+        folder: Folder = CONNECTORS_FOLDER,
+        config: Config = None,
+    ) -> None:
+        """Bring connectors about as their files say: validated by Connect first, and changed only where they differ.
+
+        Exit 0 if all are as they should be and run; 1 if a setting is refused, one does not run, or, with --dry-run,
+        anything differs.
+        """
+        with self._connect(config, wait) as connect:
+            _end(_deployer(connect, wait).apply(_named(folder, names), dry_run=dry_run))
+
+    def status(
+        self,
+        names: Names = None,
+        age_max: Annotated[
+            float | None, typer.Option(min=0, help="Seconds; what brought nothing for longer is not as wanted.")
+        ] = None,
+        folder: Folder = CONNECTORS_FOLDER,
+        config: Config = None,
+    ) -> None:
+        """Show how connectors and feeds are, and how fresh. Exit 1 if one does not run, or is older than --age-max."""
+        from connect.database import SlotLook
+        from connect.freshness import SnapshotLook, TopicsLook
+        from connect.status import lines
+
+        with self._connect(config, 0.0) as connect:
+            files = read_all(folder)
+            running = connect.running()
+            looks = (TopicsLook(self._open_place(config).newest), SlotLook(), SnapshotLook(_offsets_of(connect)))
+            found, unknown = lines(files, running, looks)
+        shown = [line for line in found if not names or line.name in names]
+        if missing := set(names or ()) - {line.name for line in shown}:
+            raise _unusable(f"neither {folder} nor Connect has {', '.join(sorted(missing))}")
+        now_ms = time.time_ns() // 1_000_000
+        _print([line.cells(now_ms) for line in shown])
+        for line in shown:
+            for failure in line.standing.failures if line.standing else ():
+                typer.echo(f"{line.name}: {failure}", err=True)
+            if line.stale(now_ms, age_max):
+                typer.echo(f"{line.name}: nothing came for {age_max:g} s or longer", err=True)
+        for message in unknown:
+            typer.echo(f"not known: {message}", err=True)
+        _end(all(line.as_wanted and not line.stale(now_ms, age_max) for line in shown))
+
+    def restart(
+        self,
+        name: Name,
+        failed_only: Annotated[bool, typer.Option("--failed-only", help="Only what of it has failed.")] = False,
+        wait: Wait = WAIT_SECONDS,
+        config: Config = None,
+    ) -> None:
+        """Restart a connector with its tasks, and wait until it runs. Exit 1 if it does not."""
+        with self._connect(config, wait) as connect:
+            standing = connect.standing(name)
+            if failed_only and standing is not None and not standing.failures:
+                typer.echo(f"{name}: nothing of it has failed")
+            else:
+                connect.restart(name, failed_only=failed_only)
+            _end(_deployer(connect, wait).wait(name))
+
+    def snapshot(
+        self,
+        tables: Annotated[list[str], typer.Argument(metavar="TABLE...", help="Tables; without a schema: public.")],
+        connector: Annotated[str | None, typer.Option(help="The connector; absent: the one that has TABLE.")] = None,
+        dsn: Dsn = None,
+        folder: Folder = CONNECTORS_FOLDER,
+    ) -> None:
+        """Have a connector read tables anew while changes go on. It begins when the connector reads the request."""
+        with _told():
+            from connect.database import request_snapshot
+
+            chosen = _capturing(read_all(folder), tables, connector)
+            identity = request_snapshot(chosen, tables, dsn)
+        typer.echo(f"{chosen.name}: asked to read {', '.join(tables)}: request {identity}")
+        typer.echo(f"`throughline connect status {chosen.name}` shows how far it is")
+
+    def offsets(
+        self,
+        name: Name,
+        reset: Annotated[bool, typer.Option("--reset", help="Have it forget them. It must be stopped.")] = False,
+        yes: Yes = False,
+        wait: Wait = WAIT_SECONDS,
+        config: Config = None,
+    ) -> None:
+        """Show how far a connector has read, as JSON; or have it forget that, so that it begins anew."""
+        with self._connect(config, wait) as connect:
+            if not reset:
+                typer.echo(json.dumps(connect.offsets(name), indent=2))
+                return
+            standing = connect.standing(name)
+            if standing is not None and standing.state != "STOPPED":
+                state = standing.state
+                typer.echo(f"{name} is {state}; stop it first: `throughline connect stop {name}`", err=True)
+                _end(False)
+            _sure(yes, f"{name} would forget how far it has read, and begin anew with a first snapshot")
+            connect.forget_offsets(name)
+            typer.echo(f"{name}: has forgotten how far it has read; `throughline connect resume {name}` begins anew")
+
+    def pause(self, name: Name, wait: Wait = WAIT_SECONDS, config: Config = None) -> None:
+        """Pause a connector: its tasks hold on to what they have, and bring nothing."""
+        self._turn(name, "pause", wait, config)
+
+    def stop(self, name: Name, wait: Wait = WAIT_SECONDS, config: Config = None) -> None:
+        """Stop a connector: its tasks are gone, its settings and offsets stay."""
+        self._turn(name, "stop", wait, config)
+
+    def resume(self, name: Name, wait: Wait = WAIT_SECONDS, config: Config = None) -> None:
+        """Have a paused or stopped connector run again, and wait until it does."""
+        with self._connect(config, wait) as connect:
+            connect.turn(name, "resume")
+            _end(_deployer(connect, wait).wait(name, resumed=True))
+
+    def delete(self, name: Name, yes: Yes = False, wait: Wait = WAIT_SECONDS, config: Config = None) -> None:
+        """Remove a connector. Its offsets stay with Connect, and its slot with the database: that keeps log for it."""
+        with self._connect(config, wait) as connect:
+            _sure(yes, f"{name} would be removed from Connect")
+            connect.delete(name)
+            typer.echo(f"{name}: removed; if it is not to come back, drop its replication slot, too")
+
+    def _turn(self, name: str, action: str, wait: float, config: Path | None) -> None:
+        with self._connect(config, wait) as connect:
+            connect.turn(name, action)
+            _end(_deployer(connect, wait).wait_at_rest(name, _STATES[action]))
+
+    @contextmanager
+    def _connect(self, config: Path | None, wait: float) -> Iterator["ConnectRest"]:
+        from connect.rest import ConnectRest
+
+        place = self._open_place(config)
+        with _told(), ConnectRest(place.url, _patience(wait)) as connect:
+            yield connect
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say what is wrong, and end with the exit code for it."""
+    from connect.database import DatabaseError
+    from connect.rest import ConnectError, Missing, Refused
+
+    try:
+        yield
+    except (Missing, Refused) as error:  # Connect answered, and will not
+        typer.echo(f"throughline: {error}", err=True)
+        raise typer.Exit(EXIT_NOT_AS_WANTED) from None
+    except (ConnectError, DatabaseError, UnusableConfiguration) as error:
+        raise _unusable(str(error)) from None
+
+
+def _deployer(connect: "ConnectRest", wait: float) -> "Deployer":
+    from connect.deploy import Deployer
+
+    return Deployer(connect, typer.echo, _patience(wait))
+
+
+def _patience(wait: float) -> "Patience":
+    from connect.rest import Patience
+
+    return Patience(wait)
+
+
+def _offsets_of(connect: "ConnectRest") -> Callable[[str], Sequence[Mapping[str, Any]]]:
+    from connect.freshness import Unknown
+    from connect.rest import ConnectError, Missing
+
+    def offsets(name: str) -> Sequence[Mapping[str, Any]]:
+        try:
+            return connect.offsets(name)
+        except Missing:
+            return ()
+        except ConnectError as error:
+            raise Unknown(str(error)) from None
+
+    return offsets
+
+
+def _named(folder: Path, names: Sequence[str] | None) -> list[Configuration]:
+    files = read_all(folder)
+    if not files:
+        raise UnusableConfiguration(f"{folder}: no file of a connector is there; --folder names another folder")
+    if missing := [name for name in names or () if name not in files]:
+        raise UnusableConfiguration(f"{folder}: no file is named {', '.join(missing)}; there are {', '.join(files)}")
+    return [files[name] for name in names or files]
+
+
+def _capturing(files: dict[str, Configuration], tables: Sequence[str], name: str | None) -> Configuration:
+    """The connector of that name, or the only one that takes requests and captures the first table."""
+    if name is not None:
+        if name not in files:
+            raise UnusableConfiguration(f"no file is named {name}; there are {', '.join(files)}")
+        return files[name]
+    from connect.database import SIGNAL_TABLE, captured_tables
+
+    first = tables[0] if "." in tables[0] else f"public.{tables[0]}"
+    found = [one for one in files.values() if one.config.get(SIGNAL_TABLE) and first in captured_tables(one)]
+    if len(found) != 1:
+        which = ", ".join(one.name for one in found) or "none"
+        raise UnusableConfiguration(f"connectors that capture {first}: {which}; name one with --connector")
+    return found[0]
+
+
+def _sure(yes: bool, what: str) -> None:
+    if not yes:
+        raise _unusable(f"{what}; if that is meant, say it with --yes")
+
+
+def _unusable(message: str) -> typer.Exit:
+    typer.echo(f"throughline: {message}", err=True)
+    return typer.Exit(EXIT_UNUSABLE)
+
+
+def _end(as_wanted: bool) -> None:
+    if not as_wanted:
+        raise typer.Exit(EXIT_NOT_AS_WANTED)
+
+
+def _print(rows: Iterable[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from connect.status import TITLES
+
+    table = Table(*TITLES, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=_WIDTH_MAX).print(table)

@@ -1,0 +1,65 @@
+"""What differs between settings as they should be and as a connector has them, fit to be shown: no secret is in it."""
+
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from connect.configuration import CLASS, Configuration, UnusableConfiguration
+
+MASK: Final = "********"
+_NAME = "name"
+"""Connect adds the connector's name to its settings."""
+
+_SECRET: Final = re.compile(r"passw|secret|token|credential|passphrase|private|jaas|api[._-]?key", re.IGNORECASE)
+_REFERENCE: Final = re.compile(r"\$\{[a-z]+:[^}]+\}")
+_LOGIN: Final = re.compile(r"(://)[^/@\s]+(@)")
+
+
+class Difference(NamedTuple):
+    """One setting that differs; None: it is not there."""
+
+    key: str
+    is_now: str | None
+    should_be: str | None
+
+    def __str__(self) -> str:
+        if self.is_now is None:
+            return f"+ {self.key} = {shown(self.key, self.should_be or '')}"
+        if self.should_be is None:
+            return f"- {self.key} = {shown(self.key, self.is_now)}"
+        return f"~ {self.key} = {shown(self.key, self.is_now)} → {shown(self.key, self.should_be)}"
+
+
+def shown(key: str, value: str) -> str:
+    """Return a value as it may be shown: what may be a secret is masked, a reference to one is not."""
+    if is_secret(key) and _REFERENCE.sub("", value).strip():
+        return MASK
+    return _LOGIN.sub(rf"\1{MASK}\2", value)
+
+
+def is_secret(key: str) -> bool:
+    """Whether a setting of this name may hold a secret."""
+    return bool(_SECRET.search(key))
+
+
+def differences(wanted: Mapping[str, str], running: Mapping[str, str]) -> list[Difference]:
+    """Return what differs, by key."""
+    return [
+        Difference(key, running.get(key), wanted.get(key))
+        for key in sorted((wanted.keys() | running.keys()) - {_NAME})
+        if wanted.get(key) != running.get(key)
+    ]
+
+
+def refuse_plain_secrets(configuration: Configuration) -> None:
+    """Refuse settings with a secret written out: whoever may read the file or ask Connect would have it.
+
+    Raises:
+        UnusableConfiguration: There is one; the message names the key, and not the secret.
+    """
+    for key, value in configuration.config.items():
+        if key != CLASS and is_secret(key) and _REFERENCE.sub("", value).strip():
+            raise UnusableConfiguration(
+                f"{configuration.name}: {key} has its secret written out; write ${{env:NAME}} or ${{file:PATH:KEY}}, "
+                "and give the secret to Connect"
+            )

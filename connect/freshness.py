@@ -1,0 +1,86 @@
+"""How fresh a feed is, which is what counts: a connector that runs may still bring nothing.
+
+Three places know: the topics (when the newest record or heartbeat came), the database (what it keeps for the slot), and
+Connect (how far a snapshot is). Each is a `Look`; what one does not know, another may. The metrics of a worker and of
+Connect say the same over time; this is for one glance.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from connect.configuration import Configuration
+
+HEARTBEAT_PREFIX: Final = "__debezium-heartbeat."
+
+Newest = Callable[[Iterable[str]], Mapping[str, int]]
+"""Topics to the time of the newest record of each, in milliseconds since 1970; without those that have none."""
+
+
+class Freshness(NamedTuple):
+    """What is known of a feed; None: not known, or there is no such thing.
+
+    `newest_ms`: when the newest record or heartbeat came, in milliseconds since 1970. `slot_lag_bytes`: log that the
+    database keeps since it was confirmed. `snapshot`: how far a snapshot is, in words; empty if none is under way.
+    """
+
+    newest_ms: int | None = None
+    slot_lag_bytes: int | None = None
+    snapshot: str | None = None
+
+    def filled(self, other: "Freshness") -> "Freshness":
+        """Return this, and of the other what is not known here."""
+        return self._replace(**{name: value for name, value in other._asdict().items() if getattr(self, name) is None})
+
+
+class Unknown(Exception):
+    """A place cannot be asked; the message says which, and why."""
+
+
+class Look(Protocol):
+    """One place that knows something of how fresh feeds are."""
+
+    def look(self, configuration: Configuration) -> Freshness:
+        """Return what is known of one connector or feed. Raises `Unknown`."""
+
+
+class TopicsLook:
+    """When the newest record or heartbeat came, as the topics tell."""
+
+    def __init__(self, newest: Newest) -> None:
+        self._newest = newest
+
+    def look(self, configuration: Configuration) -> Freshness:
+        """Return the newest time over all its topics. Raises `Unknown`."""
+        return Freshness(newest_ms=max(self._newest(topics_of(configuration)).values(), default=None))
+
+
+class SnapshotLook:
+    """How far a snapshot is, as the connector notes it with its offsets."""
+
+    def __init__(self, offsets: Callable[[str], Sequence[Mapping[str, Any]]]) -> None:
+        self._offsets = offsets
+
+    def look(self, configuration: Configuration) -> Freshness:
+        """Return the progress of the first, or of a requested snapshot. Raises `Unknown`."""
+        if configuration.is_feed:
+            return Freshness()
+        return Freshness(snapshot=snapshot_progress([entry["offset"] for entry in self._offsets(configuration.name)]))
+
+
+def topics_of(configuration: Configuration) -> list[str]:
+    """Return the topics that tell of a feed's life: those of its tables, and its heartbeats."""
+    prefix = configuration.config.get("topic.prefix", configuration.name)
+    tables = [table.strip() for table in configuration.config.get("table.include.list", "").split(",")]
+    return [*(f"{prefix}.{table}" for table in tables if table), HEARTBEAT_PREFIX + prefix]
+
+
+def snapshot_progress(offsets: Iterable[Mapping[str, Any]]) -> str:
+    """Say how far a snapshot is, from what a Debezium connector keeps with its offsets; empty if none is under way."""
+    for offset in offsets:
+        if offset.get("snapshot") and not offset.get("last_snapshot_record"):
+            return "first snapshot under way"
+        if requested := offset.get("incremental_snapshot_collections"):
+            tables = [entry["incremental_snapshot_collections_id"] for entry in json.loads(requested)]
+            return f"reading {tables[0]}, {len(tables) - 1} to follow" if tables else ""
+    return ""

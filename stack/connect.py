@@ -1,0 +1,65 @@
+"""Kafka Connect with Debezium's connectors and Apicurio's converter: one distributed worker."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from stack.connect_files import properties
+from stack.errors import Say, silent
+from stack.http import is_ok
+from stack.jars import class_path, fetched
+from stack.kafka import NAME as KAFKA
+from stack.kafka_files import LOG_SETTINGS, LOG_SETTINGS_FILE, as_text, java_command
+from stack.server import ServerPart
+from stack.tools import java
+from stack.versions import versions
+
+NAME = "connect"
+DEBEZIUM = "debezium"
+_HEAP_MIB = 512
+_PROPERTIES_FILE = "connect.properties"
+
+
+class Connect(ServerPart):
+    """A worker of Connect. Connectors and where they read to are in topics of Kafka's; its folder holds its log.
+
+    `secrets`: variables of its environment, to which configurations of connectors refer as `${env:NAME}`.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        folder: Path,
+        bootstrap: str,
+        port: int | None = None,
+        *,
+        secrets: Mapping[str, str] | None = None,
+        bound: bool = True,
+        say: Say = silent,
+    ) -> None:
+        super().__init__(folder, versions().parts[KAFKA].version, port, bound=bound, say=say)
+        self._bootstrap = bootstrap
+        self._secrets = dict(secrets or {})
+
+    @property
+    def url(self) -> str:
+        """The address of its REST API."""
+        return f"http://{self.address}"
+
+    def environment(self) -> Mapping[str, str]:
+        """Its secrets."""
+        return self._secrets
+
+    def command(self) -> list[str]:
+        """Fetch it and write its settings; return the command. Raises `StackError`."""
+        program, jars, plugins = java(), class_path(KAFKA, self._say), fetched(DEBEZIUM, self._say)
+        copies = min(len(self._bootstrap.split(",")), 3)
+        settings = properties(self._bootstrap, copies) | {"listeners": self.url, "plugin.path": str(plugins)}
+        (self.folder / _PROPERTIES_FILE).write_text(as_text(settings), encoding="utf-8")
+        (self.folder / LOG_SETTINGS_FILE).write_text(LOG_SETTINGS, encoding="ascii")
+        main = "org.apache.kafka.connect.cli.ConnectDistributed"
+        return java_command(program, jars, main, _PROPERTIES_FILE, heap_mib=_HEAP_MIB)
+
+    def answers(self) -> bool:
+        """Whether it lists its connectors: it does so once it is a member of its group."""
+        return is_ok(f"{self.url}/connectors")

@@ -1,0 +1,155 @@
+"""PostgreSQL with logical replication, as Debezium needs it.
+
+It refuses to run as root. There, it runs in a user namespace that gives our own user another number: its files remain
+ours, and no second user is needed.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from stack.daemon import tail_of
+from stack.errors import Say, StackError, silent
+from stack.server import START_SECONDS_MAX, ServerPart
+from stack.tools import ask, postgresql, version_or_none
+
+NAME = "postgresql"
+SUPERUSER = "throughline"
+CLUSTER_FOLDER = "cluster"
+_PASSWORD_FILE = "password"
+_UNPRIVILEGED = 65_534
+_COMMAND_SECONDS_MAX = 60.0
+_LEFT_BEHIND = "pre-existing shared memory block"
+_AGAIN_SECONDS = 0.1
+
+SETTINGS = {
+    "wal_level": "logical",
+    "max_wal_senders": "10",
+    "max_replication_slots": "10",
+    # A slot that nobody reads keeps the log for ever, until the disk is full: beyond this it is lost instead, which
+    # is seen, and mended by a snapshot.
+    "max_slot_wal_keep_size": "4GB",
+    "timezone": "UTC",
+}
+"""What it is started with, beside where it listens."""
+
+
+class PostgreSQL(ServerPart):
+    """A cluster of databases. Its superuser is `throughline`, with a password of its own in the file `password`."""
+
+    name = NAME
+    stop_signal = signal.SIGINT  # ends sessions; by SIGTERM it would wait until clients go by themselves
+
+    def __init__(self, folder: Path, port: int | None = None, *, bound: bool = True, say: Say = silent) -> None:
+        super().__init__(folder, version_or_none(postgresql), port, bound=bound, say=say)
+
+    @cached_property
+    def _programs(self) -> Path:
+        return postgresql()[0]
+
+    @property
+    def password(self) -> str:
+        """The superuser's password."""
+        return (self.folder / _PASSWORD_FILE).read_text(encoding="ascii").strip()
+
+    def dsn(self, database: str = "postgres", user: str = SUPERUSER, password: str | None = None) -> str:
+        """Where a database is, as clients of PostgreSQL take it."""
+        secret = self.password if password is None else password
+        return f"postgresql://{user}:{secret}@{self.address}/{database}"
+
+    def psql(self, *words: str, database: str = "postgres", variables: Sequence[tuple[str, str]] = ()) -> str:
+        """Run psql as the superuser, which stops at the first error; return what it printed, unaligned.
+
+        Raises:
+            StackError: It failed; the message has its own.
+        """
+        command = [str(self._programs / "psql"), "--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]
+        command += ["--set=ON_ERROR_STOP=1", *(f"--set={name}={value}" for name, value in variables), *words]
+        surroundings = os.environ | {"PGPASSWORD": self.password, "PGUSER": SUPERUSER}
+        host, port = self.address.split(":")
+        told = subprocess.run(
+            [*command, "--host", host, "--port", port, "--dbname", database],
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if told.returncode:
+            raise StackError(f"psql on {database}: {told.stderr.strip()}")
+        return told.stdout.rstrip("\n")
+
+    def create_database(self, name: str) -> None:
+        """Make a database, unless it is there. Raises `StackError`."""
+        if not self.psql("--command", f"select 1 from pg_database where datname = '{name}'"):
+            self.psql("--command", f'create database "{name}"')
+
+    def command(self) -> list[str]:
+        """Make the cluster at first; return the command. Raises `StackError`."""
+        if not (self.folder / CLUSTER_FOLDER / "PG_VERSION").is_file():
+            self._make_cluster()
+        host, port = self.address.split(":")
+        settings = SETTINGS | {"listen_addresses": host, "port": port, "unix_socket_directories": ""}
+        flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
+        return [*_unprivileged(), str(self._programs / "postgres"), "-D", CLUSTER_FOLDER, *flags]
+
+    def answers(self) -> bool:
+        """Whether it takes connections: pg_isready says so."""
+        host, port = self.address.split(":")
+        return not ask([str(self._programs / "pg_isready"), "-q", "-h", host, "-p", port], 10.0).returncode
+
+    def wait(self) -> None:
+        """Wait until it answers; after kill -9 its children may still be there for a moment, and it is started again.
+
+        Raises:
+            StackError: It ended, or did not answer in time.
+        """
+        until = time.monotonic() + START_SECONDS_MAX
+        while True:
+            try:
+                super().wait()
+            except StackError:
+                if _LEFT_BEHIND not in tail_of(self.daemon.log, 5) or time.monotonic() > until:
+                    raise
+                time.sleep(_AGAIN_SECONDS)  # nobody tells when the children of another program are gone
+                self.launch()
+            else:
+                return
+
+    def _make_cluster(self) -> None:
+        cluster = self.folder / CLUSTER_FOLDER
+        shutil.rmtree(cluster, ignore_errors=True)  # of an initdb that was interrupted
+        password = self.folder / _PASSWORD_FILE
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_urlsafe(18), encoding="ascii")
+        told = ask(
+            [
+                *_unprivileged(),
+                str(self._programs / "initdb"),
+                *("-D", CLUSTER_FOLDER, "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={_PASSWORD_FILE}"),
+                *("-E", "UTF8", "--locale=C.UTF-8"),
+            ],
+            _COMMAND_SECONDS_MAX,
+            self.folder,
+        )
+        if told.returncode:
+            raise StackError(f"{NAME}: {cluster} cannot be made:\n{told.stdout}{told.stderr}")
+
+
+def _unprivileged() -> list[str]:
+    """The words before a command that must not run as root."""
+    if os.geteuid():
+        return []
+    words = ["unshare", "--user", f"--map-user={_UNPRIVILEGED}", f"--map-group={_UNPRIVILEGED}"]
+    told = ask([*words, "true"], _COMMAND_SECONDS_MAX)
+    if told.returncode:
+        raise StackError(
+            f"PostgreSQL does not run as root, and no user namespace can be made here ({told.stderr.strip()}): "
+            "run the stack as another user"
+        )
+    return words

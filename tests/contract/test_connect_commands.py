@@ -1,0 +1,195 @@
+"""`throughline connect` as a script uses it: what it prints, and its exit codes."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from typer.testing import CliRunner
+
+from streams.cli import app
+from tests.support.connect import CONFIG, Clock, SimulatedConnect, simulated_connect
+
+NO_BROKERS = "127.0.0.1:1"
+TRACE = "java.io.IOException: the host is gone\n\tat a.b(C.java:1)\n"
+
+
+class Ran(NamedTuple):
+    code: int
+    out: list[str]
+    err: str
+
+
+class Desk:
+    """The command line on a simulated Connect, with a folder of connector files."""
+
+    def __init__(self, connect: SimulatedConnect, folder: Path) -> None:
+        self.connect, self.folder = connect, folder
+
+    def write(self, name: str, **settings: str) -> None:
+        config = CONFIG | {key.replace("_", "."): value for key, value in settings.items()}
+        (self.folder / f"{name}.json").write_text(json.dumps({"name": name, "config": config}), "utf-8")
+
+    def run(self, *words: str, folder: bool = False) -> Ran:
+        command = ["connect", *words, *(("--folder", str(self.folder)) if folder else ())]
+        result = CliRunner().invoke(app, command, catch_exceptions=False)
+        return Ran(result.exit_code, [line.rstrip() for line in result.stdout.splitlines()], result.stderr)
+
+    def apply(self, *words: str) -> Ran:
+        return self.run("apply", *words, folder=True)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("connect.commands._patience", Clock().patience)
+    with simulated_connect() as connect:
+        monkeypatch.setenv("THROUGHLINE_CONNECT_URL", connect.url)
+        monkeypatch.setenv("THROUGHLINE_BROKERS", NO_BROKERS)
+        monkeypatch.setattr("streams.engine.newest._ANSWER_SECONDS_MAX", 0.1)
+        folder = tmp_path / "connectors"
+        folder.mkdir()
+        yield Desk(connect, folder)
+
+
+def test_apply_ends_with_0_where_all_is_as_wanted_and_with_1_where_a_dry_run_differs(desk: Desk) -> None:
+    desk.write("psa")
+    assert desk.apply("--dry-run").code == 1
+    assert desk.apply() == Ran(0, ["psa: is made, 3 settings", "psa: running"], "")
+    assert desk.apply("--dry-run") == Ran(0, ["psa: as it should be"], "")
+    assert desk.apply("psa") == Ran(0, ["psa: as it should be", "psa: running"], "")
+
+
+def test_apply_ends_with_1_where_a_setting_is_refused_or_a_task_fails(desk: Desk) -> None:
+    desk.write("psa")
+    desk.connect.order(faults={"slot.name": ["is required"]})
+    refused = desk.apply()
+    assert (refused.code, refused.out[0]) == (1, "psa: slot.name: is required")
+    desk.connect.order(faults={}, ends={"psa": TRACE})
+    assert desk.apply().code == 1
+    assert desk.run("restart", "psa", "--failed-only") == Ran(0, ["psa: running"], "")
+    assert desk.run("restart", "psa", "--failed-only") == Ran(0, ["psa: nothing of it has failed", "psa: running"], "")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "no file of a connector is there; --folder names another folder"),
+        ("{", "psa.json: file: Invalid JSON"),
+        ('{"name": "psa", "config": {"tasks.max": "1"}}', "config has no connector.class"),
+        (
+            '{"name": "psa", "config": {"connector.class": "a", "database.password": "open-sesame"}}',
+            "psa: database.password has its secret written out",
+        ),
+    ],
+)
+def test_files_that_cannot_be_used_end_with_2(desk: Desk, content: str | None, said: str) -> None:
+    if content is not None:
+        (desk.folder / "psa.json").write_text(content, "utf-8")
+    ran = desk.apply()
+    assert (ran.code, ran.out) == (2, [])
+    assert said in ran.err
+    assert "open-sesame" not in ran.err
+
+
+def test_a_name_without_a_file_ends_with_2_and_says_which_there_are(desk: Desk) -> None:
+    desk.write("psa")
+    assert "no file is named nobody; there are psa" in desk.apply("nobody").err
+
+
+def test_no_answer_ends_with_2(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.write("psa")
+    monkeypatch.setenv("THROUGHLINE_CONNECT_URL", "http://127.0.0.1:1")
+    for command in ("apply", "status"):
+        ran = desk.run(command, folder=True)
+        assert (ran.code, ran.out) == (2, [])
+        assert "check the setting connect_url" in ran.err
+
+
+def test_settings_that_cannot_be_used_end_with_2(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THROUGHLINE_CONNECT_URL", "127.0.0.1:8083")
+    ran = desk.run("restart", "psa")
+    assert ran.code == 2
+    assert "connect_url = '127.0.0.1:8083'" in ran.err
+
+
+def test_status_lists_connectors_and_feeds_and_what_no_file_names(desk: Desk) -> None:
+    desk.write("psa")
+    desk.write("stray")
+    desk.apply()
+    (desk.folder / "stray.json").unlink()
+    desk.write("hr", connector_class="throughline.workday")
+    ran = desk.run("status", folder=True)
+    rows = [re.split(r"  +", line) for line in ran.out]
+    assert rows == [
+        ["feed", "state", "tasks", "newest", "slot lag", "snapshot"],
+        ["hr", "feed", *"----"],
+        ["psa", "RUNNING", "1 RUNNING", *"---"],
+        ["stray", "RUNNING", "1 RUNNING", *"---"],
+    ]
+    assert ran.code == 0
+    assert ran.err.count(f"not known: brokers {NO_BROKERS}") == 1
+
+
+def test_status_ends_with_1_where_one_failed_is_missing_or_is_silent_for_too_long(desk: Desk) -> None:
+    desk.write("psa")
+    assert desk.run("status", folder=True).code == 1
+    desk.connect.order(ends={"psa": TRACE})
+    desk.apply()
+    ran = desk.run("status", "psa", folder=True)
+    assert ran.code == 1
+    assert "psa: task 0 failed: java.io.IOException: the host is gone" in ran.err
+    desk.run("restart", "psa")
+    assert desk.run("status", folder=True).code == 0
+    silent = desk.run("status", "--age-max", "60", folder=True)
+    assert (silent.code, "psa: nothing came for 60 s or longer" in silent.err) == (1, True)
+    assert desk.run("status", "nobody", folder=True).code == 2
+
+
+def test_offsets_are_shown_and_forgotten_only_where_stopped_and_meant(desk: Desk) -> None:
+    desk.write("psa")
+    desk.apply()
+    shown = desk.run("offsets", "psa")
+    assert json.loads("".join(shown.out)) == [{"partition": {"server": "psa"}, "offset": {"lsn": 100}}]
+    running = desk.run("offsets", "psa", "--reset", "--yes")
+    assert (running.code, running.err) == (1, "psa is RUNNING; stop it first: `throughline connect stop psa`\n")
+    assert desk.run("stop", "psa") == Ran(0, ["psa: stopped"], "")
+    unsure = desk.run("offsets", "psa", "--reset")
+    assert (unsure.code, "say it with --yes" in unsure.err) == (2, True)
+    assert desk.run("offsets", "psa", "--reset", "--yes").code == 0
+    assert desk.run("offsets", "psa").out == ["[]"]
+    assert desk.run("resume", "psa") == Ran(0, ["psa: running"], "")
+
+
+def test_pause_and_delete(desk: Desk) -> None:
+    desk.write("psa")
+    desk.apply()
+    assert desk.run("pause", "psa") == Ran(0, ["psa: paused"], "")
+    assert desk.run("delete", "psa").code == 2
+    assert desk.run("delete", "psa", "--yes").code == 0
+    missing = desk.run("restart", "psa")
+    assert (missing.code, "Connector psa not found" in missing.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("tables", "options", "said"),
+    [
+        (["nowhere"], [], "connectors that capture public.nowhere: none; name one with --connector"),
+        (["nowhere"], ["--connector", "psa"], "it does not capture public.nowhere; its tables are public.a"),
+        (["a"], ["--connector", "nobody"], "no file is named nobody; there are deaf, other, psa"),
+        (["a"], [], "connectors that capture public.a: other, psa; name one with --connector"),
+        (["a"], ["--connector", "deaf"], "deaf: it has no signal.data.collection, and takes no requests"),
+        (["a"], ["--connector", "psa"], "psa: it has no database.hostname; give a DSN with --dsn"),
+        (["a"], ["--connector", "psa", "--dsn", "host=127.0.0.1 port=1"], "psa: its database: .*refused"),
+    ],
+)
+def test_requests_that_cannot_be_made_end_with_2(desk: Desk, tables: list[str], options: list[str], said: str) -> None:
+    captured = {"table_include_list": "public.a"}
+    desk.write("psa", **captured, signal_data_collection="public.debezium_signal")
+    desk.write("other", **captured, signal_data_collection="public.debezium_signal")
+    desk.write("deaf", **captured)
+    ran = desk.run("snapshot", *tables, *options, folder=True)
+    assert (ran.code, ran.out) == (2, [])
+    assert re.search(said, ran.err)

@@ -1,0 +1,70 @@
+"""What differs between settings, and that no secret is shown or written out."""
+
+import pytest
+
+from connect.configuration import Configuration, UnusableConfiguration
+from connect.differences import MASK, Difference, differences, is_secret, refuse_plain_secrets, shown
+
+
+def test_what_differs_is_found_by_key_and_the_name_is_no_difference() -> None:
+    wanted = {"tasks.max": "1", "slot.name": "two", "new": "x"}
+    running = {"tasks.max": "1", "slot.name": "one", "old": "y", "name": "psa"}
+    assert differences(wanted, running) == [
+        Difference("new", None, "x"),
+        Difference("old", "y", None),
+        Difference("slot.name", "one", "two"),
+    ]
+    assert differences(wanted, wanted | {"name": "psa"}) == []
+
+
+@pytest.mark.parametrize(
+    ("difference", "line"),
+    [
+        (Difference("a", None, "1"), "+ a = 1"),
+        (Difference("a", "1", None), "- a = 1"),
+        (Difference("a", "", "1"), "~ a =  → 1"),
+        (Difference("database.password", "old", "new"), f"~ database.password = {MASK} → {MASK}"),
+        (Difference("database.password", "old", "${env:P}"), f"~ database.password = {MASK} → ${{env:P}}"),
+        (Difference("database.password", "old", None), f"- database.password = {MASK}"),
+    ],
+)
+def test_a_difference_is_a_line_without_secrets(difference: Difference, line: str) -> None:
+    assert str(difference) == line
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "seen"),
+    [
+        ("database.password", "open-sesame", MASK),
+        ("database.password", "${env:P}", "${env:P}"),
+        ("database.password", "${file:secrets.properties:p}", "${file:secrets.properties:p}"),
+        ("database.password", "x${env:P}", MASK),
+        ("sasl.jaas.config", "org.example.Login required password=x;", MASK),
+        ("ssl.keystore.password", "x", MASK),
+        ("api.key", "x", MASK),
+        ("client_secret", "x", MASK),
+        ("registry.url", "https://ann:open-sesame@example.org/x", f"https://{MASK}@example.org/x"),
+        ("registry.url", "https://example.org/x", "https://example.org/x"),
+        ("message.key.columns", "public.a:id", "public.a:id"),
+        ("key.converter", "org.example.Text", "org.example.Text"),
+        ("tombstones.on.delete", "false", "false"),
+    ],
+)
+def test_what_may_be_a_secret_is_masked_and_a_reference_is_not(key: str, value: str, seen: str) -> None:
+    assert shown(key, value) == seen
+
+
+@pytest.mark.parametrize("value", ["open-sesame", "${env:P}x", "${nothing"])
+def test_a_secret_written_out_is_refused_by_key_alone(value: str) -> None:
+    with pytest.raises(UnusableConfiguration) as refusal:
+        refuse_plain_secrets(Configuration(name="psa", config={"connector.class": "a", "database.password": value}))
+    assert str(refusal.value) == (
+        "psa: database.password has its secret written out; write ${env:NAME} or ${file:PATH:KEY}, and give the secret "
+        "to Connect"
+    )
+
+
+def test_references_and_what_is_no_secret_are_not_refused() -> None:
+    config = {"connector.class": "org.example.TokenSource", "database.password": "${env:P}", "slot.name": "x"}
+    refuse_plain_secrets(Configuration(name="psa", config=config))
+    assert not is_secret("message.key.columns")
