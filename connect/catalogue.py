@@ -13,7 +13,12 @@ from connect.configuration import CLASS, Configuration, UnusableConfiguration, r
 from connect.feeds.contract import Source
 from connect.settings import FeedSettings, checked
 
-CLASSES: Final[Mapping[str, str]] = {"throughline.salesforce": "connect.feeds.salesforce.opening"}
+CLASSES: Final[Mapping[str, str]] = {
+    "throughline.erp": "connect.feeds.erp",
+    "throughline.files": "connect.feeds.files",
+    "throughline.salesforce": "connect.feeds.salesforce.opening",
+    "throughline.workday": "connect.feeds.workday",
+}
 """The classes, each with the module of its feed, which has `KIND`."""
 
 

@@ -21,6 +21,12 @@ _SAID_MAX: Final = 300
 _BUSY_CODES: Final = ("REQUEST_LIMIT_EXCEEDED",)
 """Words by which a system says that it is busy under a status that means something else."""
 
+_SAYING: Final = (
+    "code", "errorCode", "o:errorCode", "error", "errors", "title", "message", "value", "detail", "o:errorPath",
+    "o:errorDetails", "error_description",
+)  # fmt: skip
+"""Members of an error's body that say what is wrong, the code first."""
+
 
 class Limits(NamedTuple):
     """What a system is asked at most.
@@ -88,15 +94,22 @@ class Http:
         told: Requests,
         clock: Callable[[], int],
         hold: Callable[[float], object],
-        authority: Authority | None = None,
     ) -> None:
         self._limits = limits
         self._told = told
         self._clock = clock
-        self._authority = authority
+        self._authority: Authority | None = None
         self._pace = _Pace(limits.requests_per_second, hold, told.held)
         self._under_way = threading.BoundedSemaphore(limits.at_once)
         self._client = httpx2.Client(timeout=limits.timeout_s, follow_redirects=False)
+
+    def log_in(self, authority: Authority) -> None:
+        """Say who we are with each request from now on."""
+        self._authority = authority
+
+    def exchange(self, url: str, content: bytes, headers: Mapping[str, str]) -> Any:
+        """Post what a token is asked for with, without a token; return the answer. Raises as `request` does."""
+        return self._checked(self._once("POST", url, shown(url), None, content, headers)).json()
 
     def get(self, url: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Any:
         """Return what stands at a URL, read as JSON. Raises as `request` does."""
@@ -243,18 +256,10 @@ def message_of(body: bytes) -> str:
 
 def _words(content: Any) -> list[str]:
     """Return codes and messages: each system nests them elsewhere, under the same few names."""
-    if isinstance(content, str):
-        return [content]
+    if isinstance(content, str | int):
+        return [str(content)]
     if isinstance(content, list):
         return [word for each in content[:5] for word in _words(each)]
-    if not isinstance(content, dict):
-        return []
-    words = [
-        str(content[name])
-        for name in ("code", "errorCode", "o:errorCode", "title", "detail", "o:errorPath", "error_description")
-        if isinstance(content.get(name), str | int)
-    ]
-    for name in ("error", "errors", "message", "value", "o:errorDetails"):
-        if name in content:
-            words += _words(content[name])
-    return words
+    if isinstance(content, dict):
+        return [word for name in _SAYING if name in content for word in _words(content[name])]
+    return []

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from connect.errors import Fatal
-from connect.http import Authority, Http, Limits, Requests
+from connect.http import Http, Limits, Requests
 from connect.oauth import Basic, Bearer, ClientAssertion, ClientCredentials, Grant, JwtBearer, Key, RefreshToken
 
 _CLIENT: Final = ("auth.token.url", "auth.client.id")
@@ -92,22 +92,12 @@ def opened(settings: HttpSettings, told: Requests, clock: Callable[[], int], hol
         requests_per_second=settings.requests_per_second,
         at_once=settings.requests_at_once,
     )
-    return Http(limits, told, clock, hold, _authority(settings, Http(limits, told, clock, hold), clock))
-
-
-def bearer(grant: Grant, tokens: Http, clock: Callable[[], int]) -> Bearer:
-    """Return the keeper of a grant's tokens, which are asked for through a client without authority."""
-    return Bearer(
-        grant, lambda url, form, headers: tokens.request("POST", url, content=form, headers=headers).json(), clock
-    )
-
-
-def _authority(settings: HttpSettings, tokens: Http, clock: Callable[[], int]) -> Authority | None:
-    if settings.auth == "none":
-        return None
+    http = Http(limits, told, clock, hold)
     if settings.auth == "basic":
-        return Basic(settings.auth_user, settings.auth_password.get_secret_value())
-    return bearer(grant_of(settings), tokens, clock)
+        http.log_in(Basic(settings.auth_user, settings.auth_password.get_secret_value()))
+    elif settings.auth != "none":
+        http.log_in(Bearer(grant_of(settings), http.exchange, clock))
+    return http
 
 
 def grant_of(settings: HttpSettings) -> Grant:

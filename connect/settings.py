@@ -65,6 +65,14 @@ class FeedSettings(BaseModel):
         return Pace(self.poll_ms, self.heartbeat_ms, self.backoff_first_ms, self.backoff_max_ms)
 
 
+def with_columns(values: Any) -> Any:
+    """Gather the settings of single fields, whose keys begin with the field's name (`CostRates.path`), in `columns`."""
+    if not isinstance(values, Mapping):
+        return values
+    columns = {key: value for key, value in values.items() if "." in key and key[:1].isupper()}
+    return {**{key: value for key, value in values.items() if key not in columns}, "columns": columns}
+
+
 def checked(model: type[S], configuration: Configuration, settings: Mapping[str, str], file: Path | None = None) -> S:
     """Return the settings of a feed, with every reference resolved, as its model has them.
 
@@ -80,7 +88,8 @@ def checked(model: type[S], configuration: Configuration, settings: Mapping[str,
 
 
 def _fault(model: type[FeedSettings], fault: Mapping[str, Any]) -> str:
-    key = ".".join(str(part) for part in fault["loc"]) or "config"
+    # What is gathered from keys of a kind stands in the file without the name under which it is gathered.
+    key = ".".join(str(part) for part in fault["loc"] if part not in ("tables", "columns")) or "config"
     if fault["type"] == "extra_forbidden":
         known = ", ".join(sorted(name for name, _ in described(model)))
         return f"{key}: there is no such setting; remove it or correct its name (there are {known})"

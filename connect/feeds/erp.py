@@ -1,0 +1,144 @@
+"""ERP objects: invoices, postings, projects, customers, exchange rates and periods of an ERP, by OData or REST.
+
+What has a time of change is asked for by it, from a while before the newest change known: what was booked late comes
+again with what is known, and only what is new of it is landed. What has none is read whole and compared.
+"""
+
+from collections.abc import Iterator
+from threading import Event
+from typing import Any, Final
+
+from connect.catalogue import Kind, Outside
+from connect.erp_pages import ErpPages, Records
+from connect.erp_settings import ErpSettings, ObjectSettings
+from connect.feeds.contract import Batch, Memory
+from connect.http_settings import opened
+from connect.rows import RowFault, at, instant
+from connect.versions import Item, Page, Versions, compared
+
+_SECOND_MS: Final = 1000
+
+
+class Erp:
+    """The objects of one ERP, one after the other."""
+
+    def __init__(self, settings: ErpSettings, outside: Outside) -> None:
+        self._clock = outside.clock
+        self._http = opened(settings, outside.requests, outside.clock, outside.stop.wait)
+        self._objects = [
+            _Object(settings, table, ErpPages(settings, name, table, self._http), outside)
+            for name, table in settings.tables.items()
+        ]
+
+    def batches(self, memory: Memory, stop: Event) -> Iterator[Batch]:
+        """Yield what has changed since `memory`. Raises `Retriable` or `Fatal`."""
+        for each in self._objects:
+            yield from each.batches(memory, stop)
+            if stop.is_set():
+                return
+        yield Batch(alive=True)
+
+    def close(self) -> None:
+        """Close connections."""
+        self._http.close()
+
+
+class _Object:
+    """One kind of records."""
+
+    def __init__(self, settings: ErpSettings, table: ObjectSettings, pages: ErpPages, outside: Outside) -> None:
+        self._settings = settings
+        self._table = table
+        self._pages = pages
+        self._clock = outside.clock
+        self._map = table.field_map(pages.name)
+        self._prefix = f"{pages.name}/"
+        self._mark, _, self._marked = table.deleted.partition("=")
+        self._since, self._whole, self._first = (f"{pages.name}/{key}" for key in ("since", "whole", "first"))
+
+    def batches(self, memory: Memory, stop: Event) -> Iterator[Batch]:
+        """Yield what has changed of it since `memory`."""
+        now, table = self._clock(), self._table
+        versions = Versions(self._map.shape, self._prefix, memory)
+        is_first = self._first not in memory
+        if table.modified:
+            yield from self._changed(versions, memory, is_first, stop)
+        due = int(memory.get(self._whole, b"0")) + table.compare_ms <= now
+        if not table.modified or (table.compare_ms and due and not is_first):
+            yield from compared(versions, self._all, self._clock, is_first and not table.modified, stop)
+            if table.compare_ms and not stop.is_set():
+                yield Batch(memory={self._whole: str(now).encode()})
+        if is_first and not stop.is_set():
+            yield Batch(memory={self._first: b"1"})
+
+    def _changed(self, versions: Versions, memory: Memory, is_first: bool, stop: Event) -> Iterator[Batch]:
+        """Yield what was changed since the newest change known, a while before that included.
+
+        Where changes come in the order of their times, each page is asked for from the newest time of the last one: a
+        record that changes meanwhile moves to the end, and so moves no other out of sight.
+        """
+        now = self._clock()
+        newest = int(memory[self._since]) if self._since in memory else None
+        begin = None if newest is None else _floor(newest - self._settings.overlap_ms)
+        cursor, top, more = begin, self._settings.page_size, True
+        while more:
+            more = has_moved = False
+            for records in self._pages.read(cursor, top):
+                taken = versions.take(self._items(records), now, is_first)
+                times = (self._time(record) for record in records.records)
+                # A clock that is ahead must not make everything before its time look old.
+                newest = max((min(each, now) for each in times if each is not None), default=newest)
+                more = records.more
+                has_moved = newest is not None and (cursor is None or _floor(newest) > cursor)
+                if self._settings.is_ordered and newest is not None:
+                    taken.memory |= self._noted(memory, newest)
+                if not taken.is_empty:
+                    yield taken.batch()
+                if stop.is_set():
+                    return
+                if self._settings.is_ordered and more and has_moved:
+                    break
+            if has_moved and newest is not None:
+                cursor, top = _floor(newest), self._settings.page_size
+            else:  # more records bear one time than a page holds
+                top *= 2
+        if newest is not None:
+            told = self._noted(memory, newest)
+            if not self._table.compare_ms:  # what cannot come again is forgotten
+                told |= versions.forgotten(_floor(newest - self._settings.overlap_ms))
+            if told:
+                yield Batch(memory=told)
+
+    def _noted(self, memory: Memory, newest: int) -> dict[str, bytes | None]:
+        """Return memory of up to when changes are known, if that is news."""
+        value = str(newest).encode()
+        return {} if memory.get(self._since) == value else {self._since: value}
+
+    def _all(self) -> Iterator[Page]:
+        for records in self._pages.read(None, None):
+            yield Page(self._items(records), records.total)
+
+    def _items(self, records: Records) -> tuple[Item, ...]:
+        return tuple(self._item(record) for record in records.records)
+
+    def _item(self, record: Any) -> Item:
+        is_deleted = bool(self._mark) and str(at(record, self._mark)).lower() == self._marked.lower()
+        whole = record if is_deleted else self._pages.detailed(record)
+        values = self._map.values(whole)
+        place = f"{self._pages.name} of {self._settings.url}"
+        changed = at(record, self._table.modified) if self._table.modified else None
+        return Item(values, whole, place, changed, is_deleted)
+
+    def _time(self, record: Any) -> int | None:
+        value = at(record, self._table.modified)
+        try:
+            return None if value is None else instant(value)
+        except RowFault:
+            return None  # the record is a reject, and told as such
+
+
+def _floor(ms: int) -> int:
+    return ms - ms % _SECOND_MS
+
+
+KIND: Final = Kind("erp", ErpSettings, Erp)
