@@ -100,7 +100,7 @@ class TestBothWays:
         assert feed.landing.rows == org.rows()
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("mode", ["pubsub", "polling", "both"])
 def test_random_histories_end_in_the_rows_of_the_organisation(org: Org, mode: str, seed: int) -> None:
     history = History(org, Random(f"{mode}{seed}"))
@@ -193,7 +193,7 @@ class History:
         if name in _PARENTS:
             ids = self._ids[_PARENTS[name][1]]
             parent = chance.choice([*ids, None]) if ids else None
-        some = {
+        some: dict[str, dict[str, Any]] = {
             "Account": {"Name": chance.choice("ABC"), "BillingCountry": chance.choice(["DE", "FR", None])},
             "Opportunity": {"Amount": chance.choice([None, 0.1, 1e6, 12.34]), "IsWon": chance.random() < 0.5},
             "Contract": {"Status": chance.choice(["Draft", "Activated"]), "Cap__c": chance.choice([None, 1, 99.5])},
@@ -202,8 +202,8 @@ class History:
             "ContractAmendment__c": {"Status__c": chance.choice(["Draft", "Approved"])},
             "AmendmentRate__c": {"Role__c": "*", "Rate__c": chance.choice([90, 100.5]),
                                  "EffectiveFrom__c": "2026-02-01"},
-        }[name]  # fmt: skip
-        return some | ({_PARENTS[name][0]: parent} if name in _PARENTS else {})
+        }  # fmt: skip
+        return some[name] | ({_PARENTS[name][0]: parent} if name in _PARENTS else {})
 
 
 _NEW = {"Account": "001", "Opportunity": "006", "Contract": "800", "ContractRate__c": "a01",

@@ -12,7 +12,8 @@ from connect.feeds.salesforce.queries import Queries
 from connect.feeds.salesforce.session import Calls, RestApi, Session
 from connect.feeds.salesforce.source import Plan, Salesforce
 from connect.http import Http, Limits
-from connect.http_settings import HttpSettings, bearer, grant_of
+from connect.http_settings import HttpSettings, grant_of
+from connect.oauth import Bearer
 from connect.settings import FeedSettings
 
 _NAMED: Final = {
@@ -159,9 +160,9 @@ def opened(settings: SalesforceSettings, outside: Outside) -> Salesforce:
         requests_per_second=settings.requests_per_second,
         at_once=settings.requests_at_once,
     )
-    plain = Http(limits, outside.requests, outside.clock, outside.stop.wait)
-    tokens = bearer(grant_of(settings), plain, outside.clock)
-    http = Http(limits, outside.requests, outside.clock, outside.stop.wait, tokens)
+    http = Http(limits, outside.requests, outside.clock, outside.stop.wait)
+    tokens = Bearer(grant_of(settings), http.exchange, outside.clock)
+    http.log_in(tokens)
     session = Session(outside.name, tokens, settings.url)
     calls = Calls(outside.name, settings.left_to_others, settings.limit_wait_ms)
     rest = RestApi(outside.name, http, session, settings.api_version, calls)
@@ -175,12 +176,7 @@ def opened(settings: SalesforceSettings, outside: Outside) -> Salesforce:
             silence_s_max=settings.silence_ms / 1000,
         )
     plan = Plan(outside.name, settings.read(), settings.channel, settings.overlap_ms, settings.poll_ms / 1000)
-
-    def closing() -> None:
-        http.close()
-        plain.close()
-
-    return Salesforce(plan, Queries(outside.name, rest), rest, events, session, closing)
+    return Salesforce(plan, Queries(outside.name, rest), rest, events, session, http.close)
 
 
 KIND: Final = Kind("salesforce", SalesforceSettings, opened)

@@ -54,12 +54,13 @@ class Org:
     def commit(self, order: Mapping[str, Any]) -> list[str]:
         """Make one transaction; return the ids of the records changed.
 
-        `changes`: what is changed. `advance_ms`: the clock before it. `lag_ms`: how long before the commit the records
-        were stamped. `merge`: equal updates become one event. `gap`: events say only that something changed.
-        `overflow`: they do not even say for which records. `diffs`: fields whose texts come as differences.
+        `changes`: what is changed. `advance_ms`: of the clock before it; `at_ms`: the clock itself. `lag_ms`: how
+        long before the commit the records were stamped. `merge`: equal updates become one event. `gap`: events
+        say only that something changed. `overflow`: they do not even say for which records. `diffs`: fields
+        whose texts come as differences.
         """
         with self.lock:
-            self.now_ms += order.get("advance_ms", 1_300)
+            self.now_ms = order.get("at_ms") or self.now_ms + order.get("advance_ms", 1_300)
             self._commit += self._random.randint(1, 50)
             done: list[tuple[str, str, str, Record]] = []
             for change in order["changes"]:

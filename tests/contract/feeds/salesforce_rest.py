@@ -47,6 +47,9 @@ class Front:
         self.used, self.limit = 0, 15_000
         self.rows, self.child_rows = 2_000, 200
         self.faults: list[dict[str, Any]] = []
+        self.meanwhile: list[dict[str, Any]] = []  # what happens once so many pages were read
+        self.token_requests = 10**9  # that a token is good for
+        self._left: dict[str, int] = {}
         self._open: dict[str, tuple[Query | None, list[Any]]] = {}
         self._lock = threading.Lock()
 
@@ -56,8 +59,21 @@ class Front:
             self.issued += 1
             token = f"00D!{self.issued:04d}"
             self.tokens.add(token)
+            self._left[token] = self.token_requests
         return {"access_token": token, "instance_url": self.url, "id": f"{self.url}/id/{TENANT}/005000000000001AAA",
                 "token_type": "Bearer", "scope": "api"}  # fmt: skip
+
+    def takes(self, token: str) -> bool:
+        """Whether a token is good for one more request."""
+        self._left[token] = self._left.get(token, 0) - 1
+        return token in self.tokens and self._left[token] >= 0
+
+    def served(self) -> None:
+        """A page was read."""
+        for order in self.meanwhile:
+            order["pages"] -= 1
+            if not order["pages"]:
+                self.org.commit(order)
 
     def query(self, soql: str, *, deleted: bool) -> dict[str, Any]:
         """The first page of a query."""
@@ -164,6 +180,7 @@ class _Door(BaseHTTPRequestHandler):
     door: Front
     orders: Callable[[str, Mapping[str, Any]], Any]
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body leave together
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -176,7 +193,8 @@ class _Door(BaseHTTPRequestHandler):
             return
         fault = self._refusal(form)
         if fault is not None:
-            self._say(400, {"error": fault[0], "error_description": fault[1]})
+            status = 401 if fault[0] == "invalid_client" else 400
+            self._say(status, {"error": fault[0], "error_description": fault[1]})
         else:
             self._say(200, self.door.issue())
 
@@ -186,12 +204,13 @@ class _Door(BaseHTTPRequestHandler):
         if self._faulty(parts.path):
             return
         try:
-            if self.headers.get("Authorization", "").removeprefix("Bearer ") not in self.door.tokens:
+            if not self.door.takes(self.headers.get("Authorization", "").removeprefix("Bearer ")):
                 raise Refused(401, "INVALID_SESSION_ID", "Session expired or invalid")
             if self.door.used >= self.door.limit:
                 raise Refused(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
             self.door.used += 1
             self._say(200, self._found(parts.path, parse_qs(parts.query)))
+            self.door.served()
         except Refused as error:
             self._say(error.status, [{"message": str(error), "errorCode": error.code}])
 
@@ -208,28 +227,37 @@ class _Door(BaseHTTPRequestHandler):
         raise Refused(404, "NOT_FOUND", "The requested resource does not exist")
 
     def _faulty(self, path: str) -> bool:
-        """Whether a fault that was ordered struck: `times`, where the path has `match` in it."""
-        for fault in self.door.faults:
-            if fault["times"] > 0 and fault["match"] in path:
-                fault["times"] -= 1
-                if fault.get("cut"):
-                    self.send_response(200)
-                    self.send_header("Content-Length", "1000")
-                    self.end_headers()
-                    self.wfile.write(b'{"totalSize": 3, "rec')
-                    self.close_connection = True
-                else:
-                    headers = {"Retry-After": str(fault["retry_after"])} if "retry_after" in fault else {}
-                    code = fault.get("code", "SERVER_UNAVAILABLE")
-                    self._say(fault["status"], [{"message": "ordered by the test", "errorCode": code}], headers)
-                return True
-        return False
+        """Whether a fault that was ordered struck."""
+        waiting = [each for each in self.door.faults if each["times"] > 0 and each["match"] in path]
+        if not waiting:
+            return False
+        fault = waiting[0]
+        if fault["after"] > 0:
+            fault["after"] -= 1
+            return False
+        fault["times"] -= 1
+        match fault["kind"]:
+            case "cut":
+                self._send(200, b'{"totalSize": 3, "rec', {"Content-Length": "1000"})
+                self.close_connection = True
+            case "hang":
+                threading.Event().wait(fault["seconds"])
+                self.close_connection = True
+            case "page":
+                self._send(200, b"<html>We are down for maintenance.</html>")
+            case "large":
+                self._send(200, b"[" + b"0," * fault["bytes"] + b"0]")
+            case _:
+                headers = {"Retry-After": str(fault["retry_after"])} if "retry_after" in fault else {}
+                error = {"message": "ordered by the test", "errorCode": fault.get("code", "SERVER_UNAVAILABLE")}
+                self._send(fault["status"], json.dumps(fault.get("body", [error])).encode(), headers)
+        return True
 
     def _refusal(self, form: Mapping[str, str]) -> tuple[str, str] | None:
         if form.get("grant_type") == "client_credentials":
             basic = base64.b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode()
             given = (form.get("client_id"), form.get("client_secret")) if not basic else tuple(basic.split(":"))
-            return None if given == (CLIENT, SECRET) else ("invalid_client", "invalid client credentials")
+            return None if given == (CLIENT, SECRET) else ("invalid_client", "no such client")
         if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
             return "unsupported_grant_type", "grant type not supported"
         signed, _, signature = form["assertion"].rpartition(".")
@@ -245,13 +273,17 @@ class _Door(BaseHTTPRequestHandler):
             return "invalid_grant", "user hasn't approved this consumer"
         return None
 
-    def _say(self, status: int, answer: Any, headers: Mapping[str, str] | None = None) -> None:
-        body = json.dumps(answer).encode()
+    def _say(self, status: int, answer: Any) -> None:
+        self._send(status, json.dumps(answer).encode())
+
+    def _send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json;charset=UTF-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Sforce-Limit-Info", f"api-usage={self.door.used}/{self.door.limit}")
-        for name, value in (headers or {}).items():
+        own = {
+            "Content-Type": "application/json;charset=UTF-8",
+            "Content-Length": str(len(body)),
+            "Sforce-Limit-Info": f"api-usage={self.door.used}/{self.door.limit}",
+        }
+        for name, value in {**own, **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

@@ -58,7 +58,7 @@ class Control:
         return {}
 
     def settings(self, order: Mapping[str, Any]) -> Any:
-        """Set rows, child_rows, used, limit, whole_seconds, held, keepalive_s, events_max, repeated, now_ms."""
+        """Set rows, child_rows, used, limit, token_requests, whole_seconds, held, keepalive_s, events_max, repeated."""
         with self._org.lock:
             for name, value in order.items():
                 owner = next(each for each in (self._org, self._front, self._bus) if hasattr(each, name))
@@ -67,8 +67,34 @@ class Control:
         return {}
 
     def fault(self, order: Mapping[str, Any]) -> Any:
-        """Answer some requests with a fault: `match`, `times`, and `cut` or `status` with `retry_after` and `code`."""
-        self._front.faults.append(dict(order))
+        """Answer requests with a fault: `times`, `after` so many others, where the path has `match` in it.
+
+        `kind`: `status` (with `status`, `retry_after`, `code`, `body`), `cut`, `hang`, `page` or `large`.
+        """
+        usual = {"match": "/services/data", "times": 1, "after": 0, "kind": "status"}
+        self._front.faults.append({**usual, **order})
+        return {}
+
+    def meanwhile(self, order: Mapping[str, Any]) -> Any:
+        """Make a transaction once so many `pages` were read."""
+        self._front.meanwhile.append(dict(order))
+        return {}
+
+    def put(self, order: Mapping[str, Any]) -> Any:
+        """Write a record, whether it is there, in the bin, or new: `object`, `id`, `fields`, `at_ms`."""
+        place = {"object": order["object"], "id": order["id"]}
+        record = self._org.records[order["object"]].get(order["id"])
+        changes: list[dict[str, Any]] = []
+        if record is not None and record["IsDeleted"]:
+            changes.append({"op": "undelete", **place})
+        changes.append({"op": "create" if record is None else "update", "fields": order["fields"], **place})
+        return {"ids": self._org.commit({"changes": changes, "at_ms": order["at_ms"]})}
+
+    def remove(self, order: Mapping[str, Any]) -> Any:
+        """Delete a record that is there: `object`, `id`, `at_ms`."""
+        record = self._org.records[order["object"]].get(order["id"])
+        if record is not None and not record["IsDeleted"]:
+            self._org.commit({"changes": [{"op": "delete", **order}], "at_ms": order["at_ms"]})
         return {}
 
     def expire_replay(self, _order: Mapping[str, Any]) -> Any:
