@@ -127,6 +127,17 @@ class TestEvents:
             assert next(batches) == Batch(alive=True)
 
 
+class TestConstants:
+    @pytest.mark.parametrize("mode", ["pubsub", "polling"])
+    def test_what_salesforce_does_not_have_is_given_by_the_configuration(self, org: Org, feed: Feed, mode: str) -> None:
+        fields = "Status='Active',BillingCountry=Phone"
+        first = account(org)
+        feed.run(mode=mode, account__fields=fields)
+        second = account(org, "Umbrella")
+        assert feed.run(mode=mode, account__fields=fields) == [("Account", second, "c")]
+        assert [feed.landing.rows["crm.Account", each]["Status"] for each in (first, second)] == ["Active", "Active"]
+
+
 class TestListsAndKeys:
     def test_child_records_change_the_row_of_their_parent(self, org: Org, feed: Feed) -> None:
         number = contract(org)
@@ -271,6 +282,24 @@ class TestGaps:
         (gap,) = feed.landing.gaps()
         assert gap.endswith("are no longer kept: closed by reading what changed since")
         assert org.seen()["subscribed"][-1] is None
+
+    def test_what_no_event_told_of_is_found_by_reading_now_and_then(self, org: Org, feed: Feed) -> None:
+        (first,) = [account(org)]
+        feed.run()
+        org.commit(updated("Account", first, Name="unheard of"), silent=True)
+        with feed.opened(recheck__interval__ms="3600000") as batches:
+            feed.landing.land(next(batches))
+            assert feed.landing.taken() == []
+            feed.now_ms += 3_600_000
+            while not feed.landing.changes:
+                feed.landing.land(next(batches))
+        assert feed.landing.taken() == [("Account", first, "u")]
+        assert feed.landing.gaps() == [
+            "crm.Account: 1 changes that no event told of: closed by reading them; "
+            "look whether the object is selected for change events"
+        ]
+        assert feed.landing.rows == org.rows()
+        assert feed.run() == []
 
     def test_what_changes_while_a_gap_is_closed_is_not_missed(self, org: Org, feed: Feed) -> None:
         first = account(org)

@@ -55,6 +55,14 @@ class TestPolling:
         assert feed.run(mode="polling") == [("Contract", "C2", "u")]
         assert feed.landing.rows == org.rows()
 
+    def test_a_child_record_that_moves_to_a_parent_that_is_read_anyway(self, org: Org, feed: Feed) -> None:
+        first, second = org.commit(*(created("Contract", ContractNumber=number) for number in ("C1", "C2")))
+        rate = org.create("ContractRate__c", Contract__c=first, **RATE)
+        feed.run(mode="polling")
+        org.commit(updated("ContractRate__c", rate, Contract__c=second), updated("Contract", second, Status="Draft"))
+        assert sorted(feed.run(mode="polling")) == [("Contract", "C1", "u"), ("Contract", "C2", "u")]
+        assert feed.landing.rows == org.rows()
+
     def test_what_a_long_transaction_stamped_before_others_is_found_later(self, org: Org, feed: Feed) -> None:
         first, second = org.commit(*(created("Account", Name=name) for name in "AB"))
         feed.run(mode="polling")

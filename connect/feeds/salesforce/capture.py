@@ -175,7 +175,9 @@ class Capture:
         row: dict[str, Any] = {}
         for field in read.fields:
             place = shape.places.get(field)
-            if field.path == "Id":
+            if field.constant is not None:
+                row[field.name] = field.constant
+            elif field.path == "Id":
                 row[field.name] = record_id
             elif place is not None and (whole or place in event.fields):
                 try:
@@ -238,10 +240,15 @@ class Capture:
 
 
 def follow(objects: Iterable[Object], queries: Queries, draft: Draft) -> None:
-    """Read the records anew that show the key of another one by a dotted path, where the batch changed that key.
+    """Read the records anew that others of the batch changed: Salesforce says nothing of them themselves.
 
-    Salesforce says nothing of them: neither an event nor their SystemModstamp.
+    These are records that a child record has left for another one, and those that show the key of another record by a
+    dotted path, where that key has changed.
     """
+    for read in objects:
+        left = {parent: at_ms for (name, parent), at_ms in draft.left.items() if name == read.object}
+        for record in queries.by_ids(read, left):
+            draft.found(read, record._replace(at_ms=max(record.at_ms, left[record.id])))
     for read in objects if draft.renamed else ():
         for record in queries.by_ids(read, draft.showing(read) if read.lookups else ()):
             draft.found(read, record)

@@ -45,7 +45,11 @@ class Record(NamedTuple):
 
 
 class Draft:
-    """Collects one batch over what was landed before it."""
+    """Collects one batch over what was landed before it.
+
+    `renamed`: ids of records whose key has changed. `left`: records, by object and id, that a child record has left for
+    another one, and when. Of both others must be read, too: see `capture.follow`.
+    """
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
@@ -54,6 +58,7 @@ class Draft:
         self._rejects: list[Reject] = []
         self._gaps: list[str] = []
         self.renamed: set[str] = set()
+        self.left: dict[tuple[str, str], int] = {}
 
     def known(self, read: Object, record_id: str) -> Known | None:
         """Return what is known of a record, this batch included."""
@@ -195,6 +200,9 @@ class Draft:
             if child is not None and child.parent == record.id and child_id not in record.children:
                 self.remember(child_key(read.children.object, child_id), None)
         for child_id, entry in record.children.items():
+            child = self.child(read.children.object, child_id)
+            if child is not None and child.parent != record.id:
+                self.left[read.object, child.parent] = record.at_ms
             self.remember(child_key(read.children.object, child_id), child_bytes(Child(record.id, entry)))
 
     def _look(self, key: str) -> bytes | None:

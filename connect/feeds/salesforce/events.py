@@ -183,9 +183,7 @@ class Shape:
     """
 
     def __init__(self, read: Object, schema: EventSchema) -> None:
-        direct = {
-            field: schema.place(field.path) for field in read.fields if field.lookup is None and field.path != "Id"
-        }
+        direct = {field: schema.place(field.path) for field in read.fields if field.is_own}
         self.places: dict[Field, str] = {field: place for field, place in direct.items() if place is not None}
         self.absent = tuple(field for field, place in direct.items() if place is None)
         self.wrong = {field: said for field, place in self.places.items() if (said := schema.fits(field, place))}

@@ -2,7 +2,8 @@
 
 Fields are those of the contract of the topic; how each is read follows from its type there. Where the field has
 another name in Salesforce, the configuration says it: `contract.fields` is `BillingType=BillingType__c,Cap=Cap__c`. A
-dotted path goes through a lookup (`Contract__r.ContractNumber`), a `%` at the end says that it is a percentage there.
+dotted path goes through a lookup (`Contract__r.ContractNumber`), a `%` at the end says that it is a percentage there,
+and what stands in quotes (`CurrencyIsoCode='EUR'`) is the value itself, for what Salesforce does not have.
 """
 
 from collections.abc import Mapping
@@ -27,13 +28,22 @@ class Kind(StrEnum):
 
 
 class Field(NamedTuple):
-    """A field of a row, where it is in records of Salesforce, and how it is read. `scale`: digits after the point."""
+    """A field of a row, where it is in records of Salesforce, and how it is read. `scale`: digits after the point.
+
+    `constant` is its value in every row, where it is not read at all.
+    """
 
     name: str
     path: str
     kind: Kind
     scale: int = 0
     percent: bool = False
+    constant: str | bool | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a field of the record itself, other than its Id: neither constant nor beyond a lookup."""
+        return self.constant is None and self.path != "Id" and "." not in self.path
 
     @property
     def lookup(self) -> str | None:
@@ -155,8 +165,19 @@ _KINDS: Final = {"string": Kind.TEXT, "boolean": Kind.BOOL}
 _LOGICAL: Final = {"decimal": Kind.NUMBER, "date": Kind.DATE, "timestamp-millis": Kind.MOMENT}
 
 
+def _constant(name: str, avro: Any, text: str) -> Field:
+    kind = _KINDS[avro] if isinstance(avro, str) else _LOGICAL[avro["logicalType"]]
+    if kind is not Kind.BOOL:
+        return Field(name, "", kind, constant=text)
+    if text not in {"true", "false"}:
+        raise UnfitNaming("fields", f"{name} is 'true' or 'false', not {text!r}")
+    return Field(name, "", kind, constant=text == "true")
+
+
 def _field(name: str, avro: Any, paths: Mapping[str, str]) -> Field:
     path = paths.get(name, name)
+    if path.startswith("'"):
+        return _constant(name, avro, path.strip("'"))
     percent = path.endswith("%")
     if isinstance(avro, str):
         return Field(name, path, _KINDS[avro])

@@ -23,7 +23,7 @@ _NAMED: Final = {
     "ContractAmendment": "amendment",
 }
 _FIELDS: Final = "Our fields that have another name there: `Ours=Theirs`, with commas between; `Lookup__r.Field` goes "
-_FIELDS_END: Final = "through a lookup, `%` at the end says that it is a percentage there."
+_FIELDS_END: Final = "through a lookup, `%` at the end says that it is a percentage there, `'…'` is the value itself."
 
 
 def _object(setting: str, default: str) -> str:
@@ -75,6 +75,13 @@ class SalesforceSettings(FeedSettings, HttpSettings):
         ge=0,
         alias="overlap.ms",
         description="How far back of what it knows a query looks: longer than any transaction there takes.",
+    )
+    recheck_ms: int = Field(
+        default=3_600_000,
+        ge=0,
+        alias="recheck.interval.ms",
+        description="How often, beside events, what changed is read by query: what no event told of is found and said. "
+        "0: never.",
     )
     left_to_others: Decimal = Field(
         default=Decimal("0.2"),
@@ -175,8 +182,15 @@ def opened(settings: SalesforceSettings, outside: Outside) -> Salesforce:
             call_s_max=limits.timeout_s,
             silence_s_max=settings.silence_ms / 1000,
         )
-    plan = Plan(outside.name, settings.read(), settings.channel, settings.overlap_ms, settings.poll_ms / 1000)
-    return Salesforce(plan, Queries(outside.name, rest), rest, events, session, http.close)
+    plan = Plan(
+        outside.name,
+        settings.read(),
+        settings.channel,
+        settings.overlap_ms,
+        settings.poll_ms / 1000,
+        settings.recheck_ms or None,
+    )
+    return Salesforce(plan, Queries(outside.name, rest), rest, events, session, outside.clock, http.close)
 
 
 KIND: Final = Kind("salesforce", SalesforceSettings, opened)

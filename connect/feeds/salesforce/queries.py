@@ -101,6 +101,8 @@ class Queries:
         return row
 
     def _value(self, object_name: str, field: Field, record: Json) -> Any:
+        if field.constant is not None:
+            return field.constant
         value: Any = record
         for part in field.path.split("."):
             value = None if value is None else value[part]
@@ -139,8 +141,7 @@ class Queries:
 
 def selection(read: Object) -> str:
     """Return the columns of an object in SOQL, its child records as a subquery."""
-    columns = dict.fromkeys([*_STAMPS, *read.lookups, *(field.path for field in read.fields)])
-    selected = ", ".join(columns)
+    selected = _columns(*_STAMPS, *read.lookups, *_paths(read.fields))
     if read.children is None:
         return selected
     return f"{selected}, (SELECT {_child_columns(read.children)} FROM {read.children.relation} ORDER BY Id)"
@@ -156,7 +157,15 @@ def changed_type(feed: str, object_name: str, field: Field, said: str) -> Fatal:
 
 
 def _child_columns(children: Children) -> str:
-    return ", ".join(dict.fromkeys([*_STAMPS, children.parent, *(field.path for field in children.fields)]))
+    return _columns(*_STAMPS, children.parent, *_paths(children.fields))
+
+
+def _paths(fields: Iterable[Field]) -> list[str]:
+    return [field.path for field in fields if field.constant is None]
+
+
+def _columns(*names: str) -> str:
+    return ", ".join(dict.fromkeys(names))
 
 
 def _literal(at_ms: int) -> str:

@@ -72,6 +72,7 @@ class Renewing(Protocol):
 class Plan(NamedTuple):
     """How a feed reads. `channel` None: by polling. `overlap_ms` is read again by each poll, since a long transaction
     stamps its records before others can see them. `poll_s`: how often is polled until a subscription has answered.
+    `recheck_ms`: how often what changed is read beside events; None: never.
     """
 
     feed: str
@@ -79,6 +80,7 @@ class Plan(NamedTuple):
     channel: str | None
     overlap_ms: int
     poll_s: float
+    recheck_ms: int | None
 
 
 class Salesforce:
@@ -91,12 +93,14 @@ class Salesforce:
         columns: Columns,
         events: Events | None,
         session: Renewing,
+        clock: Callable[[], int],
         closing: Callable[[], None],
     ) -> None:
         self._plan = plan
         self._queries = queries
         self._events = events
         self._session = session
+        self._clock = clock
         self._closing = closing
         self._renewed = False
         self._tidied_ms = -_DAY_MS
@@ -156,9 +160,13 @@ class Salesforce:
                 yield from self._looked(fresh, memory, stop)
             if forgotten := self._forgotten(memory):
                 yield Batch(memory=forgotten)
+            rechecked_ms = self._clock()
             for answer in subscription.answers(stop):
                 self._renewed = False
                 yield from self._capture.batches(answer, memory, stop)
+                if self._plan.recheck_ms is not None and self._clock() >= rechecked_ms + self._plan.recheck_ms:
+                    rechecked_ms = self._clock()
+                    yield from self._rechecked(rechecked_ms, memory, stop)
         finally:
             subscription.close()
 
@@ -175,17 +183,31 @@ class Salesforce:
         if not stop.is_set():
             yield from self._capture.batches(answer, memory, stop)
 
-    def _looked(self, objects: Sequence[Object], memory: Memory, stop: Event) -> Iterator[Batch]:
+    def _rechecked(self, now_ms: int, memory: Memory, stop: Event) -> Iterator[Batch]:
+        """Yield what no event told of, though it is older than any event can be late; it is a gap, and closed so."""
+        for batch in self._looked(self._plan.objects, memory, stop, events_ms=0):
+            missed = [change for change in batch.changes if change.happened_ms < now_ms - self._plan.overlap_ms]
+            topics = ", ".join(sorted({change.topic for change in missed}))
+            words = f"{topics}: {len(missed)} changes that no event told of: closed by reading them; look whether the"
+            yield batch._replace(gaps=(f"{words} object is selected for change events",)) if missed else batch
+
+    def _looked(
+        self, objects: Sequence[Object], memory: Memory, stop: Event, events_ms: int | None = None
+    ) -> Iterator[Batch]:
+        """Yield what changed of objects since they were last read, or since their events were, read up to then."""
+        if events_ms is None:
+            events_ms = stream(memory).at_ms
         for read in objects:
             if stop.is_set():
                 return
-            yield from filter(_SAYS_NOTHING.__ne__, self._read(read, memory, stop))
+            yield from filter(_SAYS_NOTHING.__ne__, self._read(read, memory, stop, events_ms))
             if read.children is not None and not stop.is_set():
-                yield from filter(_SAYS_NOTHING.__ne__, self._read_children(read, read.children, memory, stop))
+                children = self._read_children(read, read.children, memory, stop, events_ms)
+                yield from filter(_SAYS_NOTHING.__ne__, children)
 
-    def _read(self, read: Object, memory: Memory, stop: Event) -> Iterator[Batch]:
+    def _read(self, read: Object, memory: Memory, stop: Event, events_ms: int) -> Iterator[Batch]:
         """Yield what changed of an object, a batch a page."""
-        since_ms, complete = self._since(read.object, memory)
+        since_ms, complete = self._since(read.object, memory, events_ms)
         to_ms = since_ms or 0
         for page in self._queries.changed(read, since_ms):
             draft = Draft(memory)
@@ -200,14 +222,17 @@ class Salesforce:
         if not (horizon(memory, read.object) or (0, False))[1] and not stop.is_set():
             yield Batch(memory={horizon_key(read.object): horizon_bytes(to_ms, True)})
 
-    def _read_children(self, read: Object, children: Children, memory: Memory, stop: Event) -> Iterator[Batch]:
+    def _read_children(
+        self, read: Object, children: Children, memory: Memory, stop: Event, events_ms: int
+    ) -> Iterator[Batch]:
         """Yield the records anew whose child records have changed. At the first time they were read with them."""
-        since_ms, complete = self._since(children.object, memory)
+        since_ms, complete = self._since(children.object, memory, events_ms)
         for page in self._queries.changed_children(children, since_ms):
             draft = Draft(memory)
             parents = new_children(children, page.records, self._queries, draft)
             for record in self._queries.by_ids(read, parents):
                 draft.found(read, record._replace(at_ms=max(record.at_ms, parents[record.id])))
+            follow(self._plan.objects, self._queries, draft)
             self._kept(draft, children.object, page, memory, complete=complete or page.last)
             yield draft.batch()
             if stop.is_set():
@@ -215,13 +240,13 @@ class Salesforce:
         if not complete and horizon(memory, children.object) is None:
             yield Batch(memory={horizon_key(children.object): horizon_bytes(0, True)})
 
-    def _since(self, object_name: str, memory: Memory) -> tuple[int | None, bool]:
+    def _since(self, object_name: str, memory: Memory, events_ms: int) -> tuple[int | None, bool]:
         """From which SystemModstamp on an object is read, and whether it was read to its end before."""
         found = horizon(memory, object_name)
         if found is None:
             return None, False
         at_ms, complete = found
-        known_ms = max(at_ms, stream(memory).at_ms) if complete else at_ms
+        known_ms = max(at_ms, events_ms) if complete else at_ms
         return max(0, known_ms - self._plan.overlap_ms), complete
 
     def _kept(self, draft: Draft, object_name: str, page: Page, memory: Memory, *, complete: bool) -> int:

@@ -206,6 +206,7 @@ class Feed:
     landing: Landing = field(default_factory=Landing)
     settings: dict[str, str] = field(default_factory=dict)
     requests: Requests = field(default_factory=Requests)
+    now_ms: int = 1_767_607_200_000  # it stands, so tokens do not age
 
     def run(self, **settings: str) -> list[tuple[str, str, str]]:
         """Run until nothing is left to read; return what was landed meanwhile."""
@@ -229,7 +230,7 @@ class Feed:
 
     def source(self, stop: Event, **settings: str) -> Source:
         """The feed's source, as a process would open it."""
-        return KIND.open(self.configured(**settings), Outside("crm", _never, self.requests, stop))
+        return KIND.open(self.configured(**settings), Outside("crm", lambda: self.now_ms, self.requests, stop))
 
     def configured(self, **settings: str) -> SalesforceSettings:
         """The settings of the example, with the organisation's addresses."""
@@ -241,11 +242,6 @@ class Feed:
         given = {name.replace("__", "."): value for name, value in {**self.settings, **settings}.items()}
         asked = {**resolved(configuration, environment), "pubsub.url": self.org.pubsub_url, **given}
         return checked(SalesforceSettings, configuration, asked)
-
-
-def _never() -> int:
-    """A clock that stands: tokens do not age."""
-    return 1_767_607_200_000
 
 
 @contextmanager

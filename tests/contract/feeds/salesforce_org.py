@@ -56,8 +56,8 @@ class Org:
 
         `changes`: what is changed. `advance_ms`: of the clock before it; `at_ms`: the clock itself. `lag_ms`: how
         long before the commit the records were stamped. `merge`: equal updates become one event. `gap`: events
-        say only that something changed. `overflow`: they do not even say for which records. `diffs`: fields
-        whose texts come as differences.
+        say only that something changed. `overflow`: they do not even say for which records. `silent`: there
+        are none, as of an object that is not selected. `diffs`: fields whose texts come as differences.
         """
         with self.lock:
             self.now_ms = order.get("at_ms") or self.now_ms + order.get("advance_ms", 1_300)
@@ -68,7 +68,9 @@ class Org:
                 at_ms = max(self.now_ms - order.get("lag_ms", 0), self._committed.get(change.get("id") or "", 0))
                 done += self._changed(change, at_ms // 1000 * 1000)
             self._committed |= {record_id: self.now_ms for _, record_id, _, _ in done}
-            if order.get("overflow"):
+            if order.get("silent"):
+                pass
+            elif order.get("overflow"):
                 self._log_overflow({kind for kind, *_ in done})
             else:
                 self._log_changes(done, order)
