@@ -25,9 +25,13 @@ from connect.configuration import CONNECTORS_FOLDER, read, resolved
 from connect.feeds.contract import Batch, Change, Source
 from connect.feeds.salesforce.opening import KIND, SalesforceSettings
 from connect.settings import checked
+from schemas.registry import Manifest
+from streams.engine.feed_bytes import Feed as Lander, FeedBytes
+from streams.engine.transport.producer import Encoded
 from tests.tidy.house import ROOT
 
 Row = dict[str, Any]
+BYTES = FeedBytes(Lander("crm", "salesforce"), Manifest())
 EXAMPLE = CONNECTORS_FOLDER / "crm-salesforce.json"
 TOPICS = {"Account": "crm.Account", "Opportunity": "crm.Opportunity", "Contract": "crm.Contract",
           "ContractAmendment__c": "crm.ContractAmendment"}  # fmt: skip
@@ -131,6 +135,7 @@ class Landing:
             raise Crashed
         for change in batch.changes:
             self._check(change)
+            assert isinstance(BYTES.change(change, 0), Encoded), "it does not fit the contract of its topic"
         self.changes += batch.changes
         self.batches.append(batch)
         for key, value in batch.memory.items():
