@@ -219,6 +219,9 @@ class TestSchemas:
         ("key", "value", "said"),
         [
             ("contract__fields", "Valu=Value__c", "contract.fields: crm.Contract has no field Valu"),
+            ("account__fields", "Id=Number__c", "account.fields: Id of crm.Account is the Id of the record"),
+            ("contract__fields", "PoRequired='maybe'", "contract.fields: PoRequired is 'true' or 'false', not 'maybe'"),
+            ("contract__rates__fields", "Rolle=Role__c", "contract.rates.fields: Rates has no field Rolle"),
             ("contract__fields", "Value", "contract.fields: 'Value' is no Ours=Theirs"),
             ("objects", "Account,Lead", "objects: 'Lead' cannot be read; Account, Opportunity"),
             ("auth", "basic", "auth"),

@@ -8,6 +8,8 @@ of that second. Whatever comes next for the record stands above what was landed 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from connect.feeds.contract import SEQUENCE_MAX, Batch, Change, Memory, Reject, position
 from connect.feeds.salesforce.events import Order
 from connect.feeds.salesforce.known import (
@@ -153,7 +155,7 @@ class Draft:
 
     def _refuse(self, read: Object, record_id: str, row: Mapping[str, Any]) -> None:
         message = f"{read.key} is empty, and it is the record's key; give the record one in Salesforce: it lands then"
-        self._rejects.append(Reject(read.topic, None, repr(dict(row)).encode(), f"{read.object} {record_id}", message))
+        self._rejects.append(Reject(read.topic, None, orjson.dumps(row), f"{read.object} {record_id}", message))
 
     def _landed(
         self, read: Object, record_id: str, known: Mapping[str, Any] | None, row: Mapping[str, Any] | None
@@ -188,6 +190,7 @@ class Draft:
         taken = None if after is None else after[read.identity]
         if before is not None and left != taken and self._owns(read, record_id, before):
             self.remember(owner_key(read, str(left)), owner_bytes(Owner(None, at)))
+        if left is not None and taken is not None and left != taken:
             self.renamed.add(record_id)
         if taken is not None:
             self.remember(owner_key(read, taken), owner_bytes(Owner(record_id, at)))

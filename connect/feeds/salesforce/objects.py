@@ -127,6 +127,8 @@ def object_of(name: str, naming: Naming) -> Object:
             fields.append(_field(column["name"], kind, naming.paths))
     if unknown:
         raise UnfitNaming("fields", f"{topic} has no field {', '.join(sorted(unknown))}")
+    if "Id" in naming.paths and mapping.identity == ("Id",):
+        raise UnfitNaming("fields", f"Id of {topic} is the Id of the record, and cannot be another field")
     (key,) = mapping.key
     identity = None if mapping.identity == ("Id",) else mapping.identity[0]
     return Object(name, naming.object, topic, key, identity, tuple(fields), children)
