@@ -14,7 +14,7 @@ export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup compiled demo test test-compiled test-stack stack-tools crash lint style types layers tidy format bench lock
+.PHONY: help setup compiled demo stack-demo test test-compiled test-stack stack-tools crash lint style types layers tidy format bench lock
 .PHONY: bench-quick bench-lock hooks clean
 
 help: ## list the targets
@@ -29,6 +29,9 @@ compiled: $(READY) ## compile the steps; fails where `make setup` goes on with p
 
 demo: $(READY) ## a generated firm through the real worker on an embedded broker, and the answers
 	$(BIN)/throughline demo
+
+stack-demo: stack-tools ## the same firm on the whole real stack: PostgreSQL, Debezium, Kafka, the registry, Connect
+	$(BIN)/throughline demo --stack
 
 test: $(READY) ## every test but the stack tier
 	$(BIN)/python -m pytest -m "not stack" -n $(WORKERS) --dist loadgroup

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import codec, figures as book, plots
+from bench import capture, codec, figures as book, plots
 from bench.broker import Broker, broker
 from bench.firm import Firm
 from bench.latency import Latency, histogram, percentiles
@@ -26,12 +26,13 @@ from bench.replaying import replays
 from bench.running import Failed
 from bench.side_by_side import Input, SideBySide, chosen, medians
 from bench.workers import Workers
+from live.errors import PipelineError
 from stack.errors import StackError
 from streams import compiled
 
-PARTS = ("side-by-side", "firm", "state", "workers", "latency", "replay", "codec")
-WHOLE = set(PARTS) - {"replay", "codec"}
-"""What `latest.json` is made of; replays and the codec have files of their own, and no broker."""
+PARTS = ("side-by-side", "firm", "state", "workers", "latency", "replay", "codec", "capture")
+WHOLE = set(PARTS) - {"replay", "codec", "capture"}
+"""What `latest.json` is made of; the others have files of their own, and their own broker or none."""
 
 QUICK_SHARE = 20
 """A short run has so many times fewer records, items and time entries."""
@@ -120,7 +121,9 @@ def main() -> int:
                 replays(Path(name), options.replayed, options.replay_rounds, say)
             if "codec" in parts:
                 codec.report(say)
-    except (Failed, PeerError, StackError) as error:
+            if "capture" in parts:
+                capture.report(Path(name) / "capture", say, options.capture_seconds)
+    except (Failed, PeerError, PipelineError, StackError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     if bench is not None:
@@ -140,12 +143,14 @@ def _options() -> argparse.Namespace:
     arguments.add_argument("--time-entries", type=int, default=FIRM_TIME_ENTRIES, help="of the firm in Kafka")
     arguments.add_argument("--replayed", type=int, default=200_000, help="time entries of the replayed firm")
     arguments.add_argument("--replay-rounds", type=int, default=3)
+    arguments.add_argument("--capture-seconds", type=int, default=capture.SECONDS, help="of row changes")
     arguments.add_argument("--quick", action="store_true", help=f"one round of a {QUICK_SHARE}th of everything")
     options = arguments.parse_args()
     if options.quick:
         options.rounds = options.replay_rounds = 1
         for name in ("records", "items", "time_entries", "replayed"):
             setattr(options, name, getattr(options, name) // QUICK_SHARE)
+        options.capture_seconds //= QUICK_SHARE
     return options
 
 

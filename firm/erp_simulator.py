@@ -70,6 +70,10 @@ class FileErp:
                 answered += 1
         return answered
 
+    def booked_by_trigger(self) -> dict[str, Booking]:
+        """What was booked, by the trigger that it was booked for."""
+        return {trigger: self.booked[posting] for trigger, posting in self._of_trigger.items()}
+
     def _compare(self, path: Path, acknowledgement: Path) -> None:
         with acknowledgement.open(newline="", encoding="utf-8") as file:
             answered_digest = next(csv.reader(file))[5]

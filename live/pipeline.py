@@ -17,12 +17,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from live.errors import PipelineError
-from live.worker import Program, command
+from live.program import Program, command
 from stack.connect import Connect
 from stack.errors import Say, silent
 from stack.kafka import Kafka
 from stack.postgresql import PostgreSQL
 from stack.registry import Registry
+from stack.server import ServerPart
 
 PSA, ANALYTICS = "psa", "analytics"
 """Databases, and the connectors that capture or fill them."""
@@ -50,6 +51,11 @@ class Pipeline:
         self.registry = Registry(self.folder / "registry", self.kafka.bootstrap, say=say)
         self.connect = Connect(self.folder / "connect", self.kafka.bootstrap, secrets=self._connect_secrets(), say=say)
         self._programs: list[Program] = []
+
+    @property
+    def parts(self) -> list[Kafka | ServerPart]:
+        """What runs, in the order in which it starts."""
+        return [self.kafka, self.postgresql, self.registry, self.connect]
 
     @property
     def psa_dsn(self) -> str:
@@ -119,21 +125,21 @@ class Pipeline:
 
     def program(self, name: str, *words: str, settings: Mapping[str, str] | None = None) -> Program:
         """A `throughline …` that runs on once it is started, and ends with the pipeline at the latest."""
-        made = Program(name, self.folder, {**self.environment, **(settings or {})}, *words)
+        made = Program(name, self.folder / name, {**self.environment, **(settings or {})}, *words)
         self._programs.append(made)
         return made
 
     def worker(self, name: str, **settings: Any) -> Program:
         """A worker with a state folder of its own; `settings` by their names, as in its settings file."""
         own = {f"THROUGHLINE_{key.upper()}": str(value) for key, value in settings.items()}
-        state = {"THROUGHLINE_STATE_FOLDER": str(self.folder / f"{name}-state")}
+        state = {"THROUGHLINE_STATE_FOLDER": str(self.folder / name / "state")}
         return self.program(name, "worker", settings={**state, **own})
 
     def stop(self) -> None:
         """Stop programs first, then the parts, the last started first."""
         for program in self._programs:
             program.stop()
-        for part in (self.connect, self.registry, self.postgresql, self.kafka):
+        for part in reversed(self.parts):
             part.resume()
             part.stop()
 

@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,7 @@ def _open_topics(target: Target) -> Topics:
 app.command("generate")(generate_into(_open_topics))
 
 EXIT_UNUSABLE = 2
+EXIT_STOPPED = 130
 UNTIL_YEAR_MAX = 9998
 OUTPUT_BUFFER_BYTES = 1 << 20
 
@@ -189,6 +190,7 @@ def demo(
     time_entries: Annotated[int, typer.Option(help="Size of the generated firm.")] = 4000,
     seed: Annotated[int, typer.Option(help="The same seed and size give the same firm.")] = 1,
     keep: Annotated[bool, typer.Option(help="Keep everything running until Ctrl-C.")] = False,
+    stack: Annotated[bool, typer.Option(help="On the whole real stack, with Debezium on a database.")] = False,
 ) -> None:
     """Run a generated firm through the real worker on an embedded broker, and answer the business questions."""
     from console.report import print_tables, write
@@ -201,11 +203,29 @@ def demo(
         print_tables(records, now)
         typer.echo(f"the same tables with plots: {write(records, folder, now)}")
 
+    if stack:
+        return _stack_demo(out, time_entries, seed, report, keep)
     try:
         code = run(out, time_entries, seed, report, keep)
     except (DemoError, LostRecordsError, SettingsError, UnusableFile) as error:
         raise fail(str(error)) from None
     raise typer.Exit(code)
+
+
+def _stack_demo(out: Path, time_entries: int, seed: int, report: Callable[..., None], keep: bool) -> None:
+    from live.demo import run
+    from live.errors import PipelineError
+    from stack.errors import StackError
+    from streams.engine.demo import say
+    from streams.engine.demo_folder import DemoError, demo_folder
+
+    try:
+        with demo_folder(out):
+            run(out, time_entries, seed, report, say, keep=keep)
+    except (DemoError, OSError, PipelineError, StackError, ValueError) as error:
+        raise fail(str(error)) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_STOPPED) from None
 
 
 def main() -> None:

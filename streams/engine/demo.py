@@ -19,7 +19,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from firm.erp_simulator import FileErp
+from firm.erps import Erps
 from firm.history import History
 from firm.size import FirmSize
 from streams.config import Guarantee, Settings, load
@@ -121,7 +121,7 @@ class Demo:
         self._worker: subprocess.Popen[bytes] | None = None
         self._steps, wire = steps_of(settings)
         self._collector = Collector(settings.brokers, [topic.name for topic in PUBLIC], wire)
-        self._erps: dict[str, FileErp] = {}
+        self._erps = Erps(settings.sinks.folder)
         self._fed: list[Change] = []
         self._flow = FlowControl(
             settings.brokers, settings.group, topics_read(self._steps), OPEN_RECORDS_MAX, self._worker_lives
@@ -190,7 +190,7 @@ class Demo:
         say("processed; the ERPs read their batches and answer")
         deadline = time.monotonic() + WAIT_SECONDS_MAX
         while True:
-            self._answer()
+            self._erps.answer(system_clock())
             lag = self._flow.wait(0)
             open_ = self._collector.open()
             unanswered = self._unanswered()
@@ -211,13 +211,6 @@ class Demo:
                 ids[record["topic"]].add(record["value"]["trigger_id"])
         return len(ids[TRIGGERS] - ids[RECEIPTS])
 
-    def _answer(self) -> None:
-        folder = self._settings.sinks.folder
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.name not in self._erps:
-                self._erps[path.name] = FileErp(folder, path.name)
-            self._erps[path.name].run(system_clock())
-
     # -- counting
 
     def count(self, report: Report) -> None:
@@ -230,8 +223,7 @@ class Demo:
         say("computing the same firm without a broker, to compare")
         expected = expected_nets(self._settings, self._fed, system_clock())
         say(compare_amounts(records, expected))
-        doubled = [posting for erp in self._erps.values() for posting in erp.doubled]
-        complaints = [complaint for erp in self._erps.values() for complaint in erp.complaints]
+        doubled, complaints = self._erps.doubled, self._erps.complaints
         if doubled or complaints:
             raise LostRecordsError(f"the ERPs complain: {len(doubled)} postings came twice; {'; '.join(complaints)}")
 
@@ -240,7 +232,7 @@ class Demo:
         with suppress(KeyboardInterrupt):
             say("running on; Ctrl-C stops")
             while True:
-                self._answer()
+                self._erps.answer(system_clock())
                 self._worker_lives()
                 time.sleep(1)
 

@@ -22,7 +22,7 @@ streams/topics streams/behaviour
 streams/engine/__init__ streams/engine/app streams/engine/demo streams/domain/__init__ streams/domain/money
 streams/intake/__init__ streams/ledger/__init__ streams/steps/__init__ streams/rules/__init__ streams/rules/billing
 streams/sinks/__init__ streams/sinks/contract streams/sinks/file_exchange streams/sinks/tryton
-stack/__init__ stack/commands stack/kafka
+stack/__init__ stack/commands stack/kafka live/__init__ live/pipeline
 connect/__init__ connect/deploy connect/feeds/__init__ connect/feeds/contract connect/feeds/erp connect/feeds/workday
 """.split()
 
@@ -86,6 +86,7 @@ BREACHES = [
     ("feeds-apart", "connect/feeds/workday", "from connect.feeds import erp"),
     ("connect-lands", "connect/feeds/workday", "from streams import topics"),
     ("connect-above", "streams/topology", "import connect.deploy"),
+    ("live-above", "firm/size", "import live.pipeline"),
     ("only-the-engine", "connect/feeds/workday", "from confluent_kafka import Producer"),
 ]
 
@@ -114,6 +115,7 @@ RIGHT = [
     ("streams/sinks/file_exchange", "import streams.sinks.contract, streams.domain.money"),
     ("connect/feeds/erp", "import schemas.codec, connect.feeds.contract"),
     ("streams/engine/app", "import connect.feeds.erp"),
+    ("live/pipeline", "import stack.kafka, connect.deploy, firm.size, streams.engine.app"),
     ("schemas/codec", "import confluent_kafka"),
     ("stack/kafka", "import confluent_kafka"),
 ]
