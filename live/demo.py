@@ -143,7 +143,8 @@ def _judge(batch: Batch, say: Say) -> None:
 def _show(pipeline: Pipeline) -> None:
     """Print what analysts find in their database, and how the parts are."""
     console = Console()
-    table = Table("view", "answers", "rows", title="in the analysts' database, schema analytics", box=None, title_justify="left")
+    title = "in the analysts' database, schema analytics"
+    table = Table("view", "answers", "rows", title=title, box=None, title_justify="left")
     views = pipeline.postgresql.psql(
         "--command",
         "select c.relname, obj_description(c.oid) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
