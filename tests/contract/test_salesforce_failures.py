@@ -211,6 +211,16 @@ class TestSchemas:
         assert feed.run() == [("Opportunity", deal, "u")]
         assert feed.landing.rows == org.rows()
 
+    @MODES
+    def test_a_field_that_is_configured_anew_is_read_for_all_rows(self, org: Org, feed: Feed, mode: str) -> None:
+        first, second = org.commit(*(created("Account", Name=name, Phone="0123") for name in "AB"))
+        feed.run(mode=mode, account__fields="Status=Status__c,BillingCountry=BillingCity")
+        fields = "Status=Phone,BillingCountry=BillingCity"
+        assert feed.run(mode=mode, account__fields=fields) == [("Account", first, "u"), ("Account", second, "u")]
+        org.update("Account", first, Name="C")
+        assert feed.run(mode=mode, account__fields=fields) == [("Account", first, "u")]
+        assert [row["Status"] for row in feed.landing.rows.values()] == ["0123", "0123"]
+
     def test_a_channel_that_is_not_there_is_for_a_person(self, feed: Feed) -> None:
         with pytest.raises(Fatal, match=r"NOT_FOUND.*look at channel"):
             feed.run(channel="/data/Nowhere__chn")

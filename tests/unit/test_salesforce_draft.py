@@ -7,7 +7,16 @@ import pytest
 from connect.feeds.contract import SEQUENCE_MAX, Change, position
 from connect.feeds.salesforce.draft import Draft, Record
 from connect.feeds.salesforce.events import Order
-from connect.feeds.salesforce.known import Stream, horizon, horizon_bytes, outdated, row_key, stream, stream_bytes
+from connect.feeds.salesforce.known import (
+    Horizon,
+    Stream,
+    horizon,
+    horizon_bytes,
+    outdated,
+    row_key,
+    stream,
+    stream_bytes,
+)
 from connect.feeds.salesforce.objects import Field, Kind, Object
 
 ACCOUNT = Object("Account", "Account", "crm.Account", "Id", None, (Field("Name", "Name", Kind.TEXT),), None)
@@ -152,9 +161,9 @@ def test_deleted_records_are_forgotten_after_a_time() -> None:
 
 
 def test_how_far_was_read_is_remembered_as_it_is() -> None:
-    memory = {"horizon/Account": horizon_bytes(7, False), "stream": stream_bytes(Stream(b"\0\xff", 9))}
-    assert horizon(memory, "Account") == (7, False)
-    assert horizon(memory, "Contract") is None
+    memory = {"horizon/Account": horizon_bytes(Horizon(7, False, "w")), "stream": stream_bytes(Stream(b"\0\xff", 9))}
+    assert horizon(memory, "Account") == Horizon(7, False, "w")
+    assert horizon(memory, "Contract") == Horizon(None, False, "")
     assert stream(memory) == Stream(b"\0\xff", 9)
     assert stream({}) == Stream(None, 0)
     assert stream({"stream": stream_bytes(Stream(None, 9))}) == Stream(None, 9)

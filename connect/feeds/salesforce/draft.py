@@ -140,7 +140,8 @@ class Draft:
             if read.identity is None:  # the same row, under another key
                 before = None
         if fresh.row is not None:
-            self._change(read, op if before is None else "u", before, fresh.row, happened_ms, at, snapshot)
+            is_new = before is None
+            self._change(read, op if is_new else "u", before, fresh.row, happened_ms, at, snapshot and is_new)
         self._own(read, record_id, known.row, fresh.row, at)
         self._keep(read, record_id, fresh._replace(position=at))
 

@@ -54,6 +54,17 @@ class Stream(NamedTuple):
     at_ms: int
 
 
+class Horizon(NamedTuple):
+    """How far an object was read by query: up to which SystemModstamp, None if not at all, and whether to its end.
+
+    `way` is in which way: read in another, with other fields, what is remembered is no whole row.
+    """
+
+    at_ms: int | None
+    complete: bool
+    way: str
+
+
 def row_key(read: Object, record_id: str) -> str:
     """Return the key of a record in the memory."""
     return f"{_ROW}/{read.object}/{record_id}"
@@ -74,18 +85,15 @@ def horizon_key(object_name: str) -> str:
     return f"{_HORIZON}/{object_name}"
 
 
-def horizon(memory: Memory, object_name: str) -> tuple[int, bool] | None:
-    """Return up to which SystemModstamp an object was read, and whether its snapshot is complete; None: not at all."""
+def horizon(memory: Memory, object_name: str) -> Horizon:
+    """Return how far an object was read by query."""
     found = memory.get(horizon_key(object_name))
-    if found is None:
-        return None
-    at_ms, complete = orjson.loads(found)
-    return at_ms, complete
+    return Horizon(None, False, "") if found is None else Horizon(*orjson.loads(found))
 
 
-def horizon_bytes(at_ms: int, complete: bool) -> bytes:
+def horizon_bytes(read_to: Horizon) -> bytes:
     """Return the bytes that `horizon` reads."""
-    return orjson.dumps((at_ms, complete))
+    return orjson.dumps(tuple(read_to))
 
 
 def stream(memory: Memory) -> Stream:

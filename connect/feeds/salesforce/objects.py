@@ -9,6 +9,7 @@ and what stands in quotes (`CurrencyIsoCode='EUR'`) is the value itself, for wha
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from schemas.contracts import Contract, load_contracts
@@ -78,6 +79,11 @@ class Object(NamedTuple):
     identity: str | None
     fields: tuple[Field, ...]
     children: Children | None
+
+    @property
+    def way(self) -> str:
+        """A short text that is another one wherever records would be read in another way."""
+        return sha256(repr(self).encode()).hexdigest()[:16]
 
     @property
     def lookups(self) -> tuple[str, ...]:

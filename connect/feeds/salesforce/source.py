@@ -14,6 +14,7 @@ from connect.feeds.salesforce.draft import Draft
 from connect.feeds.salesforce.events import Order
 from connect.feeds.salesforce.known import (
     STREAM,
+    Horizon,
     Stream,
     horizon,
     horizon_bytes,
@@ -135,7 +136,7 @@ class Salesforce:
 
     def closed(self, objects: Sequence[Object], memory: Memory, stop: Event) -> Iterator[Batch]:
         """Yield what changed of objects since they were last known, by query, and what is not there any more."""
-        known = [read for read in objects if horizon(memory, read.object) is not None]
+        known = [read for read in objects if horizon(memory, read.object).at_ms is not None]
         yield from self._looked(objects, memory, stop)
         for read in known:
             if not stop.is_set():
@@ -207,53 +208,57 @@ class Salesforce:
 
     def _read(self, read: Object, memory: Memory, stop: Event, events_ms: int) -> Iterator[Batch]:
         """Yield what changed of an object, a batch a page."""
-        since_ms, complete = self._since(read.object, memory, events_ms)
-        to_ms = since_ms or 0
+        since_ms, complete = self._since(read.object, read.way, memory, events_ms)
         for page in self._queries.changed(read, since_ms):
             draft = Draft(memory)
             for record in page.records:
                 found = self._queries.record(read, record)
                 draft.found(read, found, snapshot=not complete and not page.last, first=not complete)
             follow(self._plan.objects, self._queries, draft)
-            to_ms = self._kept(draft, read.object, page, memory, complete=complete or page.last)
+            self._kept(draft, read.object, page, memory, Horizon(page.read_to_ms, complete or page.last, read.way))
             yield draft.batch()
             if stop.is_set():
                 return
-        if not (horizon(memory, read.object) or (0, False))[1] and not stop.is_set():
-            yield Batch(memory={horizon_key(read.object): horizon_bytes(to_ms, True)})
+        yield from self._ended(read.object, read.way, memory)
 
     def _read_children(
         self, read: Object, children: Children, memory: Memory, stop: Event, events_ms: int
     ) -> Iterator[Batch]:
         """Yield the records anew whose child records have changed. At the first time they were read with them."""
-        since_ms, complete = self._since(children.object, memory, events_ms)
+        since_ms, complete = self._since(children.object, read.way, memory, events_ms)
         for page in self._queries.changed_children(children, since_ms):
             draft = Draft(memory)
             parents = new_children(children, page.records, self._queries, draft)
             for record in self._queries.by_ids(read, parents):
                 draft.found(read, record._replace(at_ms=max(record.at_ms, parents[record.id])))
             follow(self._plan.objects, self._queries, draft)
-            self._kept(draft, children.object, page, memory, complete=complete or page.last)
+            self._kept(draft, children.object, page, memory, Horizon(page.read_to_ms, complete or page.last, read.way))
             yield draft.batch()
             if stop.is_set():
                 return
-        if not complete and horizon(memory, children.object) is None:
-            yield Batch(memory={horizon_key(children.object): horizon_bytes(0, True)})
+        yield from self._ended(children.object, read.way, memory)
 
-    def _since(self, object_name: str, memory: Memory, events_ms: int) -> tuple[int | None, bool]:
-        """From which SystemModstamp on an object is read, and whether it was read to its end before."""
+    def _since(self, object_name: str, way: str, memory: Memory, events_ms: int) -> tuple[int | None, bool]:
+        """From which SystemModstamp on an object is read, None for all of it, and whether it was read to its end."""
         found = horizon(memory, object_name)
-        if found is None:
+        if found.at_ms is None or found.way != way:
             return None, False
-        at_ms, complete = found
-        known_ms = max(at_ms, events_ms) if complete else at_ms
-        return max(0, known_ms - self._plan.overlap_ms), complete
+        known_ms = max(found.at_ms, events_ms) if found.complete else found.at_ms
+        return max(0, known_ms - self._plan.overlap_ms), found.complete
 
-    def _kept(self, draft: Draft, object_name: str, page: Page, memory: Memory, *, complete: bool) -> int:
+    def _kept(self, draft: Draft, object_name: str, page: Page, memory: Memory, read_to: Horizon) -> None:
+        """Remember how far an object was read: never less far than before, in the same way."""
         before = horizon(memory, object_name)
-        to_ms = max(page.read_to_ms, 0 if before is None else before[0])
-        draft.remember(horizon_key(object_name), horizon_bytes(to_ms, complete))
-        return to_ms
+        if before.at_ms is not None and before.way == read_to.way:
+            read_to = read_to._replace(at_ms=max(page.read_to_ms, before.at_ms))
+        draft.remember(horizon_key(object_name), horizon_bytes(read_to))
+
+    def _ended(self, object_name: str, way: str, memory: Memory) -> Iterator[Batch]:
+        """Remember that an object was read to its end, where no page has said so: none, or an empty last one."""
+        found = horizon(memory, object_name)
+        if not found.complete or found.way != way:
+            at_ms = (found.at_ms or 0) if found.way == way else 0
+            yield Batch(memory={horizon_key(object_name): horizon_bytes(Horizon(at_ms, True, way))})
 
     def _swept(self, read: Object, memory: Memory) -> Iterator[Batch]:
         """Yield deletions of records that are gone from the bin, too, so that no query tells of them."""
@@ -266,7 +271,7 @@ class Salesforce:
             for record in self._queries.by_ids(read, gone):
                 draft.found(read, record)
                 del rows[record.id]
-            at_ms = (horizon(memory, read.object) or (0, True))[0]
+            at_ms = horizon(memory, read.object).at_ms or 0
             for record_id in gone:
                 if record_id in rows:
                     draft.absent(read, record_id, Order(at_ms, 0, 0))
@@ -274,9 +279,8 @@ class Salesforce:
 
     def _forgotten(self, memory: Memory) -> dict[str, bytes | None]:
         """What need not be remembered any longer of deleted records; it is looked for once a day."""
-        newest = max(
-            [stream(memory).at_ms, *((horizon(memory, read.object) or (0,))[0] for read in self._plan.objects)]
-        )
+        horizons = [horizon(memory, read.object).at_ms or 0 for read in self._plan.objects]
+        newest = max(stream(memory).at_ms, *horizons)
         if newest < self._tidied_ms + _DAY_MS:
             return {}
         self._tidied_ms = newest
@@ -286,4 +290,4 @@ class Salesforce:
 
 def _complete(read: Object, memory: Memory) -> bool:
     names = [read.object] if read.children is None else [read.object, read.children.object]
-    return all((horizon(memory, name) or (0, False))[1] for name in names)
+    return all(found.complete and found.way == read.way for found in (horizon(memory, name) for name in names))
