@@ -5,11 +5,13 @@ Owns what an answer means for whoever asked: an answer, `Retriable` (it may answ
 """
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
@@ -82,6 +84,12 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Return whom we trust: read once, which takes as long as a hundred requests."""
+    return httpx2.create_ssl_context()
+
+
 class Http:
     """A client of one system. May be used by several threads.
 
@@ -101,7 +109,7 @@ class Http:
         self._authority: Authority | None = None
         self._pace = _Pace(limits.requests_per_second, hold, told.held)
         self._under_way = threading.BoundedSemaphore(limits.at_once)
-        self._client = httpx2.Client(timeout=limits.timeout_s, follow_redirects=False)
+        self._client = httpx2.Client(verify=_trusted(), timeout=limits.timeout_s, follow_redirects=False)
 
     def log_in(self, authority: Authority) -> None:
         """Say who we are with each request from now on."""

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from authlib.oauth2.rfc7523.assertion import sign_jwt_bearer_assertion
 from joserfc.errors import JoseError
-from joserfc.jwk import import_key
+from joserfc.jwk import ECKey, RSAKey
 
 from connect.errors import Fatal
 
@@ -22,6 +22,7 @@ _LIFE_S_DEFAULT: Final = 600
 
 _ASSERTION_LIFE_S: Final = 170
 """Salesforce takes no assertion that lives longer than three minutes."""
+
 _EARLY_SHARE: Final = 10
 """A token is renewed when a tenth of its life is left, but a minute before its end at the earliest."""
 
@@ -210,17 +211,11 @@ def _signed(key: Key, issuer: str, audience: str, subject: str, claims: dict[str
     header = _some(alg=key.algorithm, typ="JWT", kid=key.key_id)
     begun = now // 1000
     try:
+        private = (ECKey if key.algorithm.startswith("ES") else RSAKey).import_key(key.pem)
         return str(
             sign_jwt_bearer_assertion(
-                import_key(key.pem, "EC" if key.algorithm == "ES256" else "RSA"),
-                issuer,
-                audience,
-                subject,
-                begun,
-                begun + _ASSERTION_LIFE_S,
-                dict(claims),
-                header,
+                private, issuer, audience, subject, begun, begun + _ASSERTION_LIFE_S, dict(claims), header
             )
         )
-    except (ValueError, TypeError, JoseError) as error:
-        raise Fatal(f"the private key cannot sign with {key.algorithm}: {error}") from None
+    except (ValueError, TypeError, JoseError):  # what it says may hold the key
+        raise Fatal(f"the private key cannot sign with {key.algorithm}: is it PEM, and of that kind?") from None

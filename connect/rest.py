@@ -252,4 +252,5 @@ def _reason(trace: str) -> str:
     lines = [line.strip() for line in trace.splitlines() if line.strip()]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     line = (causes or lines or ["no reason given"])[-1 if causes else 0]
-    return line if len(line) <= _REASON_MAX else f"{line[:_REASON_MAX]}…"
+    # What a connector knows of itself often stands in the middle, at length.
+    return line if len(line) <= _REASON_MAX else f"{line[: _REASON_MAX // 2]} … {line[-_REASON_MAX // 2 :]}"

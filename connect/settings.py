@@ -6,13 +6,15 @@ Keys are written as Kafka Connect's are, in small letters with dots. A class of 
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from connect.configuration import CLASS, Configuration, UnusableConfiguration
 
 S = TypeVar("S", bound="FeedSettings")
+_GATHERED: Final = frozenset({"tables", "columns"})
+"""Fields of models under which keys of a kind are gathered: no keys of a file."""
 
 
 class Pace(NamedTuple):
@@ -89,9 +91,9 @@ def checked(model: type[S], configuration: Configuration, settings: Mapping[str,
 
 def _fault(model: type[FeedSettings], fault: Mapping[str, Any]) -> str:
     # What is gathered from keys of a kind stands in the file without the name under which it is gathered.
-    key = ".".join(str(part) for part in fault["loc"] if part not in ("tables", "columns")) or "config"
+    key = ".".join(str(part) for part in fault["loc"] if part not in _GATHERED) or "config"
     if fault["type"] == "extra_forbidden":
-        known = ", ".join(sorted(name for name, _ in described(model)))
+        known = ", ".join(sorted(name for name, _ in described(model) if name not in _GATHERED))
         return f"{key}: there is no such setting; remove it or correct its name (there are {known})"
     meant = dict(described(model)).get(key)
     said = str(fault["msg"]).removeprefix("Value error, ")

@@ -188,7 +188,8 @@ def compared(
     in two readings in a row, each of them consistent: as many rows as the source says, and none of them twice. Nothing
     is gone while a row is there that does not say which it is.
     """
-    topic, missing = versions.shape.topic, None
+    topic = versions.shape.topic
+    missing: set[str] | None = None
     for _ in range(_READS_MAX):
         seen_ms, seen = clock(), _Seen()
         for page in pages():
@@ -204,12 +205,12 @@ def compared(
         absent = versions.living() - seen.identities
         if not seen.is_consistent:
             missing = None
-        elif missing is None and absent:
-            missing = absent
-        else:
-            if missing and (lost := missing & absent):
-                yield versions.gone(lost, seen_ms)
+            continue
+        if lost := (missing or set()) & absent:
+            yield versions.gone(lost, seen_ms)
+        if absent == lost:
             return
+        missing = absent - lost
     log.info("%s: rows move while they are read; what is gone is told by a later reading", topic)
 
 

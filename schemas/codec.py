@@ -100,7 +100,8 @@ class Codec:
     def decode_change(self, topic: str, payload: bytes) -> Any:
         """Return the change in the bytes of a source topic as whoever applies it needs it.
 
-        As `decode`, but `before` is None unless it is a delete, and `source` has name, ts_ms and position alone.
+        As `decode`, but `before` is None unless it is a delete, and `source` has name, ts_ms and position alone; and
+        `reread`, true, where a connector read a row anew on request.
         """
         decode = self._change_decoders.get((topic, payload[:_SHORTEST]))
         if decode is None or len(payload) > self._record_bytes_max:

@@ -5,6 +5,7 @@ A connector describes values by `connect.name` beside the Avro type: a date is a
 and touch only the fields that need one.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -22,6 +23,8 @@ UNAVAILABLE_TEXT: Final = "__debezium_unavailable_value"
 NO_SNAPSHOT: Final = ("false", None, False)
 """What `source.snapshot` says of a change that no snapshot has read."""
 
+REREAD: Final = "incremental"
+"""What `source.snapshot` says of a row that was read anew on request, while changes went on."""
 
 DECIMAL_BYTES_MAX: Final = 512
 """The longest number that is read: of a thousand digits. To tell those of a million takes minutes."""
@@ -146,8 +149,12 @@ class Envelope:
 
     @staticmethod
     def source(source: Mapping[str, Any]) -> Row:
-        """Return what counts of a connector's source; raises NoEnvelope if it has no position."""
-        return {
+        """Return what counts of a connector's source; raises NoEnvelope if it has no position.
+
+        `reread` is there, and true, for a row that was read anew on request.
+        """
+        reread = {"reread": True} if is_reread(source) else {}
+        return reread | {
             "connector": source.get("connector"),
             "name": source.get("name"),
             "ts_ms": source["ts_ms"],
@@ -189,10 +196,30 @@ def is_debezium(schema: Schema) -> bool:
     return bool(names) and "position" not in names
 
 
+def is_reread(source: Mapping[str, Any]) -> bool:
+    """Tell whether a connector's source is that of a row which was read anew on request."""
+    return source.get("snapshot") == REREAD
+
+
+def reread_position(source: Mapping[str, Any]) -> int:
+    """Return how far the log had been read when a row that was read anew was written; raises NoEnvelope.
+
+    Such a row has no place in the log. All of its changes that were written before it lie at or before this position;
+    a change written later may lie before it, too, if its transaction was open meanwhile.
+    """
+    try:
+        reached = [int(position) for position in json.loads(source["sequence"]) if position is not None]
+        return max(reached)
+    except (KeyError, TypeError, ValueError):
+        raise NoEnvelope(f"sequence {source.get('sequence')!r} does not say how far the log had been read") from None
+
+
 def _position(source: Mapping[str, Any]) -> int:
     position = source.get("lsn")
     if position is not None:
         return int(position)
+    if is_reread(source):
+        return reread_position(source)
     file, offset = source.get("file"), source.get("pos")
     if file is not None and offset is not None:
         # The number in a MySQL log file's name, such as binlog.000042, goes before the offset within it.

@@ -35,8 +35,7 @@ def slim(change: Fields) -> Fields:
     """Return a change as whoever applies it needs it; the change given is used up."""
     if change["op"] != "d":
         change["before"] = None
-    source = change["source"]
-    change["source"] = {name: source[name] for name in OF_SOURCE}
+    change["source"] = _slim_source(change["source"])
     return change
 
 
@@ -137,7 +136,7 @@ class _DebeziumPlanner(Planner):
         source = self._only_record("source")
         types = {field["name"]: field["type"] for field in source["fields"]}
         if "lsn" not in types:
-            return self.add("called", self.value(source), _slim_source if is_slim else Envelope.source)
+            return self.add("called", self.value(source), _slim_of_connector if is_slim else Envelope.source)
         if not {self.resolved(branch) for branch in _branches(types["lsn"])} <= {"null", *_WHOLE}:
             raise Unplanned("lsn is no whole number")
         wanted = OF_SOURCE if is_slim else _SOURCE_FIELDS
@@ -155,8 +154,14 @@ class _DebeziumPlanner(Planner):
 
 
 def _slim_source(source: Fields) -> Fields:
-    whole = Envelope.source(source)
-    return {name: whole[name] for name in OF_SOURCE}
+    found = {name: source[name] for name in OF_SOURCE}
+    if "reread" in source:
+        found["reread"] = True
+    return found
+
+
+def _slim_of_connector(source: Fields) -> Fields:
+    return _slim_source(Envelope.source(source))
 
 
 def _branches(node: Any) -> list[Any]:

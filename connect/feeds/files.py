@@ -135,6 +135,7 @@ class FileSource:
             # Later than all of the last file, also where two are picked up within a millisecond: the later one counts.
             picked = max(self._outside.clock(), until + 1)
             current = _Current(path.name, checksum, picked, number + 1)
+            log.info("%s: %s is read", self._outside.name, path.name)
             yield from self._read(path, current, memory, stop)
 
     def _refuse(self, path: Path, why: str) -> None:

@@ -15,7 +15,8 @@ RowT = TypeVar("RowT")
 class Kept(NamedTuple, Generic[RowT]):
     """A row: position of the newest version seen, whether that was no delete, the version in force.
 
-    `refused` says that the newest version is not in force.
+    `refused` says that the newest version is not in force. `reread` is the position at which the row was last read anew
+    on request, 0 if never: it holds against older readings, and not against changes.
     """
 
     epoch: int
@@ -23,6 +24,7 @@ class Kept(NamedTuple, Generic[RowT]):
     live: bool
     good: RowT | None
     refused: bool = False
+    reread: int = 0
 
 
 class Refused(NamedTuple):

@@ -20,7 +20,7 @@ class Change(NamedTuple):
 
     `kind` is the canonical row's name, empty where the topic has no mapping yet. `scope` is the record key that its
     history comes under, `id` the row's identity. `row` is the canonical row; None for a delete and for what is refused.
-    `raw` is the source's row, kept for what is refused.
+    `raw` is the source's row, kept for what is refused. `reread`: it is no change, but the row read anew on request.
     """
 
     kind: str
@@ -32,6 +32,7 @@ class Change(NamedTuple):
     refusal: Refusal | None
     raw: Any
     cause: Cause
+    reread: bool = False
 
 
 class Unreadable(NamedTuple):

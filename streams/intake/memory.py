@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from streams.domain.kept import Kept, Refused
+from streams.domain.made import made
 from streams.intake.change import Change, Refusal
 from streams.intake.parked import SEP, Parked
 from streams.intake.rows import row_type
@@ -52,7 +53,9 @@ class Memory:
     def rows_of(self, kind: str, scope: str) -> list[tuple[Any, tuple[int, int]]]:
         """Return the versions in force of all rows under a scope, each with the (epoch, position) last seen."""
         found = self._rows[kind].scan(scope + SEP)
-        return [(kept.good, (kept.epoch, kept.position)) for _, kept in found if kept.good is not None]
+        return [
+            (kept.good, (kept.epoch, max(kept.position, kept.reread))) for _, kept in found if kept.good is not None
+        ]
 
     def refusal(self, change: Change) -> Refused | None:
         """Return what was refused of the row of a change."""
@@ -87,12 +90,33 @@ class Memory:
 def is_new(change: Change, kept: Kept[Any] | None) -> bool:
     """Tell whether a version has not been seen: a later position, or a create at the position of a delete.
 
-    A real Debezium writes a changed key as a delete and a create at one position.
+    A real Debezium writes a changed key as a delete and a create at one position. A row that was read anew on request
+    is new if nothing was seen since its reading; and no change is older than a reading, since a transaction that was
+    open meanwhile wrote its changes before, and they come after.
     """
     if kept is None:
         return True
     version, seen = (change.cause.epoch, change.cause.position or 0), (kept.epoch, kept.position)
+    if change.reread:
+        return version > (kept.epoch, max(kept.position, kept.reread))
     return version > seen or (version == seen and not change.deleted and not kept.live)
+
+
+def is_known(change: Change, kept: Kept[Any]) -> bool:
+    """Tell whether a row is as it was known, so that there is nothing to tell of it."""
+    return kept.live and not kept.refused and change.row is not None and bool(change.row == kept.good)
+
+
+def after(change: Change, kept: Kept[Any] | None, good: Any, refused: bool) -> Kept[Any]:
+    """Return what is to be kept of a row after a new version: `good` is in force, which is not its own if `refused`.
+
+    A reading does not move the position that changes are held against.
+    """
+    epoch, position = change.cause.epoch, change.cause.position or 0
+    last, reread = (kept.position, kept.reread) if kept is not None and kept.epoch == epoch else (0, 0)
+    last, reread = (last, position) if change.reread else (position, reread)
+    found: Kept[Any] = made(Kept, (epoch, last, not change.deleted, good, refused, reread))
+    return found
 
 
 def _place(change: Change) -> str:

@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any, Final
 
 from schemas.codec import Undecodable
+from schemas.debezium import NoEnvelope, is_reread, reread_position
 from schemas.mapping import Mappings
 from streams.domain.calendar import start_of
 from streams.domain.fact import Cause
@@ -90,7 +91,7 @@ class Reader:
         return self._decoded[1]
 
     def _change(self, record: Record, envelope: Any) -> Change:
-        op, row, cause = self._envelope(record, envelope)
+        op, row, cause, reread = self._envelope(record, envelope)
         reader = self._readers.get(record.topic)
         if reader is None:
             return self._without_mapping(record, op == "d", row, cause)
@@ -119,7 +120,7 @@ class Reader:
         kept = row if refusal is not None and op != "d" else None
         canonical = None if refusal else canonical
         return made(
-            Change, (reader.kind, record.topic, scope, identity, canonical, op == "d", refusal, kept, cause)
+            Change, (reader.kind, record.topic, scope, identity, canonical, op == "d", refusal, kept, cause, reread)
         )  # fmt: skip
 
     def _without_mapping(self, record: Record, deleted: bool, row: Any, cause: Cause) -> Change:
@@ -129,7 +130,7 @@ class Reader:
         identity = _likely_identity(row) or record.key
         return Change("", record.topic, record.key, identity, None, deleted, None if deleted else refusal, row, cause)
 
-    def _envelope(self, record: Record, envelope: Any) -> tuple[str, dict[str, Any], Cause]:
+    def _envelope(self, record: Record, envelope: Any) -> tuple[str, dict[str, Any], Cause, bool]:
         if not isinstance(envelope, dict):
             raise EnvelopeFault("the value is no change envelope")
         source, op = envelope.get("source"), envelope.get("op")
@@ -141,10 +142,12 @@ class Reader:
         row = envelope.get(side)
         if not isinstance(row, dict):
             raise EnvelopeFault(f"{side} is missing, which op {op} needs")
-        position = _counted("position", source["position"] if "position" in source else source.get("lsn"), _INT64)
+        found, reread = _position(source)
+        position = _counted("position", found, _INT64)
         happened = _counted("ts_ms", source.get("ts_ms"), _LATEST_MS)
         epoch = self._epochs.get(str(source.get("name")), 0) if self._epochs else 0
-        return op, row, made(Cause, (record.topic, record.partition, record.offset, position, epoch, happened))
+        cause = made(Cause, (record.topic, record.partition, record.offset, position, epoch, happened))
+        return op, row, cause, reread and op == "r"
 
     def again(self, topic: str, scope: str, identity: str, raw: Any, cause: Cause) -> Change:
         """Return a refused version read once more, under the mappings of today."""
@@ -164,6 +167,18 @@ def _likely_identity(row: Mapping[str, Any]) -> str:
     if isinstance(value, str | int) and 0 < len(text := str(value)) <= TEXT_MAX and text.isprintable():
         return text
     return ""
+
+
+def _position(source: Mapping[str, Any]) -> tuple[Any, bool]:
+    """Return the position that a source gives, and whether it is that of a row read anew on request."""
+    if "position" in source:
+        return source["position"], "reread" in source
+    if source.get("lsn") is None and is_reread(source):
+        try:
+            return reread_position(source), True
+        except NoEnvelope as error:
+            raise EnvelopeFault(str(error)) from None
+    return source.get("lsn"), False
 
 
 def _foreign_key(scope: str | None, said: str) -> Refusal:

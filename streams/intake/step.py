@@ -9,12 +9,11 @@ from schemas.mapping import Mappings, Ownership
 from streams.domain.fact import Cause, Claim, Fact
 from streams.domain.kept import Home, Kept, Refused, Violation
 from streams.domain.ledger import NO_CONTRACT_PREFIX
-from streams.domain.made import made
 from streams.domain.money import ZERO
 from streams.intake.change import NO_MAPPING, Change, Heartbeat, Refusal, Unreadable
 from streams.intake.deadletter import dead_letter
 from streams.intake.homes import Homes
-from streams.intake.memory import MASTERS, TABLES, Memory, is_new
+from streams.intake.memory import MASTERS, TABLES, Memory, after, is_known, is_new
 from streams.intake.ownership import OwnershipCheck
 from streams.intake.reading import Reader
 from streams.rules.audit import audit_record
@@ -87,6 +86,10 @@ class IntakeBehaviour:
         if not is_new(change, kept):
             self._context.count("duplicates")
             return
+        if change.reread and kept is not None and is_known(change, kept):
+            self._context.count("duplicates")
+            self._memory.keep(change, after(change, kept, kept.good, False))
+            return
         self._apply(change, kept)
 
     def _apply(self, change: Change, kept: Kept[Any] | None) -> None:
@@ -95,9 +98,7 @@ class IntakeBehaviour:
         if change.deleted and change.kind in MASTERS:
             refusal = _DELETED if before is not None else None
         good = before if refusal is not None else change.row
-        live = not change.deleted
-        refused = refusal is not None
-        self._memory.keep(change, made(Kept, (change.cause.epoch, change.cause.position or 0, live, good, refused)))
+        self._memory.keep(change, after(change, kept, good, refusal is not None))
         if refusal is not None:
             self._refuse(change, refusal)
             return

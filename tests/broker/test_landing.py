@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import Message
@@ -103,7 +103,8 @@ def test_a_change_that_does_not_fit_is_a_dead_letter_and_stops_nothing(
 
 
 def letter_of(letters: list[Message], said: str) -> Message:
-    (found,) = [m for m in letters if said.encode() in dict(m.headers() or [])["__connect.errors.exception.message"]]
+    name = "__connect.errors.exception.message"
+    (found,) = [m for m in letters if said.encode() in cast(bytes, dict(m.headers() or [])[name])]
     return found
 
 

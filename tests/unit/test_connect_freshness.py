@@ -123,8 +123,8 @@ def test_times_and_sizes_are_in_their_largest_unit() -> None:
 
 
 def test_failures_are_told_by_who_failed() -> None:
-    ended = Standing("FAILED", "", (Task(3, "FAILED", "x" * 1_000),))
-    assert ended.failures == ["connector failed: no reason given", f"task 3 failed: {'x' * 400}…"]
+    ended = Standing("FAILED", "", (Task(3, "FAILED", "a" * 999 + "z"),))
+    assert ended.failures == ["connector failed: no reason given", f"task 3 failed: {'a' * 200} … {'a' * 199}z"]
     assert FAILED.failures == ["task 0 failed: java.io.IOException: gone"]
     assert RUNS.failures == []
     assert (RUNS.runs, FAILED.runs, Standing("RUNNING", "", ()).runs) == (True, False, False)

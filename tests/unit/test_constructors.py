@@ -29,8 +29,8 @@ FITTING: list[tuple[Any, Arguments, tuple[Any, ...]]] = [
     (Cause, (("topic", 1), {"occurred_at": 5, "offset": 2, "epoch": 4, "position": 3}), ("topic", 1, 2, 3, 4, 5)),
     (Worth, ((), {}), (None, None, (), None, None)),
     (Worth, (("time",), {"rate": 7}), ("time", None, (), None, 7)),
-    (Kept, ((0, 1, True, "row"), {}), (0, 1, True, "row", False)),
-    (Kept, ((0, 1, True), {"refused": True, "good": None}), (0, 1, True, None, True)),
+    (Kept, ((0, 1, True, "row"), {}), (0, 1, True, "row", False, 0)),
+    (Kept, ((0, 1, True), {"refused": True, "good": None}), (0, 1, True, None, True, 0)),
     (Entity, ((), {"kind": "project", "id": "P1"}), ("project", "P1", None, None, None, "")),
     (Activation, ((), {"opportunity": None, "attempt": 2}), (None, -1, (), 0, 0, 2)),
 ]

@@ -11,7 +11,7 @@ from schemas.registry import Manifest
 from streams.domain.fact import Cause
 from streams.domain.kept import Kept
 from streams.intake.change import Change, Heartbeat, Refusal, Unreadable
-from streams.intake.memory import is_new
+from streams.intake.memory import after, is_new
 from streams.intake.reading import Reader
 from streams.replay import run
 from streams.simulator import Simulator
@@ -197,6 +197,10 @@ def _version(position: int, epoch: int = 0, deleted: bool = False) -> Change:
     return Change("TimeEntry", ENTRIES, "P1", "T1", None, deleted, None, None, cause)
 
 
+def _reading(position: int, epoch: int = 0) -> Change:
+    return _version(position, epoch)._replace(reread=True)
+
+
 GUARD: dict[str, tuple[Change, Kept[Any] | None, bool]] = {
     "never seen": (_version(0), None, True),
     "later": (_version(11), Kept(0, 10, True, None), True),
@@ -209,12 +213,31 @@ GUARD: dict[str, tuple[Change, Kept[Any] | None, bool]] = {
     "a later create after a delete": (_version(11), Kept(0, 10, False, None), True),
     "a higher epoch, a lower position": (_version(1, epoch=1), Kept(0, 10, True, None), True),
     "a lower epoch, a higher position": (_version(11, epoch=0), Kept(1, 10, True, None), False),
+    "read anew, never seen": (_reading(0), None, True),
+    "read anew since": (_reading(11), Kept(0, 10, True, None), True),
+    "read anew before": (_reading(9), Kept(0, 10, True, None), False),
+    "read anew before a delete": (_reading(9), Kept(0, 10, False, None), False),
+    "the same reading again": (_reading(20), Kept(0, 10, True, None, reread=20), False),
+    "a later reading": (_reading(21), Kept(0, 10, True, None, reread=20), True),
+    "read anew in a higher epoch": (_reading(1, epoch=1), Kept(0, 10, True, None, reread=20), True),
+    "a change from before a reading that comes after it": (_version(11), Kept(0, 10, True, None, reread=20), True),
+    "a change that was seen before a reading": (_version(10), Kept(0, 10, True, None, reread=20), False),
 }
 
 
 @pytest.mark.parametrize(("change", "kept", "new"), GUARD.values(), ids=GUARD)
 def test_the_replay_guard(change: Change, kept: Kept[Any] | None, new: bool) -> None:
     assert is_new(change, kept) is new
+
+
+def test_a_reading_does_not_move_the_position_that_changes_are_held_against() -> None:
+    assert after(_reading(20), None, "row", False) == Kept(0, 0, True, "row", False, 20)
+    assert after(_reading(20), Kept(0, 10, False, None), "row", False) == Kept(0, 10, True, "row", False, 20)
+    assert after(_version(15), Kept(0, 10, True, None, reread=20), "row", True) == Kept(0, 15, True, "row", True, 20)
+    assert after(_reading(3, epoch=1), Kept(0, 10, True, None, reread=20), "row", False) == Kept(
+        1, 0, True, "row", False, 3
+    )
+    assert after(_version(3, epoch=1), Kept(0, 10, True, None, reread=20), "row", False) == Kept(1, 3, True, "row")
 
 
 def test_rows_of_one_id_under_different_keys_have_guards_of_their_own() -> None:

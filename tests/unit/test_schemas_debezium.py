@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastavro import parse_schema, schemaless_writer
 
 from schemas.codec import Codec, Undecodable
 from schemas.contracts import Schema, fingerprint, load_contracts
@@ -244,6 +246,37 @@ def test_a_change_that_nothing_orders_is_none(source: dict[str, Any]) -> None:
     decoded = {"before": None, "after": {"id": 1}, "op": "c", "source": {"ts_ms": 5, **source}}
     with pytest.raises(NoEnvelope, match="neither lsn nor file and pos"):
         change_from_debezium(decoded, schema)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "position"), [('["30095232","30095288"]', 30095288), ('["31","30"]', 31), ('[null,"9"]', 9)]
+)
+def test_a_row_read_anew_stands_where_the_log_had_been_read_to(sequence: str, position: int) -> None:
+    source = {"ts_ms": 5, "lsn": None, "snapshot": "incremental", "sequence": sequence}
+    payload, topic = reread_bytes(source)
+    change = recorded_codec(PSA).decode(topic, payload)
+    assert (change["op"], change["source"]["position"], change["source"]["reread"]) == ("r", position, True)
+    assert change["source"]["snapshot"] is True
+    slim = recorded_codec(PSA).decode_change(topic, payload)["source"]
+    assert slim == {"name": "psa", "ts_ms": 5, "position": position, "reread": True}
+
+
+@pytest.mark.parametrize("sequence", [None, "[]", "[null]", "x", '["x"]', "7"])
+def test_a_row_read_anew_that_does_not_say_where_is_undecodable(sequence: str | None) -> None:
+    payload, topic = reread_bytes({"ts_ms": 5, "lsn": None, "snapshot": "incremental", "sequence": sequence})
+    with pytest.raises(Undecodable, match="does not say how far the log had been read"):
+        recorded_codec(PSA).decode(topic, payload)
+
+
+def reread_bytes(source: dict[str, Any]) -> tuple[bytes, str]:
+    """The bytes of a recorded row as a snapshot on request writes it, and its topic."""
+    record = next(r for r in recorded(PSA) if r["topic"] == "psa.public.clients" and r["value"])
+    head = base64.b64decode(record["value_base64"])[:5]
+    schema = json.loads((RECORDINGS / PSA / "schemas.json").read_text("utf-8"))[str(record["schema_id"])]
+    value = record["value"]
+    out = BytesIO()
+    schemaless_writer(out, parse_schema(schema), {**value, "op": "r", "source": {**value["source"], **source}})
+    return head + out.getvalue(), record["topic"]
 
 
 OUT_OF_RANGE = [

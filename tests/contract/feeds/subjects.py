@@ -30,14 +30,23 @@ class Subject(Protocol):
 
     def rows(self) -> dict[str, Row]: ...
 
+    def begin_anew(self) -> None: ...
+
 
 class HttpSubject:
     """What all systems over HTTP have."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.program.order("reset")
         self._rows: dict[str, Row] = {}
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        self.program.order("reset")
+        self._rows.clear()
+
+    def configuration(self) -> dict[str, str]:
+        raise NotImplementedError
 
     def rows(self) -> dict[str, Row]:
         return dict(self._rows)
@@ -298,6 +307,11 @@ class Files:
 
     def rows(self) -> dict[str, Row]:
         return dict(self._rows)
+
+    def begin_anew(self) -> None:
+        self._rows.clear()
+        for path in self.folder.glob("*.csv"):
+            path.unlink()
 
     def _drop(self, row: Mapping[str, Any]) -> None:
         self._dropped += 1

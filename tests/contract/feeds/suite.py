@@ -79,7 +79,7 @@ class FeedContract:
         step = 0
         while True:
             station = Station(subject.configuration())
-            self._empty(subject)
+            subject.begin_anew()
             station.topics.faults.order(step, when, Killed())
             self._history(subject, station)
             assert station.topics.rows() == subject.rows(), f"killed {when} commit {step}"
@@ -120,16 +120,6 @@ class FeedContract:
         subject.remove(2, station.tick(1.3))
         station.tick(2)
         station.poll_on(2)
-
-    def _empty(self, subject: Subject) -> None:
-        """Take back what an earlier run has put, before anything is read."""
-        if isinstance(subject, HttpSubject):
-            subject.__init__(subject.program)  # type: ignore[misc]
-        else:
-            for path in subject.folder.iterdir():  # type: ignore[attr-defined]
-                if path.is_file():
-                    path.unlink()
-            subject.__init__(subject.folder)  # type: ignore[misc]
 
 
 class HttpContract(FeedContract):
