@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, ResourceType  # type: ignore[attr-defined]
 
+from connect.catalogue import names_of
+from connect.configuration import CONNECTORS_FOLDER
 from stack.kafka import Kafka
 from streams.topics import TOPICS, Role
 from tests.stack.conftest import say
 from tests.support.kafka import alter
 
 SOURCES = sorted(name for name, topic in TOPICS.items() if topic.role is Role.SOURCE)
-ALL = len(TOPICS) + 1  # and the changelog
+ALL = len(TOPICS) + 1 + len(names_of(CONNECTORS_FOLDER))  # and the changelog, and heartbeats
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
@@ -105,76 +107,86 @@ class System:
         self._token_left -= 1
 
 
-def serve(system: System) -> None:
-    """Run until standard input closes."""
+class Answering(BaseHTTPRequestHandler):
+    """Answers for one system, one request at a time, but for those that hang."""
 
-    class Answering(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body leave together: sent one by one, the second waits for the first to be confirmed
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body leave together: sent one by one, the second waits for the first to be confirmed
+    system: System
+    lock: threading.RLock
+    released: threading.Event
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", "0")))
-            with lock:
-                if self.path == "/_control":
-                    self._send(200, json.dumps(system.control(json.loads(body))).encode())
-                    return
-                self._guarded(lambda headers: system.token(dict(parse_qsl(body.decode())), headers))
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        params = dict(parse_qsl(parts.query, keep_blank_values=True))
 
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            params = dict(parse_qsl(parts.query, keep_blank_values=True))
+        def answer(headers: dict[str, str]) -> Any:
+            self.system.authorize(headers)
+            return self.system.answer(Asked(parts.path, params, headers))
 
-            def answer(headers: dict[str, str]) -> Any:
-                with lock:
-                    system.authorize(headers)
-                    return system.answer(Asked(parts.path, params, headers))
+        with self.lock:
+            self.system.asked.append({"path": parts.path, "params": params})
+            fault = self.system.fault()
+        if fault is None:
+            self._guarded(answer)
+        else:
+            self._meet(fault, answer)
 
-            with lock:
-                system.asked.append({"path": parts.path, "params": params})
-                fault = system.fault()
-            if fault is None:
-                self._guarded(answer)
-            else:
-                self._meet(fault, answer)
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", "0")))
+        if self.path == "/_control":
+            with self.lock:
+                self._send(200, json.dumps(self.system.control(json.loads(body))).encode())
+        else:
+            self._guarded(lambda headers: self.system.token(dict(parse_qsl(body.decode())), headers))
 
-        def _guarded(self, answer: Any) -> None:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            try:
-                self._send(200, json.dumps(answer(headers)).encode())
-            except Refusal as refusal:
-                self._send(refusal.status, json.dumps(refusal.body).encode())
+    def _headers(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in self.headers.items()}
 
-        def _meet(self, fault: Json, answer: Any) -> None:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            if fault["kind"] == "status":
+    def _guarded(self, answer: Callable[[dict[str, str]], Any]) -> None:
+        try:
+            with self.lock:
+                told = json.dumps(answer(self._headers())).encode()
+            self._send(200, told)
+        except Refusal as refusal:
+            self._send(refusal.status, json.dumps(refusal.body).encode())
+
+    def _meet(self, fault: Json, answer: Callable[[dict[str, str]], Any]) -> None:
+        match fault["kind"]:
+            case "status":
                 more = {"retry-after": fault["retry_after"]} if fault.get("retry_after") else {}
                 self._send(fault["status"], json.dumps(fault.get("body", {"error": "no"})).encode(), more)
-            elif fault["kind"] == "cut":
-                whole = json.dumps(answer(headers)).encode()
+            case "cut":
+                with self.lock:
+                    whole = json.dumps(answer(self._headers())).encode()
                 self._send(200, whole[: len(whole) // 2], {"content-length": str(len(whole))})
                 self.close_connection = True
-            elif fault["kind"] == "hang":
-                released.wait(fault["seconds"])
+            case "hang":
+                self.released.wait(fault["seconds"])
                 self.close_connection = True
-            elif fault["kind"] == "page":
+            case "page":
                 self._send(200, b"<html>We are working on it.</html>")
-            elif fault["kind"] == "large":
+            case "large":
                 self._send(200, b"[" + b"0," * fault["bytes"] + b"0]")
 
-        def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            for name, value in ({"content-length": str(len(body))} | (headers or {})).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-            self.wfile.flush()
+    def _send(self, status: int, body: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        for name, value in {"content-length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
 
-        def log_message(self, *_arguments: object) -> None:
-            """Nothing: tests say what went wrong."""
+    def log_message(self, *_arguments: object) -> None:
+        """Nothing: tests say what went wrong."""
 
-    lock, released = threading.RLock(), threading.Event()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+
+def serve(system: System) -> None:
+    """Run until standard input closes."""
+    released = threading.Event()
+    of_system = {"system": system, "lock": threading.RLock(), "released": released}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OfSystem", (Answering,), of_system))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
