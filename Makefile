@@ -14,7 +14,7 @@ export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup compiled demo stack-demo test test-compiled test-stack stack-tools crash lint style types layers tidy format bench lock
+.PHONY: help setup compiled demo stack-demo test test-compiled test-stack stack-tools crash outages lint style types layers tidy format bench lock
 .PHONY: bench-quick bench-lock hooks clean
 
 help: ## list the targets
@@ -44,6 +44,9 @@ test-stack: stack-tools ## the stack tier: real servers on this machine
 
 crash: stack-tools ## two workers killed at every point of their work; KILLS, RECORDS and SEED may be given
 	$(BIN)/python -m tests.crash
+
+outages: stack-tools ## a firm at work for a week while parts of the whole stack fail by chance; SEED may be given
+	$(BIN)/python -m live.outages $(if $(SEED),--seed $(SEED))
 
 stack-tools: $(READY) ## Java, Maven and promtool for the stack: installed by apt as root, else told
 	$(BIN)/python -m stack.install

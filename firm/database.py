@@ -39,6 +39,11 @@ class PsaDatabase:
                 changed += 1
         return changed
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether the connection is gone, with whatever was under way."""
+        return self._connection.broken or self._connection.closed
+
     def _written(self, table: str, row: Mapping[str, Any]) -> sql.Composed:
         key = table, tuple(row)
         statement = self._statements.get(key)

@@ -56,7 +56,9 @@ class FirmAtWork:
                 if self._database is None:
                     self._database = PsaDatabase(self._dsn)
                 self._database.apply(changes)
-            except psycopg.OperationalError as error:  # whether it was committed is unknown: rows are written whole
+            except psycopg.Error as error:  # whether it was committed is unknown: rows are written whole
+                if self._database is not None and not self._database.is_broken:
+                    raise
                 self._leave()
                 if time.monotonic() > until:
                     raise PipelineError(f"the PSA's database is away: {error}") from error

@@ -54,6 +54,14 @@ class Program:
         """Kill it (kill -9) and wait until it is gone."""
         self._end(signal.SIGKILL)
 
+    def suspend(self) -> None:
+        """Let it hang (SIGSTOP)."""
+        self._daemon.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `suspend`."""
+        self._daemon.send(signal.SIGCONT)
+
     def stop(self) -> None:
         """Stop it in good order and wait until it is gone."""
         self._end(signal.SIGTERM)
