@@ -16,6 +16,7 @@ from connect.settings import FeedSettings, checked
 CLASSES: Final[Mapping[str, str]] = {
     "throughline.erp": "connect.feeds.erp",
     "throughline.files": "connect.feeds.files",
+    "throughline.salesforce": "connect.feeds.salesforce.opening",
     "throughline.workday": "connect.feeds.workday",
 }
 """The classes, each with the module of its feed, which has `KIND`."""

@@ -20,7 +20,9 @@ _JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LIFE_S_DEFAULT: Final = 600
 """How long a token is kept whose answer does not say how long it lives."""
 
-_ASSERTION_LIFE_S: Final = 240
+_ASSERTION_LIFE_S: Final = 170
+"""Salesforce takes no assertion that lives longer than three minutes."""
+
 _EARLY_SHARE: Final = 10
 """A token is renewed when a tenth of its life is left, but a minute before its end at the earliest."""
 

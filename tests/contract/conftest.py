@@ -1,5 +1,31 @@
-"""Assertions of the shared suite explain themselves, as those of a test file do."""
+"""Assertions of the shared suite explain themselves, as those of a test file do. One simulated Salesforce a module."""
+
+from collections.abc import Iterator
 
 import pytest
 
-pytest.register_assert_rewrite("tests.contract.suite", "tests.contract.station")
+pytest.register_assert_rewrite(
+    "tests.contract.suite", "tests.contract.station", "tests.contract.feeds.salesforce_bench"
+)
+
+from tests.contract.feeds.salesforce_bench import Feed, Org, simulated  # noqa: E402, after the line above
+
+
+@pytest.fixture(scope="module")
+def salesforce(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Org]:
+    """A simulated organisation, as a program of its own."""
+    with simulated(tmp_path_factory.mktemp("salesforce")) as found:
+        yield found
+
+
+@pytest.fixture
+def org(salesforce: Org) -> Org:
+    """The organisation, without any record."""
+    salesforce.order("reset", seed=0)
+    return salesforce
+
+
+@pytest.fixture
+def salesforce_feed(org: Org) -> Feed:
+    """The feed over it."""
+    return Feed(org)

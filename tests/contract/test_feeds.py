@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.feeds.program import Program
+from tests.contract.feeds.salesforce_bench import Org
+from tests.contract.feeds.salesforce_subject import Orders, SalesforcePolling
 from tests.contract.feeds.subjects import (
     ErpList,
     ErpOdata,
@@ -67,6 +69,12 @@ class TestErpList(HttpContract):
     @pytest.fixture
     def subject(self, erp: Program) -> Subject:
         return ErpList(erp)
+
+
+class TestSalesforcePolling(HttpContract):
+    @pytest.fixture
+    def subject(self, salesforce: Org) -> Subject:
+        return SalesforcePolling(Orders(salesforce))  # type: ignore[arg-type]
 
 
 class TestFiles(FeedContract):

@@ -14,6 +14,7 @@ from connect.catalogue import CLASSES, configured, kind_of, names_of
 from connect.configuration import CLASS, CONNECTORS_FOLDER, Configuration, UnusableConfiguration, read_all
 from connect.erp_settings import ErpSettings, ObjectSettings
 from connect.feeds.files import FilesSettings
+from connect.feeds.salesforce.opening import SalesforceSettings
 from connect.feeds.workday import WorkdaySettings
 from connect.http_settings import HttpSettings
 from connect.settings import FeedSettings, checked
@@ -25,6 +26,7 @@ TABLES: Mapping[str, tuple[type[BaseModel], set[str]]] = {
     "of what is asked over HTTP": (HttpSettings, set()),
     "of files": (FilesSettings, COMMON),
     "of Workday": (WorkdaySettings, COMMON),
+    "of Salesforce": (SalesforceSettings, COMMON),
     "of an ERP": (ErpSettings, {*COMMON, "tables"}),
     "of each object": (ObjectSettings, set()),
 }

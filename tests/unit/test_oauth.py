@@ -87,7 +87,7 @@ def test_an_assertion_is_signed_and_says_who_for_whom_and_how_long(algorithm: st
     assert read.header == {"alg": algorithm, "typ": "JWT", "kid": "key-1"}
     assert {name: read.claims[name] for name in ("iss", "sub", "aud", "iat", "exp")} == {
         "iss": "id", "sub": "ann@firm.example", "aud": "https://login.example",
-        "iat": NOON // 1000, "exp": NOON // 1000 + 240,
+        "iat": NOON // 1000, "exp": NOON // 1000 + 170,
     }  # fmt: skip
 
     form, headers = asked_by(ClientAssertion(URL, key, "id", URL, "rest_webservices"))
