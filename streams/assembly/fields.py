@@ -54,9 +54,12 @@ def holds(condition: Condition, parts: Parts, translations: Translations) -> boo
 
 
 def texts_of(
-    rules: tuple[FieldRule, ...], parts: Parts, namespace: str, translations: Translations
-) -> dict[str, str] | Refusal:
-    """Return the fields of an assembled row that are not null, or why it cannot be made."""
+    rules: tuple[FieldRule, ...], parts: Parts, namespace: str, translations: Translations, key: str
+) -> dict[str, str] | Refusal | None:
+    """Return the fields of an assembled row that are not null, or why it cannot be made.
+
+    None where the field that is its key is null: it belongs to nothing, such as time for no project.
+    """
     texts: dict[str, str] = {}
     unmapped, invalid = [], []
     for rule in rules:
@@ -65,6 +68,8 @@ def texts_of(
             text = _field(rule, parts, namespace, translations)
             if text is not None:
                 texts[rule.name] = _plain(rule.kind, text)
+            elif rule.name == key:
+                return None
         except UnmappedValue as fault:
             unmapped.append(f"{rule.name}: {fault}")
         except Fault as fault:

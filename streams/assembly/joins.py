@@ -147,12 +147,12 @@ class Joins:
         self, pattern: Pattern, identity: str, joined: Joined, row: NativeRow, parts: dict[str, Texts], cause: Cause
     ) -> None:
         """Tell a row whose partners are all there, unless it was told like that already."""
-        texts = texts_of(pattern.spec.rules, parts, pattern.namespace, pattern.translations)
+        texts = texts_of(pattern.spec.rules, parts, pattern.namespace, pattern.translations, pattern.key_field)
+        if texts is None:
+            self._take_back(pattern, identity, joined, cause)
+            return
         if isinstance(texts, Refusal):
             self._refuse(pattern, identity, joined, texts, cause)
-            return
-        if pattern.key_field not in texts:
-            self._take_back(pattern, identity, joined, cause)  # it belongs to nothing, such as time for no project
             return
         said = tuple(texts.items())
         if said != joined.said:
