@@ -97,7 +97,7 @@ class NativeTable:
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """How one system's rows are assembled. `fingerprint` changes with its files."""
+    """How one system's rows are assembled. `fingerprint` changes with its files; `where` is the place that says so."""
 
     system: str
     namespace: str
@@ -105,6 +105,7 @@ class Assembly:
     rows: tuple[RowSpec, ...]
     translations: Translations
     fingerprint: str
+    where: str = ""
 
 
 def load_crosswalk(file: "LinedFile[MappingFile]") -> LinedFile[CrosswalkFile] | None:
@@ -132,7 +133,24 @@ def assembly_of(
     if faults := [file.fault(place, problem) for place, problem in _faults(file, entry, translations, topics)]:
         raise UnusableFile(faults)
     rows = tuple(_row_spec(topic, row, topics[topic]) for topic, row in entry.rows.items())
-    return Assembly(file.content.system, entry.namespace, _tables(rows, entry), rows, translations, fingerprint)
+    where = file.where(("assembly",))
+    return Assembly(file.content.system, entry.namespace, _tables(rows, entry), rows, translations, fingerprint, where)
+
+
+def shared_faults(assemblies: Iterable[Assembly]) -> list[str]:
+    """Return which tables and namespaces several systems claim, each with file and line."""
+    faults: list[str] = []
+    spaces: dict[str, str] = {}
+    tables: dict[str, str] = {}
+    for each in assemblies:
+        if each.namespace in spaces:
+            faults.append(f"{each.where}: namespace {each.namespace!r} is that of {spaces[each.namespace]}, too")
+        faults += [
+            f"{each.where}: {topic} is a table of {tables[topic]}, too" for topic in each.tables if topic in tables
+        ]
+        spaces.setdefault(each.namespace, each.system)
+        tables = {**dict.fromkeys(each.tables, each.system), **tables}
+    return faults
 
 
 def column_of(path: str) -> Column:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from schemas.assembly import Assembly, assembly_of, load_crosswalk
+from schemas.assembly import Assembly, assembly_of, load_crosswalk, shared_faults
 from schemas.kinds import Kind
 from schemas.lined_yaml import LinedFile, UnusableFile, load
 from schemas.mapping_file import FieldEntry, MappingFile, OwnershipFile, TopicEntry, mapping_faults
@@ -167,6 +167,9 @@ def load_mappings(folder: Path | None = None, further: Iterable[Path] = ()) -> M
         for file in files
         for topic, entry in file.content.topics.items()
     }
+    assemblies = tuple(_assembly(file, topics) for file in files if file.content.assembly is not None)
+    if faults := shared_faults(assemblies):
+        raise UnusableFile(faults)
     return Mappings(
         topics=topics,
         billing_codes={
@@ -177,7 +180,7 @@ def load_mappings(folder: Path | None = None, further: Iterable[Path] = ()) -> M
         owners={content.system: content.owner for content in contents},
         versions={content.system: content.version for content in contents},
         fingerprint=_fingerprint(files),
-        assemblies=tuple(_assembly(file, topics) for file in files if file.content.assembly is not None),
+        assemblies=assemblies,
     )
 
 

@@ -79,7 +79,7 @@ class Joins:
             if joined is not None:
                 for one in joined.sought:
                     self._ask(pattern, identity, one, wanted=False)
-                self._take_back(pattern, identity, joined._replace(sought=()), cause)
+                self._take_back(pattern, identity, joined._replace(sought=()), row, cause)
             return
         if joined is None:
             joined = Joined(0, None, ())
@@ -88,7 +88,7 @@ class Joins:
         if state == _FOUND and not faults:
             self._make(pattern, identity, joined, row, parts, cause)
         elif state in (_UNNAMED, _ABSENT):
-            self._take_back(pattern, identity, joined, cause, waits=state == _ABSENT)
+            self._take_back(pattern, identity, joined, row, cause, waits=state == _ABSENT)
         elif faults:
             self._refuse(pattern, identity, joined, Refusal("validation_failed", tuple(faults)), cause)
         else:
@@ -149,7 +149,7 @@ class Joins:
         """Tell a row whose partners are all there, unless it was told like that already."""
         texts = texts_of(pattern.spec.rules, parts, pattern.namespace, pattern.translations, pattern.key_field)
         if texts is None:
-            self._take_back(pattern, identity, joined, cause)
+            self._take_back(pattern, identity, joined, row, cause)
             return
         if isinstance(texts, Refusal):
             self._refuse(pattern, identity, joined, texts, cause)
@@ -165,14 +165,21 @@ class Joins:
             except Refused as refused:
                 self._refuse(pattern, identity, joined, refused.refusal, cause)
                 return
-            times = [row.cause.occurred_at, cause.occurred_at, *[one.occurred_at for one in joined.sought]]
-            joined = self._say(pattern, joined, said, values, (cause.position or 0, max(times)))
+            joined = self._say(pattern, joined, said, values, _newest(row, joined, cause))
         self._settle(pattern, identity, joined, cause)
 
-    def _take_back(self, pattern: Pattern, identity: str, joined: Joined, cause: Cause, waits: bool = False) -> None:
+    def _take_back(
+        self,
+        pattern: Pattern,
+        identity: str,
+        joined: Joined,
+        row: NativeRow,
+        cause: Cause,
+        waits: bool = False,
+    ) -> None:
         """Tell that a row is no more, if it was told."""
         if joined.said is not None:
-            joined = self._say(pattern, joined, None, {}, (cause.position or 0, cause.occurred_at))
+            joined = self._say(pattern, joined, None, {}, _newest(row, joined, cause))
         self._settle(pattern, identity, joined, cause, waits)
 
     def _settle(self, pattern: Pattern, identity: str, joined: Joined, cause: Cause, waits: bool = False) -> None:
@@ -202,7 +209,7 @@ class Joins:
     ) -> Joined:
         """Emit the versions that lead from what was told to what is so: under another key, the old one is deleted.
 
-        `at` is the position and the time of what has led to it.
+        `at` is the position and the time of the newest of what has led to it.
         """
         position = max(at[0], joined.position + 1)
         source = {
@@ -225,6 +232,12 @@ class Joins:
 def _applies(pattern: Pattern, parts: dict[str, Texts]) -> bool:
     """Tell whether a native row is of those that the rows of a topic are made of."""
     return all(holds(condition, parts, pattern.translations) for condition in pattern.spec.where)
+
+
+def _newest(row: NativeRow, joined: Joined, cause: Cause) -> tuple[int, int]:
+    """Return the position and the time of the newest of what a row is made of, as far as they are known."""
+    times = [row.cause.occurred_at, cause.occurred_at, *[one.occurred_at for one in joined.sought]]
+    return max(row.cause.position or 0, cause.position or 0), max(times)
 
 
 def _state_of(one: Sought, wanted: Wanted) -> str:

@@ -26,7 +26,7 @@ EMPLOYEES = {"1": "ET1", "2": "ET2"}
 CONTRACTS = {"1": "CT1", "2": "CT2", "3": None}
 TASK_ROLES = {"Analysis": "Analyst", "Build": "Engineer"}
 EMPLOYEE_ROLES = {"1": "Analyst", "2": "Engineer"}
-CROSSWALK = {
+CROSSWALK: dict[str, dict[str, Any]] = {
     "accounts": ACCOUNTS,
     "employees": EMPLOYEES,
     "contracts": CONTRACTS,
@@ -38,7 +38,9 @@ CROSSWALK = {
 """Who and what is called how elsewhere. Employee 3, party 3 and project 4 are not in it."""
 
 
-def mapping_in(folder: Path, crosswalk: dict[str, Any] | None = None, edit: tuple[str, str] = ("", "")) -> Path:
+def mapping_in(
+    folder: Path, crosswalk: dict[str, dict[str, Any]] | None = None, edit: tuple[str, str] = ("", "")
+) -> Path:
     """Copy the mapping shipped to a folder, with a crosswalk and one text replaced; return its path."""
     folder.mkdir(exist_ok=True)
     mapping = Path(copyfile(SHIPPED, folder / SHIPPED.name))
@@ -199,7 +201,8 @@ def _event(tryton: Tryton, random: Random, spoilt: bool) -> None:
         tryton.put("party_party", party, told, **({} if told else {"name": f"Party {random.randint(0, 9)}"}))
     elif kind == 16:
         project = random.choice([1, 2, 3])
-        tryton.put("project_work", project, **random.choice([{"status": 2}, {"status": 1}, {"name": "Renamed"}]))
+        changes: list[Json] = [{"status": 2}, {"status": 1}, {"name": "Renamed"}]
+        tryton.put("project_work", project, **random.choice(changes))
     elif kind == 17:
         tryton.put("company_employee", random.choice([1, 2]), party=random.choice([11, 12]))
     elif spoilt:
