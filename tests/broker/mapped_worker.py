@@ -1,4 +1,4 @@
-"""The worker with a mapping beside those shipped: `python -m tests.broker.mapped_worker BROKERS FOLDER MAPPING SCHEMAS`.
+"""The worker with a mapping beside: `python -m tests.broker.mapped_worker BROKERS FOLDER MAPPING SCHEMAS`.
 
 SCHEMAS is a file of recorded schemas by id.
 """

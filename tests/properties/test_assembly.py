@@ -14,14 +14,15 @@ from state import State
 from streams.assembly.step import assembly_step
 from streams.intake.change import Change
 from streams.intake.reading import Reader
+from streams.partitioning import partition_of
 from streams.simulator import Simulator
 from streams.step import Context, Record, Step
 from streams.topology import Rulebook, topology
 from tests.oracle.compare import disagreements
 from tests.oracle.firms import UNTIL, interleave, random_firm
 from tests.support.feed import Feed
-from tests.support.streams import Collected, feed_in_pieces, instant_of, record_of
-from tests.support.tryton import Json, interleaved, joined, mapping_in, random_tryton, with_tryton
+from tests.support.streams import Collected, Stores, feed_in_pieces, instant_of, record_of
+from tests.support.tryton import CROSSWALK, Json, interleaved, joined, mapping_in, random_tryton, with_tryton
 
 pytestmark = pytest.mark.properties
 
@@ -190,3 +191,41 @@ def test_two_systems_at_once_are_billed_as_a_batch_bills_their_last_rows(
     assert not refused
     equal = [*others, *as_psa(wanted, {"1": "In Delivery", "2": "Completed"})]
     assert disagreements(equal, collected.records, UNTIL) == []
+
+
+# -- under revised crosswalks
+
+
+def earlier(random: Random) -> dict[str, dict[str, Any]]:
+    """A crosswalk from before the one that counts: some entries are missing, and some say something else."""
+    return {
+        table: {
+            key: random.choice([value, f"{value}-before"]) for key, value in entries.items() if random.random() < 0.7
+        }
+        for table, entries in CROSSWALK.items()
+    }
+
+
+@FEW
+@given(SEEDS, st.sampled_from([1, 4]), st.sampled_from([0.0, 0.2]))
+def test_rows_are_those_of_the_last_crosswalk_whenever_it_was_revised(
+    seed: int, partitions: int, crash_rate: float
+) -> None:
+    tryton, random = random_tryton(seed, 40, spoilt=False), Random(seed)
+    parts = parts_of(interleaved(tryton.told.values(), random))
+    revised = random.randint(0, len(parts))
+    with TemporaryDirectory() as folder:
+        before = with_tryton(mapping_in(Path(folder), earlier(random)))
+    stores = Stores()
+    for rulebook, delivered in ((before, parts[:revised]), (rules(), parts[revised:])):
+        steps = [assembly_step(rulebook.mappings, reader()), taking()]
+        simulator = Simulator(steps, lambda _: None, partitions, stores.begin())
+        simulator.now = 1
+        feed_in_pieces(simulator, delivered, random, crash_rate)
+    wanted, refused = joined(tryton.rows)
+    assert not refused
+    assert taken(simulator) == wanted
+    assert [seat.task.context.gauges["parked"] for seat in simulator.seats if seat.step.name == "assembly"] == [
+        len([place for place in here if partition_of(place[1], partitions) == number])
+        for number, here in enumerate([absent(tryton.rows)] * partitions)
+    ]
