@@ -217,11 +217,16 @@ def test_rows_are_those_of_the_last_crosswalk_whenever_it_was_revised(
     with TemporaryDirectory() as folder:
         before = with_tryton(mapping_in(Path(folder), earlier(random)))
     stores = Stores()
-    for rulebook, delivered in ((before, parts[:revised]), (rules(), parts[revised:])):
+
+    def start(rulebook: Rulebook, delivered: Sequence[Record]) -> Simulator:
         steps = [assembly_step(rulebook.mappings, reader()), taking()]
         simulator = Simulator(steps, lambda _: None, partitions, stores.begin())
         simulator.now = 1
         feed_in_pieces(simulator, delivered, random, crash_rate)
+        return simulator
+
+    start(before, parts[:revised])
+    simulator = start(rules(), parts[revised:])
     wanted, refused = joined(tryton.rows)
     assert not refused
     assert taken(simulator) == wanted

@@ -1,113 +1,16 @@
 """Assembly: what is told of rows as their parts come, change and go, in whatever order, and what people are told."""
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from state import MemoryStore, Store
-from streams.assembly.step import assembly_step
-from streams.domain.assembled import Answer
-from streams.intake.reading import Reader
-from streams.simulator import Simulator
-from streams.step import Record, Step
-from streams.topics import ASSEMBLY_LOOKUPS
 from streams.topology import Rulebook
-from tests.support.streams import Collected, record_of
-from tests.support.tryton import CROSSWALK, Json, Tryton, mapping_in, small_firm, with_tryton
+from tests.support.assembling import Bench, lsn, newest
+from tests.support.tryton import Json, mapping_in, small_firm, with_tryton
 
 LINES, TASKS, WORKS = "timesheet_line", "project_work", "timesheet_work"
 ENTRIES = "tryton.time_entries"
-
-
-class Taking:
-    """Notes what comes to its topics."""
-
-    def __init__(self, told: list[Record]) -> None:
-        self._told = told
-
-    def on_records(self, records: Sequence[Record]) -> None:
-        self._told.extend(records)
-
-    def on_timer(self, key: str) -> None: ...
-
-    def before_commit(self) -> None: ...
-
-
-class Bench:
-    """Assembly at work on one partition; what it tells comes back from `take`."""
-
-    def __init__(self, rules: Rulebook, stores: list[Store] | None = None) -> None:
-        self.told: list[Record] = []
-        self.stores = stores or [MemoryStore(), MemoryStore()]
-        self._reader = Reader(rules.mappings, _no_bytes)
-        self._public = Collected()
-        topics = (*rules.mappings.assembled, ASSEMBLY_LOOKUPS)
-        taking = Step("taking", "", topics, (), lambda _: Taking(self.told))
-        given = iter(self.stores)
-        self.simulator = Simulator(
-            [assembly_step(rules.mappings, self._reader), taking], self._public, store=lambda: next(given)
-        )
-        self._offset = 0
-
-    def take(self, *contents: Json) -> list[tuple[str, str, str, int]]:
-        """Take in records to quiescence; return topic, key, op and position of what is told of rows."""
-        self.told.clear()
-        for content in contents:
-            for part in self._reader.split(record_of(content, self._offset)):
-                self._offset += 1
-                read = self._reader.read(part)
-                if read is not None:
-                    self.simulator.feed_to("assembly", part._replace(value=read))
-            self.simulator.settle()
-        return self.rows()
-
-    def rows(self) -> list[tuple[str, str, str, int]]:
-        """Return topic, key, op and position of what was told of rows."""
-        return [
-            (each.topic, str(each.key), each.value["op"], each.value["source"]["position"])
-            for each in self.told
-            if each.topic != ASSEMBLY_LOOKUPS
-        ]
-
-    def after(self) -> Any:
-        """Return the row that was told last."""
-        return [each.value["after"] for each in self.told if each.topic != ASSEMBLY_LOOKUPS][-1]
-
-    def answers(self) -> list[str]:
-        """Return to which lookups answers were given."""
-        return [each.value.name for each in self.told if isinstance(each.value, Answer)]
-
-    def exceptions(self) -> list[tuple[str, str, list[str], int]]:
-        """Return id, state, reasons and attempts of the exceptions told since the last call."""
-        told = [(e["exception_id"], e["state"], e["reasons"], e["attempts"]) for e in self._public.of("exceptions")]
-        self._public.records.clear()
-        return told
-
-    def gauge(self) -> int:
-        """Return how many rows are parked."""
-        return self.simulator.seats[0].task.context.gauges["parked"]
-
-    def counts(self) -> dict[str, int]:
-        return self.simulator.seats[0].task.context.counts
-
-    def dead_letters(self) -> list[Json]:
-        return [record for record in self._public.records if record["topic"] == "dead.letters"]
-
-    def again(self, rules: Rulebook) -> "Bench":
-        """Start again with the state as it is, under other rules."""
-        self.simulator.flush()
-        bench = Bench(rules, self.stores)
-        bench.simulator.now = self.simulator.now
-        bench.simulator.advance(max(self.simulator.now, 1))
-        return bench
-
-
-def _no_bytes(topic: str, payload: bytes) -> Any:
-    raise AssertionError(f"{topic}: {payload!r}")
 
 
 @pytest.fixture(scope="module")
@@ -118,14 +21,6 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
 @pytest.fixture
 def bench(rules: Rulebook) -> Bench:
     return Bench(rules)
-
-
-def lsn(record: Json) -> int:
-    return int(record["value"]["source"]["lsn"])
-
-
-def newest(tryton: Tryton, table: str, identity: int) -> Json:
-    return tryton.told[table, str(identity)][-1]
 
 
 def test_a_line_becomes_a_time_entry(bench: Bench) -> None:
@@ -422,83 +317,3 @@ def test_a_reference_that_is_none_is_refused(bench: Bench) -> None:
     assert bench.exceptions() == [("validation_failed:time_entry:tryton:1", "open", said, 1)]
     bench.take(tryton.put(WORKS, 5, origin="project.work,5"))
     assert bench.exceptions() == [("validation_failed:time_entry:tryton:1", "resolved", said, 1)]
-
-
-# -- the crosswalk
-
-
-def without(table: str, key: str) -> dict[str, Any]:
-    return {**CROSSWALK, table: {name: value for name, value in CROSSWALK[table].items() if name != key}}
-
-
-UNKNOWN = [
-    ("contracts", "1", "project:tryton:1", "contract_number: crosswalk contracts has no '1'"),
-    ("accounts", "1", "project:tryton:1", "client_id: crosswalk accounts has no '1'"),
-    ("regions", "1", "project:tryton:1", "region: crosswalk regions has no '1'"),
-    ("employees", "2", "resource:tryton:2", "employee_id: crosswalk employees has no '2'"),
-]
-
-
-@pytest.mark.parametrize(("table", "key", "entity", "said"), UNKNOWN)
-def test_what_the_crosswalk_does_not_know_is_parked_until_a_start_finds_it(
-    tmp_path: Path, rules: Rulebook, table: str, key: str, entity: str, said: str
-) -> None:
-    bench = Bench(with_tryton(mapping_in(tmp_path, without(table, key))))
-    tryton = small_firm()
-    bench.take(*tryton.records)
-    assert bench.exceptions() == [(f"unmapped_value:{entity}", "open", [said], 1)]
-    assert bench.gauge() == 1
-    bench = bench.again(rules)
-    assert (bench.exceptions(), bench.gauge()) == ([(f"unmapped_value:{entity}", "resolved", [said], 1)], 0)
-    kind, _, identity = entity.partition(":")
-    assert (f"tryton.{kind}s", identity) in [(topic, told) for topic, told, *_ in bench.rows()]
-
-
-def test_a_role_is_the_tasks_or_else_the_employees(tmp_path: Path) -> None:
-    bench = Bench(with_tryton(mapping_in(tmp_path, without("employee_roles", "2"))))
-    tryton = small_firm()
-    tryton.put(TASKS, 5, name="Other")
-    bench.take(*tryton.records)
-    assert bench.after()["role"] == "Analyst"
-    bench.take(tryton.put(LINES, 1, employee=2))
-    said = ["role: crosswalk task_roles has no 'Other', employee_roles has no '2'"]
-    assert bench.exceptions() == [("unmapped_value:time_entry:tryton:1", "open", said, 1)]
-
-
-def test_a_revised_entry_tells_what_was_told_anew_and_nothing_else(tmp_path: Path, rules: Rulebook) -> None:
-    bench = Bench(rules)
-    tryton = small_firm()
-    bench.take(*tryton.records)
-    (position,) = [position for topic, _, _, position in bench.rows() if topic == ENTRIES]
-    revised = {**CROSSWALK, "task_roles": {"Analysis": "Analyst", "Build": "Architect"}}
-    bench = bench.again(with_tryton(mapping_in(tmp_path, revised)))
-    assert bench.rows() == [(ENTRIES, "tryton:1", "u", position + 1)]
-    assert bench.after()["role"] == "Architect"
-    assert bench.again(with_tryton(mapping_in(tmp_path, revised))).rows() == []
-
-
-def test_a_column_that_was_not_asked_for_before_is_never_taken_for_null(tmp_path: Path, rules: Rulebook) -> None:
-    edit = ("billable: {absent: invoice_line}", "billable: {constant: true}")
-    bench = Bench(with_tryton(mapping_in(tmp_path, edit=edit)))
-    tryton = small_firm()
-    tryton.put(LINES, 1, invoice_line=8)
-    bench.take(*tryton.records)
-    assert bench.after()["billable"] is True
-    bench = bench.again(rules)
-    said = ["invoice_line: no mapping asked for it when this version came; have its feed send a snapshot of the table"]
-    place = "validation_failed:tryton.public.timesheet_line:1"
-    assert (bench.rows(), bench.exceptions()) == ([], [(place, "open", said, 1)])
-    snapshot = tryton.tell(LINES, "1", "r", tryton.rows[LINES]["1"])
-    assert bench.take(snapshot) == [(ENTRIES, "tryton:1", "u", lsn(snapshot))]
-    assert (bench.after()["billable"], bench.exceptions()) == (False, [(place, "resolved", said, 1)])
-
-
-def test_a_lookup_for_another_column_is_answered_again(tmp_path: Path, rules: Rulebook) -> None:
-    # The name of a task is known, as projects are made of the same table; so it need not be sent again.
-    edit = ("role: {crosswalk: {task_roles: task.name, employee_roles: employee}}", "role: {constant: Any}")
-    bench = Bench(with_tryton(mapping_in(tmp_path, edit=edit)))
-    tryton = small_firm()
-    bench.take(*tryton.records)
-    assert bench.after()["role"] == "Any"
-    bench = bench.again(rules)
-    assert (bench.answers(), bench.after()["role"], bench.exceptions()) == (["task"], "Engineer", [])
