@@ -61,7 +61,8 @@ class Condition:
 class FieldRule:
     """How a field comes about; see `schemas.assembly_file.FieldRuleEntry`.
 
-    `columns` are looked at in order; `tables` are the crosswalks of a translation, one for each of them.
+    `columns` are looked at in order; `tables` are the crosswalks of a translation, one for each of them. `unit` is what
+    a plain number of hours counts; empty where only a duration is one.
     """
 
     name: str
@@ -73,6 +74,7 @@ class FieldRule:
     reference: Reference | None = None
     constant: str = ""
     known: tuple[tuple[str, Column], ...] = ()
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,7 @@ def _rule(name: str, kind: Kind, required: bool, entry: FieldRuleEntry) -> Field
         reference=None if entry.id is None else _reference(entry.id),
         constant="" if entry.constant is None else _text(entry.constant),
         known=known,
+        unit=entry.unit or "",
     )
 
 
@@ -301,6 +304,8 @@ def _field_faults(row: RowEntry, mapping: "TopicMapping") -> Iterator[Fault]:
             yield ("fields", name), f"{name} is {spec.kind}: it cannot be assembled"
         elif rule.way == "absent" and spec.kind is not Kind.BOOL:
             yield ("fields", name), f"{name} is {spec.kind}: `absent` says true or false"
+        elif rule.unit is not None and spec.kind is not Kind.HOURS:
+            yield ("fields", name), f"{name} is {spec.kind}: only hours have a unit"
         elif rule.way == "id" and spec.kind is not Kind.STRING:
             yield ("fields", name), f"{name} is {spec.kind}: an id is a string"
         elif rule.way != "id" and name in (*mapping.identity, *mapping.key):

@@ -3,7 +3,7 @@
 A path names a column: `date` of the table that a row is made from, `task.name` of the row that the lookup `task` found.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
 
@@ -68,7 +68,8 @@ class FieldRuleEntry(_Strict):
 
     `column` takes a value as it is, `id` makes an id in the system's namespace of a reference, `first` takes the first
     column that is not null, `absent` says whether a column is null, `crosswalk` translates: by table, the column to
-    look up, in order. `known` refuses the row while a crosswalk does not know the column named.
+    look up, in order. `known` refuses the row while a crosswalk does not know the column named. `unit` says what a
+    column counts that becomes hours and is a plain number; a duration needs none.
     """
 
     column: Text | None = None
@@ -78,6 +79,7 @@ class FieldRuleEntry(_Strict):
     absent: Text | None = None
     crosswalk: dict[Text, Text] | None = None
     known: dict[Text, Text] | None = None
+    unit: Literal["seconds", "minutes", "hours"] | None = None
 
     @property
     def way(self) -> str:
@@ -89,6 +91,8 @@ class FieldRuleEntry(_Strict):
         ways = [way for way in WAYS if getattr(self, way) is not None]
         if len(ways) != 1:
             raise ValueError(f"a field comes about in one way of {', '.join(WAYS)}, not in {len(ways)}")
+        if self.unit is not None and self.column is None:
+            raise ValueError("only a column has a unit")
         return self
 
 

@@ -20,8 +20,9 @@ Parts = Mapping[str, Texts]
 """The columns that a row is assembled from: under the name of a lookup, and the row's own under the empty name."""
 
 _DURATION: Final = re.compile(r"(-?)PT([0-9]{1,15}(?:\.[0-9]{1,9})?)S")
+_NUMBER: Final = re.compile(r"(-?)([0-9]{1,15}(?:\.[0-9]{1,9})?)")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,19}")
-_HOUR: Final = Decimal(3600)
+_IN_AN_HOUR: Final = {"seconds": Decimal(3600), "minutes": Decimal(60), "hours": Decimal(1)}
 _HOURS_PLACES: Final = Decimal("0.0001")
 _NO_ROW: Final = frozenset(["", "-1"])
 
@@ -67,11 +68,11 @@ def texts_of(
             _check_known(rule, parts, translations)
             text = _field(rule, parts, namespace, translations)
             if text is not None:
-                texts[rule.name] = _plain(rule.kind, text)
+                texts[rule.name] = _plain(rule, text)
             elif rule.name == key:
                 return None
-        except UnmappedValue as fault:
-            unmapped.append(f"{rule.name}: {fault}")
+        except UnmappedValue as unknown:
+            unmapped.append(f"{rule.name}: {unknown}")
         except Fault as fault:
             invalid.append(f"{rule.name}: {fault}")
     if invalid:
@@ -135,14 +136,22 @@ def _check_known(rule: FieldRule, parts: Parts, translations: Translations) -> N
             raise UnmappedValue(f"crosswalk {table} has no {shown(text)}")
 
 
-def _plain(kind: Kind, text: str) -> str:
+def _plain(rule: FieldRule, text: str) -> str:
     """Return text in the form that its kind has: a duration is hours, the day of an instant its UTC date."""
-    if kind is Kind.HOURS and (duration := _DURATION.fullmatch(text)):
-        hours = EXACT.divide(Decimal(duration[2]), _HOUR).quantize(_HOURS_PLACES, ROUND_HALF_UP, EXACT)
-        return f"{duration[1]}{hours:f}"
-    if kind is Kind.DATE and "T" in text:
+    if rule.kind is Kind.HOURS:
+        return _hours(text, rule.unit)
+    if rule.kind is Kind.DATE and "T" in text:
         return text.split("T", 1)[0]
     return text
+
+
+def _hours(text: str, unit: str) -> str:
+    """Return hours, to four places; a plain number counts what its unit says, and is no hours without."""
+    found = _NUMBER.fullmatch(text) if unit else _DURATION.fullmatch(text)
+    if found is None:
+        raise Fault(f"{shown(text)} is no {f'number of {unit}' if unit else 'duration: a number needs a unit'}")
+    hours = EXACT.divide(Decimal(found[2]), _IN_AN_HOUR[unit or "seconds"])
+    return f"{found[1]}{hours.quantize(_HOURS_PLACES, ROUND_HALF_UP, EXACT):f}"
 
 
 def _value(kind: Kind, text: str) -> Any:

@@ -131,7 +131,9 @@ WAYS = [
     (rule("column", Kind.HOURS), {"a": "PT1200S"}, "0.3333"),
     (rule("column", Kind.HOURS), {"a": "PT0.180000S"}, "0.0001"),
     (rule("column", Kind.HOURS), {"a": "-PT3600S"}, "-1.0000"),
-    (rule("column", Kind.HOURS), {"a": "7.5"}, "7.5"),
+    (rule("column", Kind.HOURS, unit="seconds"), {"a": "27000"}, "7.5000"),
+    (rule("column", Kind.HOURS, unit="minutes"), {"a": "-20"}, "-0.3333"),
+    (rule("column", Kind.HOURS, unit="hours"), {"a": "7.50005"}, "7.5001"),
     (rule("column", Kind.DATE), {"a": "2026-11-02T23:59:00+00:00"}, "2026-11-02"),
 ]  # fmt: skip
 
@@ -139,6 +141,17 @@ WAYS = [
 @pytest.mark.parametrize(("rule", "columns", "text"), WAYS)
 def test_each_way_makes_a_field(rule: FieldRule, columns: dict[str, str], text: str | None) -> None:
     assert made(rule, **columns) == text
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "said"),
+    [
+        (rule("column", Kind.HOURS), "27000", "f: '27000' is no duration: a number needs a unit"),
+        (rule("column", Kind.HOURS, unit="seconds"), "PT27000S", "f: 'PT27000S' is no number of seconds"),
+    ],
+)
+def test_hours_are_a_duration_or_a_number_with_a_unit(rule: FieldRule, text: str, said: str) -> None:
+    assert made(rule, a=text) == Refusal("validation_failed", (said,))
 
 
 UNMAPPED = [
@@ -192,7 +205,7 @@ def test_text_becomes_a_value_of_its_kind(kind: Kind, text: str, value: Any) -> 
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        (Kind.BOOL, "yes"), (Kind.INT, "1.5"), (Kind.INT, "9" * 30), (Kind.MONEY, "twelve"), (Kind.HOURS, "PTxS"),
+        (Kind.BOOL, "yes"), (Kind.INT, "1.5"), (Kind.INT, "9" * 30), (Kind.MONEY, "twelve"), (Kind.HOURS, "1h"),
         (Kind.DATE, "2026-02-30"), (Kind.DATE, "20760"), (Kind.TIMESTAMP, "noon"),
     ],
 )  # fmt: skip

@@ -75,6 +75,9 @@ FAULTS = [
      "a field comes about in one way of column, id, constant, first, absent, crosswalk, not in 2"),
     ("hours: {column: duration}", "hours: {}", "hours: {}",
      "a field comes about in one way of column, id, constant, first, absent, crosswalk, not in 0"),
+    ("work_date: {column: date}", "work_date: {column: date, unit: hours}", "work_date: {column: date, unit",
+     f"{ENTRIES}: work_date is date: only hours have a unit"),
+    ("id: {id: id}", "id: {id: id, unit: hours}", "id: {id: id, unit", "only a column has a unit"),
     ("{absent: parent}", "{absent: parent, equals: {type: task}}", "where: [{absent: parent, equals",
      "a condition says one of absent, equals, known, of one column"),
     ("{column: task.path, first_of: /}", "{column: task.path, first_of: /, model: x}", "project_id: {id",
@@ -119,8 +122,9 @@ def test_two_systems_share_neither_tables_nor_a_namespace(tmp_path: Path) -> Non
     crosswalk.write_text(crosswalk.read_text().replace("system: tryton", "system: odoo"))
     with pytest.raises(UnusableFile) as refused:
         load_mappings(further=[SHIPPED, odoo])
-    assert f"{shown(odoo)}:26: namespace 'tryton' is that of tryton, too" in refused.value.faults
-    assert f"{shown(odoo)}:26: tryton.public.party_party is a table of tryton, too" in refused.value.faults
+    place = f"{shown(odoo)}:{odoo.read_text().splitlines().index('assembly:') + 1}"
+    assert f"{place}: namespace 'tryton' is that of tryton, too" in refused.value.faults
+    assert f"{place}: tryton.public.party_party is a table of tryton, too" in refused.value.faults
 
 
 def test_the_same_system_twice_is_refused(tmp_path: Path) -> None:
