@@ -204,10 +204,15 @@ def _take(record: Record, simulator: Simulator, reader: Reader) -> None:
     read = reader.read(record)
     if read is None:
         return
-    if isinstance(read, Change | NativeChange) and read.refusal is None and read.cause.occurred_at > simulator.now:
-        simulator.advance(read.cause.occurred_at)
+    step = "intake"
+    if isinstance(read, Change):
+        if read.refusal is None and read.cause.occurred_at > simulator.now:
+            simulator.advance(read.cause.occurred_at)
+    elif reader.is_native(record.topic):
+        step = "assembly"
+        if isinstance(read, NativeChange) and read.refusal is None and read.cause.occurred_at > simulator.now:
+            simulator.advance(read.cause.occurred_at)
     topic, key, _, timestamp, partition, offset, headers = record
-    step = "assembly" if reader.is_native(topic) else "intake"
     simulator.feed_to(step, made(Record, (topic, key, read, timestamp, partition, offset, headers)))
 
 

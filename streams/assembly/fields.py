@@ -172,6 +172,7 @@ def _value(kind: Kind, text: str) -> Any:
 
 
 def _bool(text: str) -> bool:
-    if text not in ("true", "false"):
+    """Return a bool; MySQL has numbers for them."""
+    if text not in ("true", "false", "1", "0"):
         raise ValueError(text)
-    return text == "true"
+    return text in ("true", "1")

@@ -45,7 +45,7 @@ def _run(config: Path | None, replicas: int | None, mend: bool) -> None:
     try:
         settings = load(config)
         feeds = names_of(settings.connectors_folder or CONNECTORS_FOLDER)
-        further, between = _mapped_topics(settings)
+        further, between = mapped_topics(settings)
         setup = TopicSetup(settings, wanted_topics(settings, further, feeds, between), replicas)
         findings = setup.find()
         rows = [(f.wanted.name, str(f.wanted.partitions), *_told(f, mend)) for f in findings]
@@ -66,7 +66,7 @@ def _run(config: Path | None, replicas: int | None, mend: bool) -> None:
     typer.echo(f"{len(findings)} topics are as they should be")
 
 
-def _mapped_topics(settings: Settings) -> tuple[Sequence[str], Sequence[str]]:
+def mapped_topics(settings: Settings) -> tuple[Sequence[str], Sequence[str]]:
     """Return the topics of mappings that feeds write, and those that assembly does."""
     contracts = settings.contracts
     mappings = load_mappings(contracts.mappings_folder or MAPPINGS_FOLDER, contracts.further_mappings)

@@ -186,6 +186,8 @@ VALUES = [
     (Kind.STRING, "x", "x"),
     (Kind.BOOL, "true", True),
     (Kind.BOOL, "false", False),
+    (Kind.BOOL, "1", True),
+    (Kind.BOOL, "0", False),
     (Kind.INT, "-12", -12),
     (Kind.HOURS, "7.5000", Decimal("7.5000")),
     (Kind.MONEY, "1E3", Decimal("1000")),

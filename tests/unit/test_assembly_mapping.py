@@ -6,6 +6,9 @@ import pytest
 
 from schemas.lined_yaml import UnusableFile, shown
 from schemas.mapping import load_mappings
+from streams.config import load
+from streams.engine.topic_commands import mapped_topics
+from streams.engine.topic_setup import wanted_topics
 from tests.support.tryton import CROSSWALK, SHIPPED, mapping_in
 
 TABLES = {
@@ -112,6 +115,21 @@ def test_a_crosswalk_that_is_not_there_or_holds_numbers_is_refused(tmp_path: Pat
     crosswalk.unlink()
     with pytest.raises(UnusableFile, match=r"crosswalk.yaml: cannot be read"):
         load_mappings(further=[mapping])
+
+
+def test_topics_are_made_for_tables_for_what_is_assembled_and_for_lookups() -> None:
+    settings = load(None, contracts={"further_mappings": [SHIPPED]})
+    further, between = mapped_topics(settings)
+    made = {topic.name: topic.config.get("retention.ms") for topic in wanted_topics(settings, further, (), between)}
+    for_good, week_ms = "-1", str(7 * 24 * 60 * 60 * 1000)
+    added = {name: kept for name, kept in made.items() if name.startswith(("tryton", "assembly"))}
+    assert added == {
+        **{f"tryton.public.{table}": for_good for table in TABLES},
+        **{f"tryton.{row}": week_ms for row in ("clients", "resources", "projects", "time_entries")},
+        "assembly.lookups": week_ms,
+    }
+    plain = {topic.name for topic in wanted_topics(load(None), *mapped_topics(load(None)))}
+    assert made.keys() - plain == added.keys()
 
 
 def test_two_systems_share_neither_tables_nor_a_namespace(tmp_path: Path) -> None:
