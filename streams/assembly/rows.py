@@ -58,12 +58,12 @@ class NativeRows:
             columns, texts, refusal = _filled(change, kept)
         if refusal is not None:
             # The last version that could be read stays in force.
-            before = kept or NativeRow(change.cause, False, (), ())
-            self._rows.put(place, NativeRow(change.cause, not change.deleted, before.columns, before.texts))
+            in_force = ((), ()) if kept is None else (kept.columns, kept.texts)
+            self._rows.put(place, _after(change, kept, *in_force))
             self._refusals.refuse(change.topic, change.id, entity, refusal, change.cause)
             return None
         self._refusals.forgive(change.topic, change.id, entity, change.cause)
-        row = NativeRow(change.cause, not change.deleted, columns, texts)
+        row = _after(change, kept, columns, texts)
         self._rows.put(place, row)
         self._tell_seekers(change.topic, change.id, kept, row)
         return row
@@ -136,10 +136,22 @@ def columns_of(row: NativeRow | None) -> dict[str, str | None]:
 
 
 def _is_newer(change: NativeChange, kept: NativeRow) -> bool:
-    """Tell whether a version has not been seen, as intake does: at one position, a create goes before a delete."""
-    version = (change.cause.epoch, change.cause.position or 0)
-    seen = (kept.cause.epoch, kept.cause.position or 0)
+    """Tell whether a version has not been seen, as intake does for its rows: see `streams.intake.memory.is_new`."""
+    version, seen = (change.cause.epoch, change.cause.position or 0), (kept.cause.epoch, kept.position)
+    if change.reread:
+        return version > (kept.cause.epoch, max(kept.position, kept.reread))
     return version > seen or (version == seen and not change.deleted and not kept.live)
+
+
+def _after(
+    change: NativeChange, kept: NativeRow | None, columns: tuple[str, ...], texts: tuple[str | None, ...]
+) -> NativeRow:
+    """Return what is to be kept of a row after a new version; a reading does not move what changes are held against."""
+    position = change.cause.position or 0
+    same_epoch = kept is not None and kept.cause.epoch == change.cause.epoch
+    last, reread = (kept.position, kept.reread) if kept is not None and same_epoch else (0, 0)
+    last, reread = (last, position) if change.reread else (position, reread)
+    return NativeRow(change.cause, last, reread, not change.deleted, columns, texts)
 
 
 def _filled(

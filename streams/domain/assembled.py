@@ -12,10 +12,13 @@ from streams.domain.fact import Cause
 class NativeRow(NamedTuple):
     """A row of a system's own table: the newest version seen, whether that was no delete, the columns in force.
 
-    `columns` is empty while no version is in force: after a delete, and where none could be read.
+    `columns` is empty while no version is in force: after a delete, and where none could be read. `position` is that of
+    the last change seen, `reread` that of the last reading on request, 0 if never; see `streams.domain.kept.Kept`.
     """
 
     cause: Cause
+    position: int
+    reread: int
     live: bool
     columns: tuple[str, ...]
     texts: tuple[str | None, ...]

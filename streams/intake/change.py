@@ -39,7 +39,7 @@ class NativeChange(NamedTuple):
     """One version of one row of a table of a system's own design, which rows are assembled from.
 
     `texts` are the values of `columns`, as `streams.domain.assembled` has them; `untold` names columns that the version
-    left as they were, without saying how.
+    left as they were, without saying how. `reread`: it is no change, but the row read anew on request.
     """
 
     topic: str
@@ -50,6 +50,7 @@ class NativeChange(NamedTuple):
     deleted: bool
     refusal: Refusal | None
     cause: Cause
+    reread: bool = False
 
 
 class Unreadable(NamedTuple):

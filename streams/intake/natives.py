@@ -63,7 +63,9 @@ class NativeReader:
         text = str(value)
         return text if 0 < len(text) <= TEXT_MAX and text.isprintable() else None
 
-    def change(self, key: str | None, row: Mapping[str, Any], deleted: bool, cause: Cause) -> NativeChange:
+    def change(
+        self, key: str | None, row: Mapping[str, Any], deleted: bool, cause: Cause, reread: bool = False
+    ) -> NativeChange:
         """Return what a version of a row says. Raises KeyError and Fault where it has no identity."""
         identity = self.key_of(row)
         if identity is None:
@@ -72,7 +74,7 @@ class NativeReader:
         if key != identity:
             refusal = Refusal("validation_failed", (f"record key {shown(key)} is not {shown(identity)}, its row's",))
         if deleted or refusal is not None:
-            return NativeChange(self._topic, identity, (), (), (), deleted, refusal, cause)
+            return NativeChange(self._topic, identity, (), (), (), deleted, refusal, cause, reread)
         columns, texts, untold, faults = [], [], [], []
         for name in self._columns:
             try:
@@ -90,6 +92,5 @@ class NativeReader:
                 texts.append(text)
         if faults:
             refusal = Refusal("validation_failed", tuple(faults))
-        return made(
-            NativeChange, (self._topic, identity, tuple(columns), tuple(texts), tuple(untold), False, refusal, cause)
-        )
+        told = (tuple(columns), tuple(texts), tuple(untold))
+        return made(NativeChange, (self._topic, identity, *told, False, refusal, cause, reread))

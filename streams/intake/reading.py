@@ -113,7 +113,7 @@ class Reader:
         if reader is None:
             native = self._natives.get(record.topic)
             if native is not None:
-                return self._native(native, record, op == "d", row, cause)
+                return self._native(native, record, op == "d", row, (cause, reread))
             return self._without_mapping(record, op == "d", row, cause)
         try:
             identity = reader.identity_of(row)
@@ -143,9 +143,11 @@ class Reader:
             Change, (reader.kind, record.topic, scope, identity, canonical, op == "d", refusal, kept, cause, reread)
         )  # fmt: skip
 
-    def _native(self, native: NativeReader, record: Record, deleted: bool, row: Any, cause: Cause) -> NativeChange:
+    def _native(
+        self, native: NativeReader, record: Record, deleted: bool, row: Any, version: tuple[Cause, bool]
+    ) -> NativeChange:
         try:
-            return native.change(record.key, row, deleted, cause)
+            return native.change(record.key, row, deleted, *version)
         except KeyError as error:
             raise EnvelopeFault(f"the row has no {error.args[0]}, which identifies it") from None
         except Fault as fault:

@@ -62,9 +62,13 @@ def with_tryton(mapping: Path) -> Rulebook:
 
 
 class Tryton:
-    """Its tables, written a change at a time. `told` are the changes by row, in order; `rows` those in force."""
+    """Its tables, written a change at a time. `told` are the changes by row, in order; `rows` those in force.
+
+    `records` are all changes in the order in which they happened.
+    """
 
     def __init__(self) -> None:
+        self.records: list[Json] = []
         self.rows: Rows = {}
         self.told: dict[tuple[str, str], list[Json]] = {}
         self._lsn = 1000
@@ -97,6 +101,13 @@ class Tryton:
         self.rows[table][str(identity)] = row
         self.tell(table, str(identity), "c", row)
 
+    def reread(self, table: str, identity: int, later: int = 0) -> Json:
+        """Tell a row as a connector that was asked to read it anew, when the log had been read so much further on."""
+        record = self.tell(table, str(identity), "r", self.rows[table][str(identity)])
+        sequence = f'["{self._lsn + later}","7"]'
+        record["value"]["source"] |= {"snapshot": "incremental", "lsn": None, "sequence": sequence}
+        return record
+
     def tell(self, table: str, key: str, op: str, row: Json) -> Json:
         """Write a change as it is given."""
         self._lsn += 10
@@ -109,15 +120,8 @@ class Tryton:
             "timestamp": self._clock,
         }
         self.told.setdefault((table, key), []).append(record)
+        self.records.append(record)
         return record
-
-    @property
-    def records(self) -> list[Json]:
-        """All changes in the order in which they happened."""
-        return sorted(
-            (record for told in self.told.values() for record in told),
-            key=lambda record: int(record["value"]["source"]["lsn"]),
-        )
 
     def _now(self) -> str:
         self._clock += 60_000
@@ -181,7 +185,7 @@ def random_tryton(seed: int, events: int, spoilt: bool) -> Tryton:
 def _event(tryton: Tryton, random: Random, spoilt: bool) -> None:
     lines, tasks = tryton.rows.get("timesheet_line", {}), range(5, 10 if spoilt else 9)
     line, task = random.randint(1, 8), random.choice(tasks)
-    kind = random.randint(0, 19)
+    kind = random.randint(0, 20)
     if kind < 8 or str(line) not in lines:
         _write_line(tryton, random, line, tasks, spoilt)
     elif kind < 10:
@@ -205,6 +209,10 @@ def _event(tryton: Tryton, random: Random, spoilt: bool) -> None:
         tryton.put("project_work", project, **random.choice(changes))
     elif kind == 17:
         tryton.put("company_employee", random.choice([1, 2]), party=random.choice([11, 12]))
+    elif kind == 18:
+        table = random.choice([*tryton.rows])
+        if tryton.rows[table]:
+            tryton.reread(table, int(random.choice([*tryton.rows[table]])), later=random.choice([0, 500]))
     elif spoilt:
         _spoil(tryton, random, line)
 

@@ -1,5 +1,6 @@
 """Assembly: what is told of rows as their parts come, change and go, in whatever order, and what people are told."""
 
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -208,6 +209,25 @@ def test_a_create_goes_before_a_delete_at_one_position_in_either_order(bench: Be
     tryton.rewrite(LINES, 1)
     *_, deleted, created = tryton.told[LINES, "1"]
     assert bench.take(created, deleted) == []  # it is as it was
+
+
+def test_a_row_that_is_read_anew_mends_what_was_missed_and_undoes_no_change(bench: Bench) -> None:
+    tryton = small_firm()
+    bench.take(*tryton.records)
+    told = newest(tryton, LINES, 1)
+    assert bench.take(tryton.reread(LINES, 1)) == []
+    missed = tryton.put(LINES, 1, duration="PT3600S")
+    mended = tryton.reread(LINES, 1, later=500)
+    reached = int(json.loads(mended["value"]["source"]["sequence"])[0])
+    assert bench.take(mended) == [(ENTRIES, "tryton:1", "u", reached)]
+    assert bench.take(told, mended) == []
+    # Of a transaction that was open meanwhile: written before the reading, at a position before it.
+    open_then = tryton.put(LINES, 1, duration="PT7200S")
+    assert lsn(open_then) < reached
+    assert bench.take(missed) == []  # it is as it was read
+    assert bench.take(open_then) == [(ENTRIES, "tryton:1", "u", reached + 1)]
+    assert bench.after()["hours"] == Decimal("2.0000")
+    assert bench.take(mended) == []
 
 
 def test_a_value_that_was_left_as_it_was_is_kept(bench: Bench) -> None:
