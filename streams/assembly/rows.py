@@ -123,7 +123,7 @@ class NativeRows:
 
     def _refuse_unknown(self, table: str, identity: str, missing: list[str], cause: Cause) -> None:
         reasons = [
-            f"{name}: no mapping asked for it when this version came; have its feed send a snapshot of the table"
+            f"{name}: no mapping asked for it when this version came; have its connector read the table anew"
             for name in missing
         ]
         refusal = Refusal("validation_failed", tuple(reasons))

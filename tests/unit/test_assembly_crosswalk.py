@@ -76,7 +76,7 @@ def test_a_column_that_was_not_asked_for_before_is_never_taken_for_null(tmp_path
     bench.take(*tryton.records)
     assert bench.after()["billable"] is True
     bench = bench.again(rules)
-    said = ["invoice_line: no mapping asked for it when this version came; have its feed send a snapshot of the table"]
+    said = ["invoice_line: no mapping asked for it when this version came; have its connector read the table anew"]
     place = "validation_failed:tryton.public.timesheet_line:1"
     assert (bench.rows(), bench.exceptions()) == ([], [(place, "open", said, 1)])
     position = lsn(tryton.told[LINES, "1"][-1])
