@@ -82,6 +82,7 @@ def replay(
     until: Annotated[str | None, typer.Option(help="Move the clock on to this time (RFC 3339) at the end.")] = None,
     policy: Annotated[Path | None, typer.Option(help="A policy file in place of the one shipped.")] = None,
     schemas: Annotated[Path | None, typer.Option(help="JSON file: id to Avro schema, of recorded bytes.")] = None,
+    mapping: Annotated[list[Path] | None, typer.Option(help="A mapping file beside those shipped; may repeat.")] = None,
     quiet: Annotated[bool, typer.Option(help="No progress on standard error.")] = False,
 ) -> None:
     """Run the whole topology over files, without a broker, and write what is derived."""
@@ -93,7 +94,7 @@ def replay(
 
     try:
         end = None if until is None else _instant(until)
-        rulebook = load_rulebook(policy)
+        rulebook = load_rulebook(policy, mapping or ())
         reader = recorded_reader(rulebook, schemas)
         # What is loaded by now stays: looking through it again at every collection costs a tenth of the time.
         gc.freeze()

@@ -50,6 +50,11 @@ class Contracts(BaseModel):
     mappings_folder: Path | None = Field(
         default=None, description="Folder with one mapping file a system; absent: the mappings shipped."
     )
+    further_mappings: tuple[Path, ...] = Field(
+        default=(),
+        description="Mapping files beside those of the folder: of systems that not everyone has, such as "
+        "`connect/tryton/tryton.yaml`. Their topics are read, too.",
+    )
     ownership_file: Path | None = Field(
         default=None, description="File that says which system owns which field; absent: the one shipped."
     )

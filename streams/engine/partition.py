@@ -184,8 +184,13 @@ class Partition:
                 task.state.count_hits(turn == 0)
 
     def gauges(self) -> dict[str, int]:
-        """Return what its steps say of their state, by name."""
-        return {name: value for task in self._tasks.values() for name, value in task.context.gauges.items()}
+        """Return what its steps say of their state, by name: in all, and since when the first of them; 0 is never."""
+        told: dict[str, int] = {}
+        for task in self._tasks.values():
+            for name, value in task.context.gauges.items():
+                other = told.get(name, 0)
+                told[name] = min(other or value, value or other) if name.endswith("_since") else other + value
+        return told
 
     def _fence(self) -> set[TP]:
         """Return a topic that was read: by its offset, brokers know a worker that is given up, and refuse its round.

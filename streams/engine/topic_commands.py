@@ -13,6 +13,7 @@ from connect.configuration import CONNECTORS_FOLDER, UnusableConfiguration
 from schemas.lined_yaml import UnusableFile
 from schemas.mapping import MAPPINGS_FOLDER, load_mappings
 from streams.config import Settings, SettingsError, load
+from streams.topics import ADDED
 
 app = typer.Typer(help="The topics of Kafka: make what is missing, and say what differs.", no_args_is_help=True)
 
@@ -44,7 +45,8 @@ def _run(config: Path | None, replicas: int | None, mend: bool) -> None:
     try:
         settings = load(config)
         feeds = names_of(settings.connectors_folder or CONNECTORS_FOLDER)
-        setup = TopicSetup(settings, wanted_topics(settings, _mapped_topics(settings), feeds), replicas)
+        further, between = mapped_topics(settings)
+        setup = TopicSetup(settings, wanted_topics(settings, further, feeds, between), replicas)
         findings = setup.find()
         rows = [(f.wanted.name, str(f.wanted.partitions), *_told(f, mend)) for f in findings]
         if mend:
@@ -64,8 +66,12 @@ def _run(config: Path | None, replicas: int | None, mend: bool) -> None:
     typer.echo(f"{len(findings)} topics are as they should be")
 
 
-def _mapped_topics(settings: Settings) -> Sequence[str]:
-    return list(load_mappings(settings.contracts.mappings_folder or MAPPINGS_FOLDER).topics)
+def mapped_topics(settings: Settings) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the topics of mappings that feeds write, and those that assembly does."""
+    contracts = settings.contracts
+    mappings = load_mappings(contracts.mappings_folder or MAPPINGS_FOLDER, contracts.further_mappings)
+    between = [*mappings.assembled, *[topic.name for topic in ADDED]] if mappings.assemblies else []
+    return [*mappings.topics, *mappings.native_topics], between
 
 
 def _told(finding: "object", mend: bool) -> tuple[str, str]:

@@ -95,7 +95,7 @@ def steps_of(settings: Settings) -> tuple[tuple[Step, ...], Wire]:
 def rulebook_of(settings: Settings) -> Rulebook:
     """Return mappings, ownership and policy as the settings have them; raises as `steps_of` does."""
     contracts = settings.contracts
-    mappings = load_mappings(contracts.mappings_folder or MAPPINGS_FOLDER)
+    mappings = load_mappings(contracts.mappings_folder or MAPPINGS_FOLDER, contracts.further_mappings)
     ownership = load_ownership(contracts.ownership_file or OWNERSHIP_FILE, mappings)
     return Rulebook(mappings, ownership, load_policy(settings.policy_file))
 

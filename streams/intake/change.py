@@ -35,6 +35,24 @@ class Change(NamedTuple):
     reread: bool = False
 
 
+class NativeChange(NamedTuple):
+    """One version of one row of a table of a system's own design, which rows are assembled from.
+
+    `texts` are the values of `columns`, as `streams.domain.assembled` has them; `untold` names columns that the version
+    left as they were, without saying how. `reread`: it is no change, but the row read anew on request.
+    """
+
+    topic: str
+    id: str
+    columns: tuple[str, ...]
+    texts: tuple[str | None, ...]
+    untold: tuple[str, ...]
+    deleted: bool
+    refusal: Refusal | None
+    cause: Cause
+    reread: bool = False
+
+
 class Unreadable(NamedTuple):
     """A record that is no change of a row: it goes to the dead letters as it came."""
 
