@@ -21,7 +21,7 @@ ALL = compose.services(compose.MAIN, compose.THREE_BROKERS)
 FILES = (compose.MAIN, compose.THREE_BROKERS)
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 BUILT = {"deploy/Dockerfile": f"throughline:{VERSION}", "deploy/connect.Dockerfile": "throughline-connect:{debezium}"}
-IMAGES = {"psa": "postgresql", "kafka-2": "kafka", "kafka-3": "kafka"}
+IMAGES = {"databases": "postgresql", "kafka-2": "kafka", "kafka-3": "kafka"}
 """Services that run the image of a part by another name."""
 
 MEMORY_MIB_MAX = 4_096
@@ -179,18 +179,29 @@ def test_no_secret_is_written_down() -> None:
     for name, service in ALL.items():
         for variable, value in compose.environment(service).items():
             if SECRET.search(variable):
-                assert variable.endswith("_FILE"), f"{name}: {variable}"
-                assert value.removeprefix("/run/secrets/") in service["secrets"], f"{name}: {variable}"
+                places = ["/run/secrets", *(f"/run/secrets/{secret}" for secret in service["secrets"])]
+                assert variable.endswith(("_FILE", "_FOLDER")), f"{name}: {variable}"
+                assert value in places, f"{name}: {variable}"
     for file in FILES:
         text = file.read_text("utf-8")
         assert re.findall(r"://[^/\s]*:[^/\s]*@", text) == []
         assigned = re.findall(r"\w*PASSWORD=(\S+ \S+)", text)
-        assert [one for one in assigned if not one.startswith("$$(cat /run/secrets/")] == []
+        assert [one for one in assigned if not re.fullmatch(r"\$\$\(cat /run/secrets/[\w-]+\)", one)] == []
+
+
+def secrets_of_apply() -> set[str]:
+    """The secrets that deploy/postgresql/apply reads: the superuser's, and one for each database."""
+    script = (ROOT / "deploy" / "postgresql" / "apply").read_text("utf-8")
+    databases = re.findall(r"^apply (\w+) \w+$", script, re.MULTILINE)
+    assert {path.parent.name for path in (ROOT / "connect").glob("*/*.sql")} == set(databases)
+    return {f"{name}-password" for name in ("postgresql", *databases)}
 
 
 def test_a_service_has_the_secrets_that_it_reads_and_no_others() -> None:
     for name, service in ALL.items():
         read = {found for text in compose.texts(service) for found in re.findall(r"/run/secrets/([\w-]+)", text)}
+        if name == "databases":
+            read = secrets_of_apply()
         assert read == set(service.get("secrets", [])), name
 
 
