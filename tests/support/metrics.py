@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from connect.feeds.runner import Landed
+from streams.engine.feed_metrics import FeedMetrics
 from streams.engine.metrics import Metrics
 from streams.engine.posting import posting_step
 from streams.engine.transport.producer import Encoded
@@ -64,10 +65,7 @@ def metrics_of_everything() -> Metrics:
     metrics.memory(1000, 2000, 10, 640)
     metrics.restore_left(0, 0)
     metrics.restored(1, 2.0)
-    feed = metrics.feeds.of("hr-workday")
-    feed.landed(Landed({"hr.Worker": 3}, {"hr.Worker": 1}, 1_772_366_400_000))
-    feed.answered(1_772_366_400_000)
-    feed.requested("200")
+    tell_of_a_feed(metrics.feeds)
     metrics.outcomes.count(
         [
             Output(EXCEPTIONS, "e", {"kind": "undecodable", "state": "open"}, 0),
@@ -77,6 +75,14 @@ def metrics_of_everything() -> Metrics:
         ]
     )
     return metrics
+
+
+def tell_of_a_feed(feeds: FeedMetrics) -> None:
+    """Let every metric of API feeds have at least one series."""
+    feed = feeds.of("hr-workday")
+    feed.landed(Landed({"hr.Worker": 3}, {"hr.Worker": 1}, 1_772_366_400_000))
+    feed.answered(1_772_366_400_000)
+    feed.requested("200")
 
 
 def told(registry: CollectorRegistry) -> Told:
