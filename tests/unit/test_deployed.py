@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.support import deployed
+from stack.room import KAFKA_PORT, PORTS_BESIDE
+from tests.support import compose, deployed
 from tests.support.metrics import metrics_of_everything, together, told, told_by_connect
 from tests.support.promql import named
 from tests.tidy.house import ROOT
@@ -171,6 +173,65 @@ def test_every_panel_says_what_it_shows_in_a_unit_and_asks_the_source_that_was_c
 def test_dashboards_are_told_apart_by_title_and_address() -> None:
     whole = [deployed.dashboard(file) for file in deployed.DASHBOARDS]
     assert len({one["uid"] for one in whole}) == len({one["title"] for one in whole}) == len(ROWS)
+
+
+# -- what Prometheus and Grafana are given
+
+
+def scraped(name: str) -> dict[str, Any]:
+    """The jobs of a configuration of Prometheus, by their names."""
+    found = yaml.safe_load((deployed.DEPLOY / "prometheus" / name).read_text("utf-8"))
+    return {"": found, **{job["job_name"]: job for job in found["scrape_configs"]}}
+
+
+def test_prometheus_asks_the_same_on_this_machine_and_among_containers() -> None:
+    local, among = scraped("prometheus.yaml"), scraped("compose.yaml")
+    assert local.keys() == among.keys() == {"", "throughline", "connect", "registry", "prometheus"}
+    places = {"job_name", "static_configs", "dns_sd_configs"}
+    for name, job in local.items():
+        rest = places | {"scrape_configs"}
+        assert {k: v for k, v in job.items() if k not in rest} == {
+            k: v for k, v in among[name].items() if k not in rest
+        }
+
+
+def test_prometheus_asks_where_the_local_stack_listens() -> None:
+    local = scraped("prometheus.yaml")
+    asked = {name: job["static_configs"][0]["targets"] for name, job in local.items() if name}
+    ports = {name: KAFKA_PORT + beside for name, beside in PORTS_BESIDE.items()}
+    assert asked == {
+        "throughline": ["127.0.0.1:9187"],
+        "connect": [f"127.0.0.1:{ports['connect'] + 1}"],
+        "registry": [f"127.0.0.1:{ports['registry']}"],
+        "prometheus": [f"127.0.0.1:{ports['prometheus']}"],
+    }
+
+
+def test_prometheus_asks_the_services_of_compose_where_they_tell() -> None:
+    services, among = compose.services(), scraped("compose.yaml")
+    asked = {name: job["dns_sd_configs"][0] for name, job in among.items() if "dns_sd_configs" in job}
+    places = {name: (one["names"], one["type"], one["port"]) for name, one in asked.items()}
+    settings = compose.environment(services["worker"])
+    (exporter,) = re.findall(r"jmx-exporter\.jar=(\d+):", compose.environment(services["connect"])["KAFKA_OPTS"])
+    (registry,) = (port.rpartition(":")[2] for port in services["registry"]["ports"])
+    assert places == {
+        "throughline": (["worker"], "A", int(settings["THROUGHLINE_METRICS_PORT"])),
+        "connect": (["connect"], "A", int(exporter)),
+        "registry": (["registry"], "A", int(registry)),
+    }
+
+
+def test_grafana_finds_its_source_and_the_dashboards() -> None:
+    provisioning = deployed.DEPLOY / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text("utf-8"))["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "throughline.yaml").read_text("utf-8"))["providers"]
+    grafana = compose.services()["grafana"]
+    mounted = dict(volume.split(":")[:2] for volume in grafana["volumes"])
+    assert mounted["./deploy/grafana"] == provider["options"]["path"]
+    assert mounted["./deploy/grafana/provisioning"] == "/etc/grafana/provisioning"
+    home = compose.environment(grafana)["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home.removeprefix(f"{provider['options']['path']}/") in {file.name for file in deployed.DASHBOARDS}
 
 
 # -- how expressions are read
