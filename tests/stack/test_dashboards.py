@@ -21,6 +21,7 @@ from firm.database import PREFIX, PsaDatabase
 from firm.erp_simulator import FileErp
 from firm.history import History
 from firm.size import FirmSize
+from firm.wire import Record
 from live.pipeline import PSA, Pipeline
 from schemas.registry import Confluent
 from stack.ports import LOOPBACK, free_ports
@@ -34,6 +35,8 @@ from tests.support.metrics import tell_of_a_feed, told_by_connect
 
 EMPTY = {
     "Throughline: 34 Alerts that fire A": "nothing has been wrong for long enough",
+    "Throughline feeds: 12 Heartbeats A": "workers do not read heartbeats yet",
+    "Throughline: 43 Counted by steps A": "as above: nothing else is counted so",
 }
 """Queries to which nothing is the right answer here."""
 
@@ -78,7 +81,8 @@ class Site:
         self.began = time.time()
         self.pipeline = Pipeline(folder / "pipeline", {"THROUGHLINE_SINKS__BATCH_SECONDS_MAX": "0.5"}, say=say)
         self._worker_port, self._feeds_port = free_ports(2)
-        self.worker = self.pipeline.worker("worker", metrics_port=self._worker_port)
+        self._state = folder / "state"
+        self.worker = self.pipeline.worker("worker", metrics_port=self._worker_port, state_folder=self._state)
         self._feeds = Feeds(self._feeds_port)
         self._producer = Producer({"bootstrap.servers": self.pipeline.kafka.bootstrap, "log_level": 0})
         self._erps: dict[str, FileErp] = {}
@@ -144,12 +148,13 @@ class Site:
         self._let_in_the_firm()
         self.waits_for('sum(throughline_receipts_total{status="posted"}) > 0')
         self.worker.kill()
-        shutil.rmtree(self.pipeline.folder / "worker-state")
+        shutil.rmtree(self._state)
         self.worker.start()
 
     def _let_in_the_firm(self) -> None:
         """Let a firm's whole history in: the PSA's by SQL, that of all others by their topics, and some of it twice."""
-        psa, others = [], []
+        psa: list[Record] = []
+        others: list[Record] = []
         for record in History(FirmSize(TIME_ENTRIES, seed=7, dirty=0.05)).records():
             (psa if record.topic.startswith(PREFIX) else others).append(record)
         with SchemaRegistryClient({"url": self.pipeline.registry.confluent_url}) as registry:

@@ -50,7 +50,7 @@ def panels(file: Path) -> list[Json]:
 
 def queries(*files: Path) -> dict[str, str]:
     """Every expression of the dashboards by where it stands; intervals have a value, variables none yet."""
-    found = {}
+    found: dict[str, str] = {}
     for file in files or DASHBOARDS:
         title = dashboard(file)["title"]
         for panel in panels(file):
