@@ -77,7 +77,7 @@ def wanted_topics(settings: Settings, further: Iterable[str] = (), feeds: Iterab
     kept_ms = {Role.SOURCE: source_ms, Role.INTERNAL: _INTERNAL_MS, Role.PUBLIC: _FOR_GOOD}
     roles = {name: topic.role for name, topic in TOPICS.items()}
     roles |= dict.fromkeys(sorted(set(further) - TOPICS.keys()), Role.SOURCE)
-    roles |= dict.fromkeys(sorted({HEARTBEATS + feed for feed in feeds}), Role.INTERNAL)
+    roles |= dict.fromkeys(sorted({HEARTBEATS + feed for feed in (*feeds, *settings.feeds_expected)}), Role.INTERNAL)
     topics = []
     for name, role in roles.items():
         config: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": str(kept_ms[role])}

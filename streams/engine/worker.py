@@ -89,7 +89,7 @@ def steps_of(settings: Settings) -> tuple[tuple[Step, ...], Wire]:
     reader = Reader(rulebook.mappings, Codec(registry).decode_change, settings.epochs)
     limits = Limits(postings_max=sinks.batch_lines_max, age_ms_max=round(sinks.batch_seconds_max * 1000))
     posting = posting_step(lambda system: FileExchange(sinks.folder, system), limits, round(sinks.poll_seconds * 1000))
-    return (*topology(rulebook, reader), posting), ContractWire(registry, reader)
+    return (*topology(rulebook, reader, settings.feeds_expected), posting), ContractWire(registry, reader)
 
 
 def rulebook_of(settings: Settings) -> Rulebook:

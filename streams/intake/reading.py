@@ -14,11 +14,11 @@ from streams.intake.change import NO_MAPPING, Change, Heartbeat, Refusal, Unread
 from streams.intake.fields import TEXT_MAX, shown
 from streams.intake.rows import Refused, RowReader
 from streams.step import Record
+from streams.topics import HEARTBEATS
 
 Decode = Callable[[str, bytes], Mapping[str, Any]]
 """(topic, bytes) to an envelope with native values; raises schemas.codec.Undecodable."""
 
-HEARTBEAT_PREFIX: Final = "__debezium-heartbeat."
 _OPS: Final = frozenset("curd")
 _INT64: Final = 2**63
 _LATEST_MS: Final = start_of(date(2200, 1, 1))
@@ -46,8 +46,8 @@ class Reader:
             return None
         if isinstance(value, Unreadable):
             return value
-        if record.topic.startswith(HEARTBEAT_PREFIX):
-            return Heartbeat(record.topic[len(HEARTBEAT_PREFIX) :], record.timestamp)
+        if record.topic.startswith(HEARTBEATS):
+            return Heartbeat(record.topic[len(HEARTBEATS) :], record.timestamp)
         try:
             if isinstance(value, bytes):
                 value = self._envelope_of(record.topic, value)
@@ -92,9 +92,11 @@ class Reader:
 
     def _change(self, record: Record, envelope: Any) -> Change:
         op, row, cause, reread = self._envelope(record, envelope)
+        name = envelope["source"].get("name")
+        feed = name if type(name) is str else ""
         reader = self._readers.get(record.topic)
         if reader is None:
-            return self._without_mapping(record, op == "d", row, cause)
+            return self._without_mapping(record, op == "d", row, cause)._replace(feed=feed)
         try:
             identity = reader.identity_of(row)
         except KeyError as error:
@@ -120,7 +122,10 @@ class Reader:
         kept = row if refusal is not None and op != "d" else None
         canonical = None if refusal else canonical
         return made(
-            Change, (reader.kind, record.topic, scope, identity, canonical, op == "d", refusal, kept, cause, reread)
+            Change,
+            (
+                reader.kind, record.topic, scope, identity, canonical, op == "d", refusal, kept, cause, reread, feed,
+            ),
         )  # fmt: skip
 
     def _without_mapping(self, record: Record, deleted: bool, row: Any, cause: Cause) -> Change:
