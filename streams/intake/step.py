@@ -22,7 +22,16 @@ from streams.rules.audit import audit_record
 from streams.rules.claims import AGAINST, NONE
 from streams.rules.exceptions import Entity, exception_record
 from streams.step import Context, Record, Step
-from streams.topics import AUDIT, CONTRACT_FACTS, DEAD_LETTERS, DRIFT_CLAIMS, EXCEPTIONS, HEARTBEATS, PERSON_FACTS, SOURCES
+from streams.topics import (
+    AUDIT,
+    CONTRACT_FACTS,
+    DEAD_LETTERS,
+    DRIFT_CLAIMS,
+    EXCEPTIONS,
+    HEARTBEATS,
+    PERSON_FACTS,
+    SOURCES,
+)
 
 _ITEM_KINDS: Final = frozenset({"TimeEntry", "Expense", "Milestone", "Assignment"})
 _OF_PROJECTS: Final = _ITEM_KINDS | {"Project", "ErpProject", "Invoice", "CostPosting"}
