@@ -13,6 +13,7 @@ from connect.configuration import Configuration
 
 HEARTBEAT_PREFIX: Final = "__debezium-heartbeat."
 _PREFIX: Final = "topic.prefix"
+_READS: Final = frozenset({"topics", "topics.regex"})
 
 Newest = Callable[[Iterable[str]], Mapping[str, int]]
 """Topics to the time of the newest record of each, in milliseconds since 1970; without those that have none."""
@@ -78,8 +79,8 @@ class SnapshotLook:
 
 
 def brings(configuration: Configuration) -> bool:
-    """Whether it brings changes, and so is to be heard: feeds and source connectors do, a sink does not."""
-    return configuration.is_feed or _PREFIX in configuration.config
+    """Whether it brings changes, and so is to be heard: feeds and sources do; a sink reads topics, and does not."""
+    return not _READS & configuration.config.keys()
 
 
 def heard_as(configuration: Configuration) -> str:

@@ -62,12 +62,14 @@ class NoticesLook:
         topic = configuration.config.get(NOTICES)
         if not topic:
             return Freshness()
+        for notice in self._notices(topic):  # connectors may share a topic
+            name = _more(notice).get("connector_name", "")
+            if (known := followed([notice], self._known.get(name))) is not None:
+                self._known[name] = known
         server = heard_as(configuration)
-        told = [notice for notice in self._notices(topic) if _more(notice).get("connector_name") == server]
-        found = followed(told, self._known.get(server))
+        found = self._known.get(server)
         if found is None:
             return Freshness()
-        self._known[server] = found
         rows = sum(found.rows.values())
         if found.reading is not None and found.over is None:
             rows += self._count_since(f"{server}.{found.reading}", found.since_ms)

@@ -7,6 +7,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from connect.feeds.runner import Landed
+from connect.freshness import Freshness
+from connect.rest import Standing, Task
+from connect.status import Line
+from connect.watch_metrics import PLACES, WatchMetrics
 from streams.engine.metrics import Metrics
 from streams.engine.posting import posting_step
 from streams.engine.transport.producer import Encoded
@@ -53,6 +57,7 @@ def metrics_of_everything() -> Metrics:
     metrics.rebalanced("assigned", 1)
     metrics.parked(0, 2, 30.0)
     metrics.lag("psa.public.projects", 0, 5, 2.0)
+    metrics.feed_age("psa", 2.0)
     metrics.still(1.0)
     metrics.ready(True)
     metrics.checkpoint(0.1, 1000)
@@ -76,6 +81,15 @@ def metrics_of_everything() -> Metrics:
     return metrics
 
 
+def watch_metrics_of_everything() -> CollectorRegistry:
+    """What the watch over connectors exposes, in which every metric has at least one series."""
+    registry = CollectorRegistry()
+    known = Freshness(1_000, 2_048, "", "reserved", 4_096, True, 30_000, 2)
+    runs = Standing("RUNNING", "", (Task(0, "RUNNING", ""),))
+    WatchMetrics(registry).set([("psa", Line("psa", "RUNNING", runs, known))], dict.fromkeys(PLACES, 0), 2_000)
+    return registry
+
+
 def told(registry: CollectorRegistry) -> Told:
     """Return what a registry exposes. Buckets of a histogram have the label `le`, as they have it for Prometheus."""
     types: dict[str, str] = {}
@@ -88,3 +102,13 @@ def told(registry: CollectorRegistry) -> Told:
             for place in ((sample.name, label) for label in sample.labels):
                 values[place] = values.get(place, frozenset()) | {sample.labels[place[1]]}
     return Told(types, labels, values)
+
+
+def series(registry: CollectorRegistry, name: str) -> dict[tuple[str, ...], float]:
+    """The values of a metric by the values of its labels, in the order of their names."""
+    return {
+        tuple(sample.labels[label] for label in sorted(sample.labels)): sample.value
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+        for sample in family.samples
+        if sample.name == name
+    }
