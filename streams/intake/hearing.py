@@ -3,7 +3,8 @@
 A feed is heard when a record or a heartbeat of it is taken in, whatever that says and however old it is. A feed may
 come on any partition, so each listens for itself and claims `feed_stalled` once it has heard nothing for as long as the
 policy allows; the alert opens when all claim it. What was not listened to is no silence: a partition that nobody holds
-claims nothing, and one that is held again goes on counting where it was, and first takes in what lies in the topics.
+claims nothing, and one that is held again goes on counting where it was, and first takes in what lies in the topics;
+so does one that waited for a registry.
 
 While feeds are heard, nothing is told, and silence is looked at and kept every quarter of the time allowed.
 """
@@ -62,6 +63,9 @@ class Hearing:
             # The worker was suspended, or its clock was set: what a timer comes late by, nobody listened to.
             now = self._context.now
             self._set_since(feed, min(now, self._since[feed] + max(0, now - due)))
+        if self._context.waits and feed in self._since:
+            kept: Silence = self._silences.get(feed) or _NOTHING_KEPT
+            self._set_since(feed, max(self._since[feed], self._context.now - kept.silent_ms))
         self._look(feed)
 
     def _begin(self) -> None:

@@ -260,6 +260,19 @@ def test_a_worker_that_was_suspended_has_not_listened() -> None:
     assert [story[:2] for story in service.stories()] == [("feed_stalled:psa", "open")]
 
 
+def test_while_records_cannot_be_taken_in_nothing_is_heard_and_nobody_accused() -> None:
+    service = Service()
+    service.pass_(5 * MINUTE)
+    intake = next(seat.task.context for seat in service.simulator.seats if seat.step.name == "intake")
+    intake.waits = True
+    service.pass_(60 * MINUTE)
+    intake.waits = False
+    service.pass_(7 * MINUTE)
+    assert service.stories() == []
+    service.pass_(5 * MINUTE)
+    assert [story[:2] for story in service.stories()] == [("feed_stalled:psa", "open")]
+
+
 # -- what is expected, and by which policy
 
 
