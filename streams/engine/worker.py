@@ -71,6 +71,10 @@ def run(settings: Settings, ends_with_input: bool = False) -> int:
     `ends_with_input` also stops it when standard input closes, so that it ends with the process that started it.
     """
     log_to_stderr()
+    if settings.feeds_expected:
+        log.info("feeds that must be heard: %s", ", ".join(settings.feeds_expected))
+    else:
+        log.info("no feed must be heard: nobody is told of one that falls silent; see the setting feeds_expected")
     try:
         steps, wire = steps_of(settings)
     except EXPLAINED as error:

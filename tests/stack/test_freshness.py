@@ -27,6 +27,8 @@ from streams.topics import ALERTS
 from tests.stack.bench import wait_until
 from tests.stack.conftest import say
 
+pytestmark = pytest.mark.timeout(400)
+
 LIMIT_SECONDS = 6.0
 ROWS = 60_000
 

@@ -90,12 +90,13 @@ def watch_metrics_of_everything() -> CollectorRegistry:
     return registry
 
 
-def told(registry: CollectorRegistry) -> Told:
-    """Return what a registry exposes. Buckets of a histogram have the label `le`, as they have it for Prometheus."""
+def told(*registries: CollectorRegistry) -> Told:
+    """Return what registries expose. Buckets of a histogram have the label `le`, as they have it for Prometheus."""
     types: dict[str, str] = {}
     labels: dict[str, frozenset[str]] = {}
     values: dict[tuple[str, str], frozenset[str]] = {}
-    for family in text_string_to_metric_families(generate_latest(registry).decode()):
+    exposed = "".join(generate_latest(registry).decode() for registry in registries)
+    for family in text_string_to_metric_families(exposed):
         types[f"{family.name}_total" if family.type == "counter" else family.name] = family.type
         for sample in family.samples:
             labels[sample.name] = labels.get(sample.name, frozenset()) | frozenset(sample.labels)

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from streams.engine import checkpoint
-from tests.unit.checkpoint_bench import ACCOUNT, ORDERS, Bench, Play, play, turns
+from tests.broker.toys import ACCOUNT
+from tests.unit.checkpoint_bench import ORDERS, Bench, Play, play, turns
 
 __all__ = ["play"]
 

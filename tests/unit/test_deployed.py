@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.support import deployed
-from tests.support.metrics import metrics_of_everything, told
+from tests.support.metrics import metrics_of_everything, told, watch_metrics_of_everything
 from tests.support.promql import named
 from tests.tidy.house import ROOT
 
-TOLD = told(metrics_of_everything().registry)
+TOLD = told(metrics_of_everything().registry, watch_metrics_of_everything())
 OF_A_TARGET = frozenset({"job", "instance"})
 """Labels that Prometheus gives to every series of a target."""
 OF_ALERTS = frozenset({"alertname", "alertstate", "severity", "team"})
