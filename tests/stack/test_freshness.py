@@ -8,20 +8,20 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import psycopg
 import pytest
 import yaml
+from confluent_kafka.schema_registry import SchemaRegistryClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from connect.configuration import CONNECTORS_FOLDER
 from live.pipeline import Pipeline, Program
+from schemas.registry import Confluent
 from stack.ports import free_ports
-from streams.config import Contracts, Settings
+from streams.config import Settings
 from streams.engine.notices import Notices
-from streams.engine.wire import registry_of
 from streams.policy import SHIPPED
 from streams.topics import ALERTS
 from tests.stack.bench import wait_until
@@ -53,6 +53,9 @@ class Stage:
             "THROUGHLINE_CONNECTORS_FOLDER": str(self.connectors),
         }
         self.pipeline = Pipeline(folder, settings, say=say)
+        self.registry = SchemaRegistryClient({"url": self.pipeline.registry.confluent_url})
+        self.topics = Notices(Settings(brokers=self.pipeline.kafka.bootstrap), Confluent(self.registry))
+        self.alerts: list[Any] = []
         self.worker: Program = self.pipeline.worker("worker", metrics_port=self.worker_port)
         words = ("connect", "watch", "--port", str(self.watch_port), "--every", "0.5", "--folder", str(self.connectors))
         self.watch: Program = self.pipeline.program("watch", *words)
@@ -61,11 +64,9 @@ class Stage:
         self.pipeline.start(connectors=())
         self.watch.start()
         self.worker.start()
-        settings = Settings(brokers=self.pipeline.kafka.bootstrap)
-        self.topics = Notices(settings, registry_of(Contracts(registry_url=self.pipeline.registry.confluent_url)))
-        self.alerts: list[Any] = []
 
     def stop(self) -> None:
+        self.registry.close()
         self.pipeline.stop()
 
     def apply(self) -> None:
@@ -81,7 +82,7 @@ class Stage:
         try:
             with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
                 families = [*text_string_to_metric_families(answer.read().decode())]
-        except URLError:
+        except OSError:  # it is not there, or not yet
             return float("nan")
         samples = (s for f in families for s in f.samples if s.name == f"throughline_feed_{name}")
         return next((s.value for s in samples if s.labels.items() >= wanted.items()), float("nan"))
