@@ -86,10 +86,13 @@ class Notices:
                     raise self._refused(f"{topic} is not read to its end within {_ANSWER_SECONDS_MAX:.0f} s")
                 continue
             came_at, error = time.monotonic(), message.error()
+            place, offset = (topic, message.partition() or 0), message.offset() or 0
             if error is None:
+                if place in ends:  # written after its end was seen, while others are still read
+                    ends[place] = offset + 1
                 yield message
             elif error.code() == KafkaError._PARTITION_EOF:
-                ends[topic, message.partition() or 0] = message.offset() or 0
+                ends[place] = offset
             elif not error.retriable():
                 raise KafkaException(error)
 

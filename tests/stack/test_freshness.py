@@ -133,13 +133,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 def test_a_feed_that_does_not_come_is_missed_and_forgiven_at_its_first_heartbeat(stage: Stage) -> None:
     stage.until("open")
-    assert stage.age_s() > LIMIT_SECONDS
-    wait_until(lambda: stage.is_in("missing"), stage.told)
+    wait_until(lambda: stage.age_s() > LIMIT_SECONDS and stage.is_in("missing"), stage.told)
     stage.apply()
     stage.until("open", "resolved")
     wait_until(lambda: stage.age_s() < 2 and stage.is_in("running"), stage.told)
     wait_until(lambda: stage.seen("slot_state", state="reserved") == 1, stage.told)
-    assert stage.seen("topics_age_seconds") < 5
+    wait_until(lambda: stage.seen("topics_age_seconds") < 2, stage.told)
     (row,) = stage.status()
     assert row.split()[:4] == ["psa", "RUNNING", "1", "RUNNING"]
     assert "reserved" in row
@@ -150,9 +149,8 @@ def test_a_connector_may_say_that_it_runs_while_nothing_comes(stage: Stage) -> N
         # Its heartbeat waits for this lock, and with it all that it would bring.
         blocker.execute("lock table public.debezium_heartbeat in access exclusive mode")
         stage.until("open", "resolved", "open")
+        wait_until(lambda: min(stage.age_s(), stage.seen("topics_age_seconds")) > LIMIT_SECONDS, stage.told)
         assert stage.is_in("running")
-        assert stage.age_s() > LIMIT_SECONDS
-        assert stage.seen("topics_age_seconds") > LIMIT_SECONDS
         assert stage.status()[0].split()[:4] == ["psa", "RUNNING", "1", "RUNNING"]
     stage.until("open", "resolved", "open", "resolved")
     wait_until(lambda: stage.age_s() < 2, stage.told)
