@@ -8,9 +8,9 @@ import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -195,6 +195,11 @@ class Settings(BaseSettings):
     connectors_folder: Path | None = Field(
         default=None,
         description="Folder with the configuration files of connectors and feeds; absent: those shipped.",
+    )
+    feeds_expected: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$")], ...] = Field(
+        default=(),
+        description="Feeds (`source.name`) that must be heard: their heartbeats are read, and `feed_stalled` says "
+        "which are silent, also those that were never heard.",
     )
     contracts: Contracts = Field(default_factory=Contracts, description="Schemas, mappings and ownership.")
     sinks: Sinks = Field(default_factory=Sinks, description="Targets of postings.")

@@ -46,13 +46,13 @@ def load_rulebook(policy: Path | None = None, further: Iterable[Path] = ()) -> R
     return Rulebook(mappings, ownership, load_policy(policy))
 
 
-def topology(rulebook: Rulebook, reader: Reader) -> tuple[Step, ...]:
-    """Return all steps, upstream first."""
+def topology(rulebook: Rulebook, reader: Reader, feeds: tuple[str, ...] = ()) -> tuple[Step, ...]:
+    """Return all steps, upstream first. `feeds` are those that must be heard: in service only, none in a file run."""
     compiled.quicken()
     policy, mappings = rulebook.policy, rulebook.mappings
     return (
         *([assembly_step(mappings, reader)] if mappings.assemblies else []),
-        intake_step(reader, mappings, rulebook.ownership),
+        intake_step(reader, mappings, rulebook.ownership, policy, feeds),
         people_step(policy),
         ledger_step(policy, mappings.billing_code),
         margin_step(policy),

@@ -129,6 +129,11 @@ class Partition:
             self._moved.add(batch.tp)
         return taken
 
+    def waits(self, step: str, waits: bool) -> None:
+        """Tell a step whether records wait that cannot be taken in for now."""
+        if self.ready:
+            self._tasks[step].context.waits = waits
+
     def last_timestamp(self, step: str, tp: TP) -> int:
         """Return the timestamp of the record of a topic that a step took in last, or 0."""
         return self._last_timestamps.get((step, tp), 0)
@@ -202,6 +207,14 @@ class Partition:
                 if self._acknowledged(tp := TP(topic, self.number)):
                     return {tp}
         return set()
+
+    def fence(self) -> dict[TP, int]:
+        """Return an offset for a round that has none, as nothing of what it is of was ever read.
+
+        It may be 0, which means to a group what none does: that it reads from the beginning.
+        """
+        place = TP(self._steps[0].reads[0], self.number)
+        return {place: self._acknowledged(place)}
 
     def readers(self, topic: str) -> list[Step]:
         """Return the steps that read a topic."""

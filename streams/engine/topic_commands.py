@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from connect.catalogue import names_of
+from connect.catalogue import names_of, notice_topics_of
 from connect.configuration import CONNECTORS_FOLDER, UnusableConfiguration
 from schemas.lined_yaml import UnusableFile
 from schemas.mapping import MAPPINGS_FOLDER, load_mappings
@@ -44,9 +44,10 @@ def _run(config: Path | None, replicas: int | None, mend: bool) -> None:
 
     try:
         settings = load(config)
-        feeds = names_of(settings.connectors_folder or CONNECTORS_FOLDER)
+        folder = settings.connectors_folder or CONNECTORS_FOLDER
         further, between = mapped_topics(settings)
-        setup = TopicSetup(settings, wanted_topics(settings, further, feeds, between), replicas)
+        wanted = wanted_topics(settings, further, names_of(folder), [*between, *notice_topics_of(folder)])
+        setup = TopicSetup(settings, wanted, replicas)
         findings = setup.find()
         rows = [(f.wanted.name, str(f.wanted.partitions), *_told(f, mend)) for f in findings]
         if mend:

@@ -73,15 +73,16 @@ def wanted_topics(
 
     `further` are topics that no contract names, such as those of mappings of one's own; they are kept as sources.
     `feeds` are the names of connectors and feeds that send heartbeats. `between` are topics that no contract names
-    either, which a step writes and another reads; they are kept as internal topics.
+    either, which a step writes and another reads, or which hold what else connectors say; they are kept as internal
+    topics.
     """
     days = settings.sources_kept_days
     source_ms = _FOR_GOOD if days is None else days * _DAY_MS
     kept_ms = {Role.SOURCE: source_ms, Role.INTERNAL: _INTERNAL_MS, Role.PUBLIC: _FOR_GOOD}
     roles = {name: topic.role for name, topic in TOPICS.items()}
     roles |= dict.fromkeys(sorted(set(further) - TOPICS.keys()), Role.SOURCE)
-    roles |= dict.fromkeys(sorted({HEARTBEATS + feed for feed in feeds}), Role.INTERNAL)
-    roles |= dict.fromkeys(sorted(between), Role.INTERNAL)
+    heartbeats = {HEARTBEATS + feed for feed in (*feeds, *settings.feeds_expected)}
+    roles |= dict.fromkeys(sorted({*heartbeats, *between}), Role.INTERNAL)
     topics = []
     for name, role in roles.items():
         config: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": str(kept_ms[role])}

@@ -21,6 +21,7 @@ class Change(NamedTuple):
     `kind` is the canonical row's name, empty where the topic has no mapping yet. `scope` is the record key that its
     history comes under, `id` the row's identity. `row` is the canonical row; None for a delete and for what is refused.
     `raw` is the source's row, kept for what is refused. `reread`: it is no change, but the row read anew on request.
+    `feed` is who brought it (`source.name`), empty where unsaid.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Change(NamedTuple):
     raw: Any
     cause: Cause
     reread: bool = False
+    feed: str = ""
 
 
 class NativeChange(NamedTuple):

@@ -15,11 +15,11 @@ from streams.intake.fields import TEXT_MAX, Fault, shown
 from streams.intake.natives import NativeReader
 from streams.intake.rows import Refused, RowReader
 from streams.step import Record
+from streams.topics import HEARTBEATS
 
 Decode = Callable[[str, bytes], Mapping[str, Any]]
 """(topic, bytes) to an envelope with native values; raises schemas.codec.Undecodable."""
 
-HEARTBEAT_PREFIX: Final = "__debezium-heartbeat."
 _OPS: Final = frozenset("curd")
 _INT64: Final = 2**63
 _LATEST_MS: Final = start_of(date(2200, 1, 1))
@@ -62,8 +62,8 @@ class Reader:
             return None
         if isinstance(value, Unreadable):
             return value
-        if record.topic.startswith(HEARTBEAT_PREFIX):
-            return Heartbeat(record.topic[len(HEARTBEAT_PREFIX) :], record.timestamp)
+        if record.topic.startswith(HEARTBEATS):
+            return Heartbeat(record.topic[len(HEARTBEATS) :], record.timestamp)
         try:
             if isinstance(value, bytes):
                 value = self._envelope_of(record.topic, value)
@@ -109,12 +109,14 @@ class Reader:
 
     def _change(self, record: Record, envelope: Any) -> Change | NativeChange:
         op, row, cause, reread = self._envelope(record, envelope)
+        name = envelope["source"].get("name")
+        feed = name if type(name) is str else ""
         reader = self._readers.get(record.topic)
         if reader is None:
             native = self._natives.get(record.topic)
             if native is not None:
                 return self._native(native, record, op == "d", row, (cause, reread))
-            return self._without_mapping(record, op == "d", row, cause)
+            return self._without_mapping(record, op == "d", row, cause)._replace(feed=feed)
         try:
             identity = reader.identity_of(row)
         except KeyError as error:
@@ -140,7 +142,10 @@ class Reader:
         kept = row if refusal is not None and op != "d" else None
         canonical = None if refusal else canonical
         return made(
-            Change, (reader.kind, record.topic, scope, identity, canonical, op == "d", refusal, kept, cause, reread)
+            Change,
+            (
+                reader.kind, record.topic, scope, identity, canonical, op == "d", refusal, kept, cause, reread, feed,
+            ),
         )  # fmt: skip
 
     def _native(

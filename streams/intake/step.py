@@ -7,10 +7,12 @@ import orjson
 
 from schemas.mapping import Mappings, Ownership
 from streams.domain.fact import Cause, Claim, Fact
-from streams.domain.kept import Home, Kept, Refused, Violation
+from streams.domain.kept import Home, Kept, Refused, Silence, Violation
 from streams.domain.ledger import NO_CONTRACT_PREFIX
 from streams.domain.money import ZERO
+from streams.domain.policy import Policy
 from streams.intake.change import NO_MAPPING, Change, Heartbeat, Refusal, Unreadable
+from streams.intake.hearing import Hearing
 from streams.intake.homes import Homes
 from streams.intake.memory import MASTERS, TABLES, Memory, after, is_known, is_new
 from streams.intake.ownership import OwnershipCheck
@@ -19,7 +21,16 @@ from streams.intake.telling import Teller, entity_kind
 from streams.rules.claims import AGAINST, NONE
 from streams.rules.exceptions import Entity
 from streams.step import Context, Record, Step
-from streams.topics import AUDIT, CONTRACT_FACTS, DEAD_LETTERS, DRIFT_CLAIMS, EXCEPTIONS, PERSON_FACTS, SOURCES
+from streams.topics import (
+    AUDIT,
+    CONTRACT_FACTS,
+    DEAD_LETTERS,
+    DRIFT_CLAIMS,
+    EXCEPTIONS,
+    HEARTBEATS,
+    PERSON_FACTS,
+    SOURCES,
+)
 
 _ITEM_KINDS: Final = frozenset({"TimeEntry", "Expense", "Milestone", "Assignment"})
 _OF_PROJECTS: Final = _ITEM_KINDS | {"Project", "ErpProject", "Invoice", "CostPosting"}
@@ -36,8 +47,11 @@ _DELETED: Final = Refusal("validation_failed", ("deleted: this row is a master; 
 class IntakeBehaviour:
     """The rows of one partition at work."""
 
-    def __init__(self, context: Context, reader: Reader, ownership: Ownership, fingerprint: str) -> None:
+    def __init__(
+        self, context: Context, reader: Reader, ownership: Ownership, fingerprint: str, hearing: Hearing
+    ) -> None:
         self._context = context
+        self._hearing = hearing
         self._reader = reader
         self._memory = Memory(context)
         self._homes = Homes(context, self._memory)
@@ -64,16 +78,21 @@ class IntakeBehaviour:
         """Take in changes, dead letters and signs of life."""
         if not self._retried:
             self._look_again()
+        heard: set[str] = set()
         for record in records:
             value = record.value
             if isinstance(value, Change):
+                heard.add(value.feed)
                 self._change(value)
             elif isinstance(value, Unreadable):
                 self._teller.unreadable(record, value)
             elif isinstance(value, Heartbeat):
+                heard.add(value.feed)
                 self._context.count("heartbeats")
             elif isinstance(value, dict):
                 self._assembled(record)
+        if self._hearing.expected:
+            self._hearing.heard(heard)
 
     def _assembled(self, record: Record) -> None:
         """Take in a row that assembly has made: where no broker lies between, it comes as it was emitted."""
@@ -84,7 +103,8 @@ class IntakeBehaviour:
             self._teller.unreadable(record, change)
 
     def on_timer(self, key: str) -> None:
-        """No timer is set."""
+        """It is time to look whether a feed is silent."""
+        self._hearing.on_timer(key)
 
     def before_commit(self) -> None:
         """Nothing waits for the commit."""
@@ -253,15 +273,28 @@ def _version(change: Change) -> tuple[int, int]:
     return change.cause.epoch, change.cause.position or 0
 
 
-def intake_step(reader: Reader, mappings: Mappings, ownership: Ownership) -> Step:
-    """Declare the step that takes rows in."""
+def intake_step(
+    reader: Reader, mappings: Mappings, ownership: Ownership, policy: Policy, feeds: tuple[str, ...] = ()
+) -> Step:
+    """Declare the step that takes rows in, and listens for the feeds that are expected to be heard."""
     fingerprint = f"{mappings.fingerprint}:{ownership.fingerprint}"
-    topics = dict.fromkeys((*[topic.name for topic in SOURCES], *mappings.topics))
+    heartbeats = [HEARTBEATS + feed for feed in feeds]
+    topics = dict.fromkeys((*[topic.name for topic in SOURCES], *mappings.topics, *heartbeats))
+
+    def begin(context: Context) -> IntakeBehaviour:
+        return IntakeBehaviour(context, reader, ownership, fingerprint, Hearing(context, policy, feeds))
+
     return Step(
         name="intake",
         key="as its source is",
         reads=tuple(topics),
         writes=(CONTRACT_FACTS, PERSON_FACTS, DRIFT_CLAIMS, EXCEPTIONS, DEAD_LETTERS, AUDIT),
-        begin=lambda context: IntakeBehaviour(context, reader, ownership, fingerprint),
-        remembers={**TABLES, "intake.home": Home, "intake.fingerprint": str, "intake.violation": Violation},
+        begin=begin,
+        remembers={
+            **TABLES,
+            "intake.home": Home,
+            "intake.fingerprint": str,
+            "intake.violation": Violation,
+            "intake.silence": Silence,
+        },
     )

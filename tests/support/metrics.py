@@ -9,6 +9,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from connect.feeds.runner import Landed
+from connect.freshness import Freshness
+from connect.rest import Standing, Task
+from connect.status import Line
+from connect.watch_metrics import PLACES, WatchMetrics
 from streams.engine.feed_metrics import FeedMetrics
 from streams.engine.metrics import Metrics
 from streams.engine.posting import posting_step
@@ -57,6 +61,7 @@ def metrics_of_everything() -> Metrics:
     metrics.rebalanced("assigned", 1)
     metrics.parked(0, 2, 30.0)
     metrics.lag("psa.public.projects", 0, 5, 2.0)
+    metrics.feed_age("psa", 2.0)
     metrics.still(1.0)
     metrics.ready(True)
     metrics.checkpoint(0.1, 1000)
@@ -85,12 +90,22 @@ def tell_of_a_feed(feeds: FeedMetrics) -> None:
     feed.requested("200")
 
 
-def told(registry: CollectorRegistry) -> Told:
-    """Return what a registry exposes. Buckets of a histogram have the label `le`, as they have it for Prometheus."""
+def watch_metrics_of_everything() -> CollectorRegistry:
+    """What the watch over connectors exposes, in which every metric has at least one series."""
+    registry = CollectorRegistry()
+    known = Freshness(1_000, 2_048, "", "reserved", 4_096, True, 30_000, 2)
+    runs = Standing("RUNNING", "", (Task(0, "RUNNING", ""),))
+    WatchMetrics(registry).set([("psa", Line("psa", "RUNNING", runs, known))], dict.fromkeys(PLACES, 0), 2_000)
+    return registry
+
+
+def told(*registries: CollectorRegistry) -> Told:
+    """Return what registries expose. Buckets of a histogram have the label `le`, as they have it for Prometheus."""
     types: dict[str, str] = {}
     labels: dict[str, frozenset[str]] = {}
     values: dict[tuple[str, str], frozenset[str]] = {}
-    for family in text_string_to_metric_families(generate_latest(registry).decode()):
+    exposed = "".join(generate_latest(registry).decode() for registry in registries)
+    for family in text_string_to_metric_families(exposed):
         types[f"{family.name}_total" if family.type == "counter" else family.name] = family.type
         for sample in family.samples:
             labels[sample.name] = labels.get(sample.name, frozenset()) | frozenset(sample.labels)
@@ -124,3 +139,13 @@ def together(*all_told: Told) -> Told:
         labels |= one.labels
         values |= one.values
     return Told(types, labels, values)
+
+
+def series(registry: CollectorRegistry, name: str) -> dict[tuple[str, ...], float]:
+    """The values of a metric by the values of its labels, in the order of their names."""
+    return {
+        tuple(sample.labels[label] for label in sorted(sample.labels)): sample.value
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+        for sample in family.samples
+        if sample.name == name
+    }

@@ -11,11 +11,17 @@ import yaml
 
 from stack.room import KAFKA_PORT, PORTS_BESIDE
 from tests.support import compose, deployed
-from tests.support.metrics import metrics_of_everything, together, told, told_by_connect
+from tests.support.metrics import (
+    metrics_of_everything,
+    together,
+    told,
+    told_by_connect,
+    watch_metrics_of_everything,
+)
 from tests.support.promql import named
 from tests.tidy.house import ROOT
 
-TOLD = together(told(metrics_of_everything().registry), told_by_connect())
+TOLD = together(told(metrics_of_everything().registry, watch_metrics_of_everything()), told_by_connect())
 OF_A_TARGET = frozenset({"job", "instance"})
 """Labels that Prometheus gives to every series of a target."""
 OF_ALERTS = frozenset({"alertname", "alertstate", "severity", "team"})
