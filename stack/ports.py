@@ -9,6 +9,8 @@ LOOPBACK = "127.0.0.1"
 # Below what the system gives to outgoing connections: a port from there could be taken while its server restarts.
 _FIRST, _LAST = 20_000, 30_000
 _TRIES_MAX = 1_000
+_given: set[int] = set()
+"""Ports that were chosen here before: whoever was given one may not listen on it yet."""
 
 
 def is_free(port: int) -> bool:
@@ -31,8 +33,9 @@ def free_ports(count: int) -> list[int]:
     chosen: set[int] = set()
     for _ in range(_TRIES_MAX):
         port = random.randrange(_FIRST, _LAST)
-        if is_free(port):
+        if port not in _given and is_free(port):
             chosen.add(port)
         if len(chosen) == count:
+            _given.update(chosen)
             return sorted(chosen)
     raise StackError(f"there are no {count} free ports on {LOOPBACK} between {_FIRST} and {_LAST}")
