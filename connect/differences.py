@@ -11,6 +11,8 @@ _NAME = "name"
 """Connect adds the connector's name to its settings."""
 
 _SECRET: Final = re.compile(r"passw|secret|token|credential|passphrase|private|jaas|api[._-]?key", re.IGNORECASE)
+# What says where a secret is, of which kind, or for how long, is none.
+_ABOUT: Final = re.compile(r"[._-](?:url|uri|endpoint|file|path|location|class|type|ms)$", re.IGNORECASE)
 _REFERENCE: Final = re.compile(r"\$\{[a-z]+:[^}]+\}")
 _LOGIN: Final = re.compile(r"(://)[^/@\s]+(@)")
 
@@ -39,7 +41,7 @@ def shown(key: str, value: str) -> str:
 
 def is_secret(key: str) -> bool:
     """Whether a setting of this name may hold a secret."""
-    return bool(_SECRET.search(key))
+    return bool(_SECRET.search(key)) and not _ABOUT.search(key)
 
 
 def differences(wanted: Mapping[str, str], running: Mapping[str, str]) -> list[Difference]:

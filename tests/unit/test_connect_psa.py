@@ -1,12 +1,11 @@
 """The PSA's connector, its SQL and the mapping agree: what is read is captured, under the keys that were promised."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
-from connect.configuration import CONNECTORS_FOLDER, read
+from connect.configuration import CONNECTORS_FOLDER, read, read_all
 from connect.differences import refuse_plain_secrets
 from schemas.contracts import load_contracts
 from schemas.mapping import load_mappings
@@ -113,6 +112,6 @@ def test_nothing_may_be_lost_and_no_secret_is_written_out() -> None:
     assert not [key for key in PSA.config if key.startswith("errors.deadletterqueue")]
 
 
-def test_every_file_of_the_folder_is_named_like_what_it_holds() -> None:
-    for file in CONNECTORS_FOLDER.glob("*.json"):
-        assert json.loads(file.read_text("utf-8"))["name"] == file.stem
+def test_every_file_shipped_can_be_used_and_writes_no_secret_out() -> None:
+    for configuration in read_all().values():
+        refuse_plain_secrets(configuration)
