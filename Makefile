@@ -48,7 +48,7 @@ crash: stack-tools ## two workers killed at every point of their work; KILLS, RE
 outages: stack-tools ## a firm at work for a week while parts of the whole stack fail by chance; SEED may be given
 	$(BIN)/python -m live.outages $(if $(SEED),--seed $(SEED))
 
-stack-tools: $(READY) ## Java, Maven and promtool for the stack: installed by apt as root, else told
+stack-tools: $(READY) ## what the stack and its tests need, as Java and PostgreSQL: installed by apt as root, else told
 	$(BIN)/python -m stack.install
 
 lint: style types layers tidy ## style, types, layers and the rules of the house
@@ -80,9 +80,11 @@ bench-lock: $(READY) ## resolve the environments of the peers again
 	for peer in faust quix; do (cd bench/peers && $(abspath $(BIN)/uv) pip compile $$peer.in --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --custom-compile-command "make bench-lock" --quiet -o $$peer.lock); done
 
-lock: $(READY) ## resolve pyproject.toml again into requirements.lock; `make lock UPGRADE=--upgrade` takes newer versions
+lock: $(READY) ## resolve pyproject.toml again into requirements.lock, and what an image needs of it; `make lock UPGRADE=--upgrade` takes newer versions
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" --quiet $(UPGRADE) -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --constraint requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet -o deploy/requirements.lock
 
 hooks: $(READY) ## run the checks before every commit
 	$(BIN)/pre-commit install

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Final, NamedTuple, Protocol
 
-from connect.configuration import CLASS, Configuration, UnusableConfiguration, read_all, resolved
+from connect.configuration import CLASS, NOTICES, Configuration, UnusableConfiguration, read_all, resolved
 from connect.feeds.contract import Source
 from connect.settings import FeedSettings, checked
 
@@ -97,3 +97,9 @@ def names_of(folder: Path) -> list[str]:
         for found in read_all(folder).values()
         if found.is_feed or prefix in found.config
     ]
+
+
+def notice_topics_of(folder: Path) -> list[str]:
+    """Return the topics to which the connectors of a folder write notices, such as how far a snapshot is."""
+    topics = (found.config.get(NOTICES) for found in read_all(folder).values())
+    return [topic for topic in topics if topic]

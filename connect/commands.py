@@ -1,4 +1,4 @@
-"""The commands `throughline connect …`: connectors brought about, looked at, restarted, asked to read tables anew.
+"""The commands `throughline connect …`: connectors brought about, watched, restarted, asked to read tables anew.
 
 Exit codes, for scripts: 0 as wanted; 1 not as wanted; 2 nothing can be said: no answer, or a file that cannot be used.
 """
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
 import typer
 
@@ -16,7 +16,7 @@ from connect.configuration import CONNECTORS_FOLDER, Configuration, UnusableConf
 
 if TYPE_CHECKING:
     from connect.deploy import Deployer
-    from connect.freshness import Newest
+    from connect.freshness import Look
     from connect.rest import ConnectRest, Patience
 
 EXIT_NOT_AS_WANTED, EXIT_UNUSABLE = 1, 2
@@ -24,11 +24,24 @@ _WIDTH_MAX = 200
 _STATES = {"pause": "PAUSED", "stop": "STOPPED"}
 
 
+class AskTopics(Protocol):
+    """Who knows what is in topics. What cannot be learnt is `connect.freshness.Unknown`."""
+
+    def newest(self, topics: Iterable[str]) -> Mapping[str, int]:
+        """Return when the newest record of each topic came, in milliseconds since 1970."""
+
+    def notices(self, topic: str) -> Sequence[Mapping[str, Any]]:
+        """Return the records of a topic of notices since the last call, in order of time."""
+
+    def count_since(self, topic: str, since_ms: int) -> int:
+        """Return about how many records were written to a topic since an instant."""
+
+
 class Place(NamedTuple):
-    """Where Connect is, and who knows when topics had their newest record."""
+    """Where Connect is, and what opens a connection to who knows what is in topics."""
 
     url: str
-    newest: "Newest"
+    topics: Callable[[], AskTopics]
 
 
 OpenPlace = Callable[[Path | None], Place]
@@ -45,6 +58,7 @@ Dsn = Annotated[
     typer.Option(envvar="CONNECT_DSN", help="Database to write to; absent: as the connector's file says."),
 ]
 WAIT_SECONDS = 60.0
+WATCH_PORT = 9188
 
 
 def connect_commands(open_place: OpenPlace) -> typer.Typer:
@@ -59,6 +73,7 @@ def connect_commands(open_place: OpenPlace) -> typer.Typer:
     for command in (
         commands.apply,
         commands.status,
+        commands.watch,
         commands.restart,
         commands.snapshot,
         commands.offsets,
@@ -101,15 +116,12 @@ class _Commands:
         config: Config = None,
     ) -> None:
         """Show how connectors and feeds are, and how fresh. Exit 1 if one does not run, or is older than --age-max."""
-        from connect.database import SlotLook
-        from connect.freshness import SnapshotLook, TopicsLook
         from connect.status import lines
 
         with self._connect(config, 0.0) as connect:
             files = read_all(folder)
             running = connect.running()
-            looks = (TopicsLook(self._open_place(config).newest), SlotLook(), SnapshotLook(_offsets_of(connect)))
-            found, unknown = lines(files, running, looks)
+            found, unknown = lines(files, running, self._looks(config, connect))
         shown = [line for line in found if not names or line.name in names]
         if missing := set(names or ()) - {line.name for line in shown}:
             raise _unusable(f"neither {folder} nor Connect has {', '.join(sorted(missing))}")
@@ -123,6 +135,30 @@ class _Commands:
         for message in unknown:
             typer.echo(f"not known: {message}", err=True)
         _end(all(line.as_wanted and not line.stale(now_ms, age_max) for line in shown))
+
+    def watch(
+        self,
+        port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of /metrics.")] = WATCH_PORT,
+        host: Annotated[str, typer.Option(help="Address of this machine at which they are answered.")] = "127.0.0.1",
+        every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 15.0,
+        folder: Folder = CONNECTORS_FOLDER,
+        config: Config = None,
+    ) -> None:
+        """Tell Prometheus how connectors and feeds are, and how fresh, until SIGTERM or Ctrl-C."""
+        from connect.watch import watch_until_stopped
+
+        with self._connect(config, 0.0) as connect:
+            files, looks = read_all(folder), self._looks(config, connect)
+            watch_until_stopped(files, connect.running, looks, (host, port), every)
+
+    def _looks(self, config: Path | None, connect: "ConnectRest") -> tuple["Look", ...]:
+        from connect.database import SlotLook
+        from connect.freshness import SnapshotLook, TopicsLook
+        from connect.snapshots import NoticesLook
+
+        topics = self._open_place(config).topics()
+        notices = NoticesLook(topics.notices, topics.count_since)
+        return TopicsLook(topics.newest), SlotLook(), notices, SnapshotLook(_offsets_of(connect))
 
     def restart(
         self,

@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 CONNECTORS_FOLDER: Final = Path(__file__).parent / "connectors"
 FEED_CLASS_PREFIX: Final = "throughline."
 CLASS: Final = "connector.class"
+NOTICES: Final = "notification.sink.topic.name"
+"""The setting of Debezium's connectors that names the topic of their notices."""
+
 _REFERENCE: Final = re.compile(r"\$\{(env|file):([^}]+)\}")
 
 

@@ -31,6 +31,9 @@ _PARTS: Final[Mapping[str, str]] = {
 SIGNAL_TABLE: Final = "signal.data.collection"
 _CAPTURED: Final = "table.include.list"
 _SLOT: Final = "slot.name"
+MISSING: Final = "missing"
+SLOT_STATES: Final = ("reserved", "extended", "unreserved", "lost", MISSING)
+"""PostgreSQL's `wal_status`, and what there is in place of one where there is no slot."""
 
 
 class DatabaseError(Exception):
@@ -44,19 +47,22 @@ class SlotLook:
         self._dsn = dsn
 
     def look(self, configuration: Configuration) -> Freshness:
-        """Return the slot's lag in bytes: none where there is no slot. Raises `Unknown`."""
+        """Return the slot's lag in bytes, and whether it may be lost. Raises `Unknown`."""
         if configuration.is_feed or _SLOT not in configuration.config:
             return Freshness()
         try:
             with connected(configuration, self._dsn) as connection:
                 row = connection.execute(
-                    "select pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint "
-                    "from pg_replication_slots where slot_name = %s",
+                    "select pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint, wal_status, "
+                    "safe_wal_size, active from pg_replication_slots where slot_name = %s",
                     [configuration.config[_SLOT]],
                 ).fetchone()
         except (DatabaseError, UnusableConfiguration) as error:
             raise Unknown(str(error)) from None
-        return Freshness(slot_lag_bytes=None if row is None else row[0])
+        if row is None:
+            return Freshness(slot_state=MISSING)
+        lag_bytes, state, left_bytes, is_read = row
+        return Freshness(slot_lag_bytes=lag_bytes, slot_state=state, slot_left_bytes=left_bytes, slot_is_read=is_read)
 
 
 def request_snapshot(configuration: Configuration, tables: Sequence[str], dsn: str | None = None) -> str:

@@ -52,6 +52,8 @@ class ErpPages:
         while url:
             answer = self._http.get(url, asked or None)
             link = at_plain(answer, _NEXT)
+            if isinstance(link, str) and urljoin(self._url, link) == url:
+                raise Fatal(f"{shown(url)}: the next page is the page itself: the API cannot be paged so")
             url, asked = (urljoin(self._url, link), {}) if isinstance(link, str) else ("", {})
             if url and urlsplit(url)[:2] != host:  # our token goes to no other host
                 raise Fatal(f"{shown(self._url)}: the next page is at another host, {shown(url)}; correct the URL")
@@ -60,12 +62,14 @@ class ErpPages:
             yield Records(records, _total(answer), bool(url) or (top is not None and read >= top))
 
     def _offset(self, params: Mapping[str, str]) -> Iterator[Records]:
-        settings, offset = self._settings, 0
+        settings, offset, before = self._settings, 0, list[Any]()
         while True:
             page = {settings.limit_name: str(settings.page_size), settings.offset_name: str(offset)}
             answer = self._http.get(self._url, {**params, **page})
             records = self._list(answer)
-            offset += len(records)
+            if records and records == before:
+                raise Fatal(f"{shown(self._url)}: each page is the first one; correct offset.parameter")
+            offset, before = offset + len(records), records
             has_more = at_plain(answer, "hasMore")
             more = has_more if isinstance(has_more, bool) else len(records) >= settings.page_size
             more = more and bool(records)
@@ -74,7 +78,7 @@ class ErpPages:
                 return
 
     def detailed(self, record: Any) -> Any:
-        """Return a record with what the list did not hold of it."""
+        """Return a record with what the list did not hold of it. Raises `NotThere` if it is gone meanwhile."""
         table, settings = self._table, self._settings
         if table.detail:
             record = self._http.get(settings.url + filled(table.detail, record))

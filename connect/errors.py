@@ -9,6 +9,10 @@ class Fatal(CannotGoOn):
     """A person must act: wrong credentials, a setting that is missing, a system that is not the one it was."""
 
 
+class NotThere(Fatal):
+    """What was asked for is not there: a person's business, unless whoever asks knows that it may go."""
+
+
 class Retriable(CannotGoOn):
     """It cannot answer now, and may later. `retry_after_ms`: the wait that it asked for, if it did."""
 

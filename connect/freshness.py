@@ -1,8 +1,8 @@
 """How fresh a feed is, which is what counts: a connector that runs may still bring nothing.
 
-Three places know: the topics (when the newest record or heartbeat came), the database (what it keeps for the slot), and
-Connect (how far a snapshot is). Each is a `Look`; what one does not know, another may. The metrics of a worker and of
-Connect say the same over time; this is for one glance.
+Four places know: the topics (when the newest record or heartbeat came), the database (what it keeps for the slot), the
+notices of connectors (how far a snapshot is), and Connect (whether one is under way, where no notice is given). Each is
+a `Look`; what one does not know, another may. `throughline connect status` takes one glance, `watch` tells Prometheus.
 """
 
 import json
@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple, Protocol
 from connect.configuration import Configuration
 
 HEARTBEAT_PREFIX: Final = "__debezium-heartbeat."
+_PREFIX: Final = "topic.prefix"
+_READS: Final = frozenset({"topics", "topics.regex"})
 
 Newest = Callable[[Iterable[str]], Mapping[str, int]]
 """Topics to the time of the newest record of each, in milliseconds since 1970; without those that have none."""
@@ -22,11 +24,19 @@ class Freshness(NamedTuple):
 
     `newest_ms`: when the newest record or heartbeat came, in milliseconds since 1970. `slot_lag_bytes`: log that the
     database keeps since it was confirmed. `snapshot`: how far a snapshot is, in words; empty if none is under way.
+    `slot_state`: `reserved`, `extended`, `unreserved` or `lost`, as PostgreSQL has it, or `missing`. `slot_left_bytes`:
+    log that may still be written before the slot is lost. `slot_is_read`: whether the connector reads it now.
+    `snapshot_rows`, `snapshot_tables_left`: of the newest snapshot, also when it is over.
     """
 
     newest_ms: int | None = None
     slot_lag_bytes: int | None = None
     snapshot: str | None = None
+    slot_state: str | None = None
+    slot_left_bytes: int | None = None
+    slot_is_read: bool | None = None
+    snapshot_rows: int | None = None
+    snapshot_tables_left: int | None = None
 
     def filled(self, other: "Freshness") -> "Freshness":
         """Return this, and of the other what is not known here."""
@@ -68,9 +78,21 @@ class SnapshotLook:
         return Freshness(snapshot=snapshot_progress([entry["offset"] for entry in self._offsets(configuration.name)]))
 
 
+def brings(configuration: Configuration) -> bool:
+    """Whether it brings changes, and so is to be heard: feeds and sources do; a sink reads topics, and does not."""
+    return not _READS & configuration.config.keys()
+
+
+def heard_as(configuration: Configuration) -> str:
+    """Return the name under which changes and heartbeats of a connector or feed come (`source.name`)."""
+    return configuration.name if configuration.is_feed else configuration.config.get(_PREFIX, configuration.name)
+
+
 def topics_of(configuration: Configuration) -> list[str]:
-    """Return the topics that tell of a feed's life: those of its tables, and its heartbeats."""
-    prefix = configuration.config.get("topic.prefix", configuration.name)
+    """Return the topics that tell of a feed's life: those of its tables, and its heartbeats; none of a sink."""
+    if not brings(configuration):
+        return []
+    prefix = heard_as(configuration)
     tables = [table.strip() for table in configuration.config.get("table.include.list", "").split(",")]
     return [*(f"{prefix}.{table}" for table in tables if table), HEARTBEAT_PREFIX + prefix]
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
-from connect.errors import Fatal, Retriable
+from connect.errors import Fatal, NotThere, Retriable
 
 _SAID_MAX: Final = 300
 _BUSY_CODES: Final = ("REQUEST_LIMIT_EXCEEDED",)
@@ -203,7 +203,7 @@ class Http:
             raise Retriable(said, retry_after_ms(answer.headers.get("retry-after"), self._clock()))
         if status == httpx2.codes.UNAUTHORIZED:
             raise Fatal(f"{said}; the credentials are refused: correct them")
-        raise Fatal(said)
+        raise NotThere(said) if status in (404, 410) else Fatal(said)
 
 
 class _Pace:

@@ -4,26 +4,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from connect.configuration import Configuration
-from connect.freshness import Freshness, Look, Unknown
+from connect.freshness import Freshness, Look, Unknown, brings
 from connect.rest import Standing
 
 _UNKNOWN = "-"
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 
-TITLES = ("feed", "state", "tasks", "newest", "slot lag", "snapshot")
+TITLES = ("feed", "state", "tasks", "newest", "slot lag", "log", "snapshot")
 FEED_STATE = "feed"
 """In place of a state: it is run by ourselves, and what it is worth is seen by its age."""
 ABSENT_STATE = "not there"
 
 
 class Line(NamedTuple):
-    """One connector or feed. `standing`: None for a feed, and for a connector that is not there."""
+    """One connector or feed. `standing`: None for a feed, and for a connector that is not there.
+
+    `brings`: whether it brings changes, and so has an age; a sink has none.
+    """
 
     name: str
     state: str
     standing: Standing | None
     freshness: Freshness
+    brings: bool = True
 
     @property
     def as_wanted(self) -> bool:
@@ -32,7 +36,7 @@ class Line(NamedTuple):
 
     def stale(self, now_ms: int, age_s_max: float | None) -> bool:
         """Whether its newest record or heartbeat is older than allowed, or there is none."""
-        if age_s_max is None:
+        if age_s_max is None or not self.brings:
             return False
         newest = self.freshness.newest_ms
         return newest is None or now_ms - newest > age_s_max * 1000
@@ -43,7 +47,8 @@ class Line(NamedTuple):
         fresh = self.freshness
         newest = _UNKNOWN if fresh.newest_ms is None else f"{age(max(0, now_ms - fresh.newest_ms) // 1000)} ago"
         lag = _UNKNOWN if fresh.slot_lag_bytes is None else size(fresh.slot_lag_bytes)
-        return self.name, self.state, tasks, newest, lag, fresh.snapshot or _UNKNOWN
+        log, snapshot = fresh.slot_state or _UNKNOWN, fresh.snapshot or _UNKNOWN
+        return self.name, self.state, tasks, newest, lag, log, snapshot
 
 
 def lines(
@@ -60,7 +65,7 @@ def lines(
             state = FEED_STATE
         else:
             state = ABSENT_STATE if standing is None else standing.state
-        found.append(Line(name, state, standing, freshness))
+        found.append(Line(name, state, standing, freshness, configuration is None or brings(configuration)))
     return found, [*unknown]
 
 

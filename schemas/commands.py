@@ -26,7 +26,10 @@ Folder = Annotated[Path, typer.Option(help="Schemas folder: source, canonical, d
 
 
 @app.command()
-def check(folder: Folder = SCHEMAS_FOLDER) -> None:
+def check(
+    folder: Folder = SCHEMAS_FOLDER,
+    mapping: Annotated[list[Path] | None, typer.Option(help="A mapping file beside those of the folder.")] = None,
+) -> None:
     """Refuse contracts that break readers or writers of what was released, and mappings that do not fit them.
 
     Exit 0 if all may change as they did, 1 with contract, field and reason if not, 2 if a file cannot be used.
@@ -34,7 +37,7 @@ def check(folder: Folder = SCHEMAS_FOLDER) -> None:
     try:
         contracts = load_contracts(folder)
         check_manifest(folder)
-        mappings = load_mappings(folder / "mappings")
+        mappings = load_mappings(folder / "mappings", mapping or ())
         load_ownership(folder / "ownership.yaml", mappings)
         refused = [*(str(refusal) for refusal in refusals(folder)), *cover_faults(mappings, contracts)]
     except UnusableFile as error:

@@ -5,12 +5,13 @@ validated: which fields it has, of which kind, which may be missing, and which v
 Loading checks everything and names file, line and value of each fault.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from schemas.assembly import Assembly, assembly_of, load_crosswalk, shared_faults
 from schemas.kinds import Kind
 from schemas.lined_yaml import LinedFile, UnusableFile, load
 from schemas.mapping_file import FieldEntry, MappingFile, OwnershipFile, TopicEntry, mapping_faults
@@ -89,6 +90,7 @@ class Mappings:
     """All mapping files.
 
     `owners` gives the queue that looks after a system's mapping; `fingerprint` changes whenever a file does.
+    `assemblies` say how topics come about whose systems have tables of their own design.
     """
 
     topics: Mapping[str, TopicMapping]
@@ -96,6 +98,17 @@ class Mappings:
     owners: Mapping[str, str]
     versions: Mapping[str, int]
     fingerprint: str
+    assemblies: tuple[Assembly, ...] = ()
+
+    @property
+    def assembled(self) -> frozenset[str]:
+        """The topics whose rows are assembled; no feed writes them."""
+        return frozenset(row.topic for assembly in self.assemblies for row in assembly.rows)
+
+    @property
+    def native_topics(self) -> tuple[str, ...]:
+        """The source topics of tables that rows are assembled from."""
+        return tuple(topic for assembly in self.assemblies for topic in assembly.tables)
 
     def billing_code(self, kind: str, role: str | None) -> str:
         """Return the billing code for a kind of trigger and, if it has one, the role worked."""
@@ -135,8 +148,8 @@ class Ownership:
     fingerprint: str
 
 
-def load_mappings(folder: Path | None = None) -> Mappings:
-    """Read and check all mapping files of a folder (default: those shipped).
+def load_mappings(folder: Path | None = None, further: Iterable[Path] = ()) -> Mappings:
+    """Read and check all mapping files of a folder (default: those shipped), and further ones beside them.
 
     Raises UnusableFile naming file, line and value of every fault found.
     """
@@ -144,16 +157,21 @@ def load_mappings(folder: Path | None = None) -> Mappings:
     files = [load(path, MappingFile) for path in sorted(folder.glob("*.yaml"))]
     if not files:
         raise UnusableFile([f"{folder}: no mapping file (*.yaml) in this folder"])
+    files += [load(path, MappingFile) for path in further]
     if faults := mapping_faults(files):
         raise UnusableFile(faults)
     contents = [file.content for file in files]
     shapes = {topic: entry for content in contents for topic, entry in content.topics.items() if not entry.like}
+    topics = {
+        topic: _topic_mapping(topic, entry, shapes, file)
+        for file in files
+        for topic, entry in file.content.topics.items()
+    }
+    assemblies = tuple(_assembly(file, topics) for file in files if file.content.assembly is not None)
+    if faults := shared_faults(assemblies):
+        raise UnusableFile(faults)
     return Mappings(
-        topics={
-            topic: _topic_mapping(topic, entry, shapes, file)
-            for file in files
-            for topic, entry in file.content.topics.items()
-        },
+        topics=topics,
         billing_codes={
             kind: BillingCode(entry.default, entry.roles)
             for content in contents
@@ -162,7 +180,14 @@ def load_mappings(folder: Path | None = None) -> Mappings:
         owners={content.system: content.owner for content in contents},
         versions={content.system: content.version for content in contents},
         fingerprint=_fingerprint(files),
+        assemblies=assemblies,
     )
+
+
+def _assembly(file: LinedFile[MappingFile], topics: Mapping[str, TopicMapping]) -> Assembly:
+    crosswalk = load_crosswalk(file)
+    fingerprint = _fingerprint([file] if crosswalk is None else [file, crosswalk])
+    return assembly_of(file, crosswalk, topics, fingerprint)
 
 
 def _topic_mapping(

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StrictBool, StrictInt, StrictStr
 
+from schemas.assembly_file import AssemblyEntry
 from schemas.kinds import BILLING_KINDS, CANONICAL_VALUES, DIGITS, OUTPUT_KINDS, Kind
 from schemas.lined_yaml import LinedFile, Place
 
@@ -59,7 +60,7 @@ class BillingCodeEntry(_Strict):
 
 
 class MappingFile(_Strict):
-    """One system's mapping."""
+    """One system's mapping. `assembly` says how rows come about where the system's tables are of its own design."""
 
     system: Text
     owner: Text
@@ -67,6 +68,7 @@ class MappingFile(_Strict):
     vocabularies: dict[Text, dict[StrictStr, StrictStr]]
     billing_codes: dict[Text, BillingCodeEntry] | None = None
     topics: dict[Text, TopicEntry]
+    assembly: AssemblyEntry | None = None
 
 
 class DerivedEntry(_Strict):

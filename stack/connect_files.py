@@ -7,8 +7,8 @@ def properties(bootstrap: str, copies: int) -> dict[str, str]:
     """The properties of a worker, beside where it listens and where its plugins lie. `copies`: of its topics."""
     topics = {
         f"{kind}.storage.{setting}": value
-        for kind in ("config", "offset", "status")
-        for setting, value in (("topic", f"connect.{kind}s"), ("replication.factor", str(copies)))
+        for kind, topic in (("config", "configs"), ("offset", "offsets"), ("status", "statuses"))
+        for setting, value in (("topic", f"connect.{topic}"), ("replication.factor", str(copies)))
     }
     return {
         "bootstrap.servers": bootstrap,

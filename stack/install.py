@@ -1,7 +1,7 @@
-"""Java, Maven, PostgreSQL and Prometheus, where they are missing: `python -m stack.install`, or `make stack-tools`.
+"""What the stack and its tests need of the system, where it is missing: `make stack-tools`.
 
-They are installed by apt where nobody needs to be asked: as root, or in continuous integration (`CI` is set) with sudo.
-Elsewhere it says what to install, and fails.
+Java, Maven, PostgreSQL, Prometheus and docker-compose are installed by apt where nobody needs to be asked: as root, or
+in continuous integration (`CI` is set) with sudo. Elsewhere it says what to install, and fails.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from stack.errors import StackError
-from stack.tools import PACKAGES, java, maven, postgresql, prometheus, promtool
+from stack.tools import DOCKER_COMPOSE, PACKAGES, docker_compose, java, maven, postgresql, prometheus, promtool
 from stack.versions import versions
 
 
@@ -33,6 +33,7 @@ _FOUND: Mapping[str, Callable[[], object]] = {
     "PostgreSQL": lambda: postgresql()[0],
     "Prometheus": lambda: prometheus()[0],
     "promtool": promtool,
+    "docker-compose": docker_compose,
 }
 
 
@@ -68,7 +69,8 @@ def commands(which: Callable[[str], str | None]) -> list[list[str]]:
         # Debian starts what it installs, now and at every boot; Prometheus would listen on every address. A server that
         # is there already is left as it is.
         steps += [["systemctl", "mask", "--quiet", f"{package}.service"] for package in absent]
-    steps.append([*install, *PACKAGES, *absent])
+    readers = [] if _is_there(docker_compose) else [DOCKER_COMPOSE]
+    steps.append([*install, *PACKAGES, *absent, *readers])
     if which("update-ca-certificates"):
         # Java keeps certificates of its own: without this, it does not know an authority that this machine had added.
         steps.append(["update-ca-certificates", "--fresh"])

@@ -9,6 +9,7 @@ from stack.tools import jvm_flags
 PROPERTIES_FILE = "server.properties"
 LOG_SETTINGS_FILE = "log4j2.properties"
 RECORDS_FOLDER = "records"
+HEAP_MIB = 384
 LOG_SETTINGS = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.out.ref = OUT
@@ -81,7 +82,7 @@ def as_text(settings: Mapping[str, str]) -> str:
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 
-def java_command(java: str, class_path: str, main: str, *arguments: str, heap_mib: int = 384) -> list[str]:
+def java_command(java: str, class_path: str, main: str, *arguments: str, heap_mib: int = HEAP_MIB) -> list[str]:
     """The command that runs a class of Kafka's in a folder that has its log settings."""
     flags = (*jvm_flags(heap_mib), f"-Dlog4j2.configurationFile={LOG_SETTINGS_FILE}")
     return [java, *flags, "-cp", class_path, main, *arguments]

@@ -39,6 +39,9 @@ SETTINGS = {
 }
 """What it is started with, beside where it listens."""
 
+CLUSTER_OPTIONS = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8")
+"""What a cluster is made with, beside its superuser."""
+
 
 class PostgreSQL(ServerPart):
     """A cluster of databases. Its superuser is `throughline`, with a password of its own in the file `password`."""
@@ -131,8 +134,7 @@ class PostgreSQL(ServerPart):
             [
                 *_unprivileged(),
                 str(self._programs / "initdb"),
-                *("-D", CLUSTER_FOLDER, "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={_PASSWORD_FILE}"),
-                *("-E", "UTF8", "--locale=C.UTF-8"),
+                *("-D", CLUSTER_FOLDER, "-U", SUPERUSER, f"--pwfile={_PASSWORD_FILE}", *CLUSTER_OPTIONS),
             ],
             _COMMAND_SECONDS_MAX,
             self.folder,

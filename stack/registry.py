@@ -10,7 +10,7 @@ from stack.tools import java, jvm_flags
 from stack.versions import versions
 
 NAME = "registry"
-_HEAP_MIB = 256
+HEAP_MIB = 256
 _ARTIFACT = "apicurio-registry-app"
 CONFLUENT_PATH = "/apis/ccompat/v7"
 CONVERTER_PATH = "/apis/registry/v2"
@@ -47,7 +47,7 @@ class Registry(ServerPart):
             "quarkus.http.port": str(self.port),
         }
         flags = [f"-D{name}={value}" for name, value in settings.items()]
-        return [java(), *jvm_flags(_HEAP_MIB), *flags, "-jar", str(jar)]
+        return [java(), *jvm_flags(HEAP_MIB), *flags, "-jar", str(jar)]
 
     def answers(self) -> bool:
         """Whether it is ready: it has read its topic, and lists its subjects."""

@@ -23,7 +23,7 @@ from stack.tools import java, postgresql, prometheus
 
 KAFKA_PORT = 19_092
 PORTS_BESIDE = {REGISTRY: -11, CONNECT: -9, PROMETHEUS: -2, POSTGRESQL: 340}
-"""How far from Kafka's first port each part listens, where that is given."""
+"""How far from Kafka's first port each part listens, where that is given; Connect on the port after it, too."""
 
 _STANDS_ON: Mapping[str, str] = {REGISTRY: KAFKA, CONNECT: KAFKA}
 _NEEDS: Mapping[str, tuple[Callable[[], object], ...]] = {
@@ -141,8 +141,11 @@ class Room:
         if name == PROMETHEUS:
             config = Path(layout.get("prometheus_config", _PROMETHEUS_CONFIG))
             return Prometheus(folder, config, port, bound=False, say=self._say)
-        made = Registry if name == REGISTRY else Connect
-        return made(folder, self.kafka().bootstrap, port, bound=False, say=self._say)
+        bootstrap = self.kafka().bootstrap
+        if name == REGISTRY:
+            return Registry(folder, bootstrap, port, bound=False, say=self._say)
+        metrics_port = None if port is None else port + 1
+        return Connect(folder, bootstrap, port, metrics_port=metrics_port, bound=False, say=self._say)
 
     def _lay_out(self, first_port: int | None, prometheus_config: Path | None) -> None:
         """Write down where parts that are new here will listen, and what Prometheus goes by."""

@@ -131,7 +131,7 @@ class ServerPart(Server):
         self, folder: Path, version: str, port: int | None = None, *, bound: bool = True, say: Say = silent
     ) -> None:
         folder = folder.absolute()
-        super().__init__(Daemon(self.name, version, folder, bound=bound), [_kept_port(folder, port)], say)
+        super().__init__(Daemon(self.name, version, folder, bound=bound), [kept_port(folder, port)], say)
         self._bound = bound
 
     def start(self) -> None:
@@ -167,8 +167,15 @@ def was_started(folder: Path) -> bool:
     return (folder / _PORT_FILE).is_file()
 
 
-def _kept_port(folder: Path, port: int | None) -> int:
-    file = folder / _PORT_FILE
+def kept_port(folder: Path, port: int | None, file_name: str = _PORT_FILE, *, taken: Sequence[int] = ()) -> int:
+    """The port that a server in a folder listens on, which `file_name` keeps: `port`, else as before, else a free one.
+
+    `taken`: ports that are chosen already, though nobody listens there yet.
+
+    Raises:
+        StackError: The file cannot be read, or no port is free.
+    """
+    file = folder / file_name
     kept: int | None = None
     if file.is_file():
         try:
@@ -176,7 +183,7 @@ def _kept_port(folder: Path, port: int | None) -> int:
         except (OSError, ValueError, TypeError) as error:
             raise StackError(f"{file}: says no port ({error}); remove the folder {folder}") from None
     if port is None:
-        port = kept if kept is not None else free_ports(1)[0]
+        port = kept if kept is not None else next(one for one in free_ports(1 + len(taken)) if one not in taken)
     if port != kept:
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(port), encoding="utf-8")

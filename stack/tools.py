@@ -1,4 +1,4 @@
-"""The programs that the stack needs and does not bring: Java, Maven to fetch with, PostgreSQL, Prometheus."""
+"""The programs that the stack and its tests need and do not bring: Java, Maven to fetch with, PostgreSQL and others."""
 
 import os
 import re
@@ -13,6 +13,7 @@ from stack.versions import versions
 PACKAGES = ("default-jre-headless", "maven")
 INSTALL = f"apt install {' '.join(PACKAGES)}"
 POSTGRESQL, PROMETHEUS = "postgresql", "prometheus"
+DOCKER_COMPOSE = "docker-compose"
 DEBIAN_POSTGRESQL = Path("/usr/lib/postgresql")
 """Where Debian keeps the programs of each version, which are not on the PATH."""
 _POSTGRESQL_PROGRAMS = ("postgres", "initdb", "pg_isready", "psql")
@@ -90,6 +91,15 @@ def promtool() -> str:
         StackError: There is none; the message names the package to install.
     """
     return _program("promtool", PROMETHEUS, "checks the alerts")
+
+
+def docker_compose() -> str:
+    """The path of docker-compose, which reads docker-compose.yml; it needs no container engine for that.
+
+    Raises:
+        StackError: There is none; the message names the package to install.
+    """
+    return _program(DOCKER_COMPOSE, DOCKER_COMPOSE, "reads docker-compose.yml")
 
 
 def prometheus() -> tuple[str, str]:

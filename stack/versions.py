@@ -56,11 +56,11 @@ class PartVersion(_Strict):
     """The version of one part, and what is fetched for it.
 
     `jars` come with what they depend on, but for the groups in `without`; `archives` come alone. `image` is what a
-    container of the part runs.
+    container of the part runs; None: it goes into the image of another.
     """
 
     version: str
-    image: Image
+    image: Image | None = None
     jars: tuple[Coordinates, ...] = ()
     archives: tuple[ArchiveCoordinates, ...] = ()
     without: tuple[str, ...] = ()
@@ -96,11 +96,13 @@ class Versions(_Strict):
     maven: Maven
     parts: dict[str, PartVersion]
     programs: dict[str, ProgramVersion] = {}
+    containers: dict[str, Image] = {}
+    """What runs only where there are containers: its image, or the one it is built on."""
 
     def images(self) -> dict[str, str]:
-        """The image of each part and program, with its version."""
-        parts = {name: part.image.format(version=part.version) for name, part in self.parts.items()}
-        return parts | {name: program.image for name, program in self.programs.items()}
+        """The image of each part and program that has one, and of what runs in containers alone, with its version."""
+        parts = {name: part.image.format(version=part.version) for name, part in self.parts.items() if part.image}
+        return parts | {name: program.image for name, program in self.programs.items()} | self.containers
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from connect.commands import Place, connect_commands
+from connect.commands import AskTopics, Place, connect_commands
 from firm.commands import generate_into
 from firm.topics import Target, Topics
 from schemas.commands import app as schemas_commands
@@ -53,17 +53,15 @@ def _connect_place(config: Path | None) -> Place:
     except SettingsError as error:
         raise fail(str(error)) from None
 
-    def newest(topics: Iterable[str]) -> Mapping[str, int]:
-        from connect.freshness import Unknown
-        from streams.engine.cluster import TopicsError
-        from streams.engine.newest import newest_records
+    def topics() -> AskTopics:
+        from streams.engine.asked import TopicsAsked  # Kafka's client takes a while to load, and few commands ask
 
         try:
-            return newest_records(settings.brokers, topics)
-        except TopicsError as error:
-            raise Unknown(str(error)) from None
+            return TopicsAsked(settings)
+        except UnusableFile as error:
+            raise fail(str(error)) from None
 
-    return Place(settings.connect_url, newest)
+    return Place(settings.connect_url, topics)
 
 
 app.add_typer(connect_commands(_connect_place), name="connect")
@@ -82,6 +80,7 @@ def replay(
     until: Annotated[str | None, typer.Option(help="Move the clock on to this time (RFC 3339) at the end.")] = None,
     policy: Annotated[Path | None, typer.Option(help="A policy file in place of the one shipped.")] = None,
     schemas: Annotated[Path | None, typer.Option(help="JSON file: id to Avro schema, of recorded bytes.")] = None,
+    mapping: Annotated[list[Path] | None, typer.Option(help="A mapping file beside those shipped; may repeat.")] = None,
     quiet: Annotated[bool, typer.Option(help="No progress on standard error.")] = False,
 ) -> None:
     """Run the whole topology over files, without a broker, and write what is derived."""
@@ -93,7 +92,7 @@ def replay(
 
     try:
         end = None if until is None else _instant(until)
-        rulebook = load_rulebook(policy)
+        rulebook = load_rulebook(policy, mapping or ())
         reader = recorded_reader(rulebook, schemas)
         # What is loaded by now stays: looking through it again at every collection costs a tenth of the time.
         gc.freeze()

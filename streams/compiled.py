@@ -30,7 +30,7 @@ COMPILED = (
     "state/store.py", "state/table.py", "state/timers.py",
     "streams/partitioning.py", "streams/replay.py", "streams/simulator.py", "streams/step.py",
     "streams/domain/calendar.py", "streams/domain/made.py", "streams/domain/money.py", "streams/domain/terms.py",
-    "streams/intake/*.py", "streams/ledger/*.py", "streams/rules/*.py", "streams/steps/*.py",
+    "streams/assembly/*.py", "streams/intake/*.py", "streams/ledger/*.py", "streams/rules/*.py", "streams/steps/*.py",
 )  # fmt: skip
 """What is compiled. Not the modules of named tuples that are read from bytes: they would forget what a field holds."""
 

@@ -8,9 +8,9 @@ import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -49,6 +49,11 @@ class Contracts(BaseModel):
     )
     mappings_folder: Path | None = Field(
         default=None, description="Folder with one mapping file a system; absent: the mappings shipped."
+    )
+    further_mappings: tuple[Path, ...] = Field(
+        default=(),
+        description="Mapping files beside those of the folder: of systems that not everyone has, such as "
+        "`connect/tryton/tryton.yaml`. Their topics are read, too.",
     )
     ownership_file: Path | None = Field(
         default=None, description="File that says which system owns which field; absent: the one shipped."
@@ -190,6 +195,11 @@ class Settings(BaseSettings):
     connectors_folder: Path | None = Field(
         default=None,
         description="Folder with the configuration files of connectors and feeds; absent: those shipped.",
+    )
+    feeds_expected: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$")], ...] = Field(
+        default=(),
+        description="Feeds (`source.name`) that must be heard: their heartbeats are read, and `feed_stalled` says "
+        "which are silent, also those that were never heard.",
     )
     contracts: Contracts = Field(default_factory=Contracts, description="Schemas, mappings and ownership.")
     sinks: Sinks = Field(default_factory=Sinks, description="Targets of postings.")

@@ -22,7 +22,7 @@ from schemas.codec import RECORD_BYTES_MAX
 from state.spill import Budget, SpillingStore
 from streams.domain.calendar import instant
 from streams.domain.made import made
-from streams.intake.change import Change, Unreadable
+from streams.intake.change import Change, NativeChange, Unreadable
 from streams.intake.fields import shown
 from streams.intake.reading import Reader
 from streams.progress import Progress
@@ -204,10 +204,16 @@ def _take(record: Record, simulator: Simulator, reader: Reader) -> None:
     read = reader.read(record)
     if read is None:
         return
-    if isinstance(read, Change) and read.refusal is None and read.cause.occurred_at > simulator.now:
-        simulator.advance(read.cause.occurred_at)
+    step = "intake"
+    if isinstance(read, Change):
+        if read.refusal is None and read.cause.occurred_at > simulator.now:
+            simulator.advance(read.cause.occurred_at)
+    elif reader.is_native(record.topic):
+        step = "assembly"
+        if isinstance(read, NativeChange) and read.refusal is None and read.cause.occurred_at > simulator.now:
+            simulator.advance(read.cause.occurred_at)
     topic, key, _, timestamp, partition, offset, headers = record
-    simulator.feed_to("intake", made(Record, (topic, key, read, timestamp, partition, offset, headers)))
+    simulator.feed_to(step, made(Record, (topic, key, read, timestamp, partition, offset, headers)))
 
 
 def merged(inputs: list[Lines]) -> Iterable[Record]:

@@ -54,6 +54,8 @@ class Context:
         self.partition = partition
         self.partitions = partitions
         self.now = 0
+        self.waits = False
+        """Whether records wait that cannot be taken in for now, for want of something outside such as a registry."""
         self.outputs: list[Output] = []
         self.counts: dict[str, int] = {}
         self.gauges: dict[str, int] = {}

@@ -75,6 +75,13 @@ BESIDE: Final[tuple[Topic, ...]] = (
 HEARTBEATS: Final = "__debezium-heartbeat."
 """What the name of a topic of heartbeats begins with; the name of the feed follows."""
 
+ASSEMBLY_LOOKUPS: Final = "assembly.lookups"
+
+ADDED: Final[tuple[Topic, ...]] = (
+    Topic(ASSEMBLY_LOOKUPS, Role.INTERNAL, "row id", "how rows of a system's own tables look each other up"),
+)
+"""Topics that are there only where a mapping of a system's own tables was added."""
+
 TRIGGERS: Final = "billing.triggers"
 MARGINS: Final = "margin.updates"
 ALERTS: Final = "drift.alerts"
@@ -100,3 +107,4 @@ PUBLIC: Final[tuple[Topic, ...]] = (
 )
 
 TOPICS: Final[dict[str, Topic]] = {topic.name: topic for topic in (*SOURCES, *INTERNAL, *BESIDE, *PUBLIC)}
+KNOWN: Final[dict[str, Topic]] = {**TOPICS, **{topic.name: topic for topic in ADDED}}

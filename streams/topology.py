@@ -1,14 +1,17 @@
 """The topology: every step, in the order in which changes flow. Start reading here.
 
-intake -> ledger -> margins, drift -> analytics, with people asked and answering at the ledger's side.
+intake -> ledger -> margins, drift -> analytics, with people asked and answering at the ledger's side. Before intake
+comes assembly, where a mapping of a system's own tables was added.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.lined_yaml import UnusableFile
 from schemas.mapping import Mappings, Ownership, load_mappings, load_ownership
 from streams import compiled
+from streams.assembly.step import assembly_step
 from streams.domain.policy import Policy
 from streams.intake.ownership import never_checked
 from streams.intake.reading import Decode, Reader
@@ -31,21 +34,25 @@ class Rulebook:
     policy: Policy
 
 
-def load_rulebook(policy: Path | None = None) -> Rulebook:
-    """Return the shipped mappings and ownership with a policy file. Raises `schemas.lined_yaml.UnusableFile`."""
-    mappings = load_mappings()
+def load_rulebook(policy: Path | None = None, further: Iterable[Path] = ()) -> Rulebook:
+    """Return the shipped mappings and ownership with a policy file, and further mapping files.
+
+    Raises `schemas.lined_yaml.UnusableFile`.
+    """
+    mappings = load_mappings(further=further)
     ownership = load_ownership(mappings=mappings)
     if faults := never_checked(ownership):
         raise UnusableFile(faults)
     return Rulebook(mappings, ownership, load_policy(policy))
 
 
-def topology(rulebook: Rulebook, reader: Reader) -> tuple[Step, ...]:
-    """Return all steps, upstream first."""
+def topology(rulebook: Rulebook, reader: Reader, feeds: tuple[str, ...] = ()) -> tuple[Step, ...]:
+    """Return all steps, upstream first. `feeds` are those that must be heard: in service only, none in a file run."""
     compiled.quicken()
     policy, mappings = rulebook.policy, rulebook.mappings
     return (
-        intake_step(reader, mappings, rulebook.ownership),
+        *([assembly_step(mappings, reader)] if mappings.assemblies else []),
+        intake_step(reader, mappings, rulebook.ownership, policy, feeds),
         people_step(policy),
         ledger_step(policy, mappings.billing_code),
         margin_step(policy),

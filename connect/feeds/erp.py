@@ -4,6 +4,7 @@ What has a time of change is asked for by it, from a while before the newest cha
 again with what is known, and only what is new of it is landed. What has none is read whole and compared.
 """
 
+import logging
 from collections.abc import Iterator
 from threading import Event
 from typing import Any, Final
@@ -11,10 +12,13 @@ from typing import Any, Final
 from connect.catalogue import Kind, Outside
 from connect.erp_pages import ErpPages, Records
 from connect.erp_settings import ErpSettings, ObjectSettings
+from connect.errors import NotThere
 from connect.feeds.contract import Batch, Memory
 from connect.http_settings import opened
 from connect.rows import RowFault, at, instant
 from connect.versions import Item, Page, Versions, compared
+
+log = logging.getLogger("throughline.feed")
 
 _SECOND_MS: Final = 1000
 
@@ -84,8 +88,9 @@ class _Object:
         while more:
             more = has_moved = False
             for records in self._pages.read(cursor, top):
-                taken = versions.take(self._items(records), now, is_first)
-                times = (self._time(record) for record in records.records)
+                items = self._items(records)
+                taken = versions.take(items, now, is_first)
+                times = map(_time, items)
                 # A clock that is ahead must not make everything before its time look old.
                 newest = max((min(each, now) for each in times if each is not None), default=newest)
                 more = records.more
@@ -119,22 +124,32 @@ class _Object:
             yield Page(self._items(records), records.total)
 
     def _items(self, records: Records) -> tuple[Item, ...]:
-        return tuple(self._item(record) for record in records.records)
+        """Return the records of an answer, without those that went before they could be asked for in detail."""
+        found, gone = list[Item](), None
+        for record in records.records:
+            try:
+                found.append(self._item(record))
+            except NotThere as error:
+                log.info("%s: %s: it has gone since it was listed", self._pages.name, error)
+                gone = error
+        if gone is not None and not found and len(records.records) > 1:  # none is there: the path is wrong
+            raise gone
+        return tuple(found)
 
     def _item(self, record: Any) -> Item:
         is_deleted = bool(self._mark) and str(at(record, self._mark)).lower() == self._marked.lower()
         whole = record if is_deleted else self._pages.detailed(record)
         values = self._map.values(whole)
         place = f"{self._pages.name} of {self._settings.url}"
-        changed = at(record, self._table.modified) if self._table.modified else None
+        changed = at(whole, self._table.modified) if self._table.modified else None
         return Item(values, whole, place, changed, is_deleted)
 
-    def _time(self, record: Any) -> int | None:
-        value = at(record, self._table.modified)
-        try:
-            return None if value is None else instant(value)
-        except RowFault:
-            return None  # the record is a reject, and told as such
+
+def _time(item: Item) -> int | None:
+    try:
+        return None if item.changed is None else instant(item.changed)
+    except RowFault:
+        return None  # the record is a reject, and told as such
 
 
 def _floor(ms: int) -> int:

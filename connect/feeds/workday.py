@@ -71,6 +71,8 @@ class WorkdaySettings(FeedSettings, HttpSettings):
             raise ValueError("api = raas needs report.owner and report.name")
         if bool(self.window_from) != bool(self.window_through):
             raise ValueError("window.from.parameter and window.through.parameter go together: Workday wants both")
+        if self.window_from and self.api != "raas":
+            raise ValueError("window.from.parameter: only a report takes a window; set api = raas")
         self.field_map()
         return self
 

@@ -108,3 +108,14 @@ class Alert(NamedTuple):
     said: Claim | None = None
     wakes_at: int = 0
     owner: str = ""
+
+
+class Silence(NamedTuple):
+    """How long a feed has been silent, as of the last look, and when it was last heard before (0: never).
+
+    `told` says that it is claimed to have stalled. Times are milliseconds.
+    """
+
+    silent_ms: int = 0
+    heard_at: int = 0
+    told: bool = False

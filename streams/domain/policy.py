@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from streams.domain.calendar import HOUR_MS
+from streams.domain.calendar import HOUR_MS, MINUTE_MS
 
 Limits = dict[str, Decimal]
 
@@ -99,3 +99,7 @@ class Policy(_Strict):
     def delay_ms(self, kind: str, client_id: str | None, region: str | None) -> int:
         """Return after how many milliseconds a condition becomes an alert."""
         return int(self.alert(kind).limit("after_hours", client_id, region) * HOUR_MS)
+
+    def silence_ms(self) -> int:
+        """Return after how many milliseconds of silence a feed has stalled."""
+        return int(self.alerts.feed_stalled.limits["after_minutes"] * MINUTE_MS)

@@ -151,14 +151,20 @@ class Checkpoints(Service):
             async with self._still:
                 try:
                     self._take(step, batch)
-                    self._waiting.pop(step.name, None)
+                    if self._waiting.pop(step.name, None) is not None:
+                        self._tell_waits(step, False)
                     break
                 except RegistryUnavailable as error:
                     wait = self._told_to_wait(step.name, error, waits)
+                    self._tell_waits(step, True)
             await self.sleep(wait)
         if self._taken >= self._records_max:
             self._room.clear()
             self._full.set()
+
+    def _tell_waits(self, step: Step, waits: bool) -> None:
+        for partition in self._assignment.partitions.values():
+            partition.waits(step.name, waits)
 
     def _take(self, step: Step, batch: Batch) -> None:
         partition = self._assignment.partitions.get(batch.tp.partition)
@@ -227,6 +233,8 @@ class Checkpoints(Service):
             offsets.update(self._agents.fence())
         encoded = [*await self._encoded(outputs), *(record for record, _ in self._sent)]
         changes = {number: part.changes for number, part in settled.items() if part.changes}
+        if not offsets and (outputs or changes):
+            offsets.update(ready[0].fence())
         commit = Commit(encoded, changes, offsets, self._assignment.member)
         self._kit.probe("settled")
         return _Round(now, began, settled, outputs, ages, acked, commit)

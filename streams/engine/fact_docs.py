@@ -101,4 +101,23 @@ DOCS: dict[str, dict[str, FieldDoc | str]] = {
         "evidence": "What the alert shows, by name.",
         "cause": _CAUSE,
     },
+    "Lookup": {
+        "table": "Source topic of the row that is asked for.",
+        "id": "Row that is asked for.",
+        "row_topic": "Topic of the assembled row that asks.",
+        "row_id": "Assembled row that asks, by the id of the native row it is made of.",
+        "name": "Name of the lookup in the mapping.",
+        "wanted": "False takes the wish back.",
+    },
+    "Answer": {
+        "row_topic": "Topic of the assembled row that has asked.",
+        "row_id": "Assembled row that has asked, by the id of the native row it is made of.",
+        "name": "Name of the lookup in the mapping.",
+        "table": "Source topic of the row that was asked for.",
+        "id": "Row that was asked for.",
+        "found": "False where there is no such row.",
+        "columns": "Columns that were asked for and are known.",
+        "texts": "Their values as text, in the same order; null where they are null.",
+        "cause": _CAUSE,
+    },
 }

@@ -17,6 +17,7 @@ from schemas.codec import Shape
 from schemas.contracts import CANONICAL
 from schemas.plan import Tuples
 from streams.domain import canonical
+from streams.domain.assembled import Answer, Lookup
 from streams.domain.fact import (
     Allocation,
     Cause,
@@ -43,7 +44,8 @@ ROWS: Mapping[str, type] = {row.__name__: row for row in (*typing.get_args(canon
 """What a fact may carry, by name."""
 
 MESSAGES: Mapping[str, type] = {
-    message.__name__: message for message in (Fact, Person, PersonQuery, Employment, Allocation, MarginPart, Claim)
+    message.__name__: message
+    for message in (Fact, Person, PersonQuery, Employment, Allocation, MarginPart, Claim, Lookup, Answer)
 }
 """What travels on the internal topics, by name."""
 

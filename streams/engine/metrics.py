@@ -159,6 +159,9 @@ class Metrics:
         self._still = self._gauge(
             "without_progress_seconds", "For how long records have waited of which none was taken in, at worst."
         )
+        self._feed_age = self._gauge(
+            "feed_age_seconds", "Since when nothing of a feed was taken in, of those that must be heard.", ["feed"]
+        )
         self._rebalances = self._counter("rebalances", "Assignments that began or ended.", ["event"])
         for event in _REBALANCES:
             self._rebalances.labels(event)
@@ -174,13 +177,18 @@ class Metrics:
         """Set for how long the partition that stands still longest has not moved, though records wait; 0 if all do."""
         self._still.set(seconds)
 
+    def feed_age(self, feed: str, seconds: float) -> None:
+        """Set since when nothing of a feed was taken in, on any partition held."""
+        self._feed_age.labels(feed).set(seconds)
+
     def rebalanced(self, event: str, partitions: int) -> None:
         """Count an assignment that began (`assigned`) or ended (`revoked`, `lost`)."""
         self._rebalances.labels(event).inc()
         self._assigned.set(partitions)
         # What was said of partitions stands no longer: another worker may hold them now.
         for gauge in (
-            self._lag, self._lag_seconds, self._parked, self._parked_age, self._state_bytes, self._restore_left,
+            self._lag, self._lag_seconds, self._feed_age, self._parked, self._parked_age, self._state_bytes,
+            self._restore_left,
         ):  # fmt: skip
             gauge.clear()
         self._restore_seconds.set(0)

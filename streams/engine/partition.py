@@ -129,6 +129,11 @@ class Partition:
             self._moved.add(batch.tp)
         return taken
 
+    def waits(self, step: str, waits: bool) -> None:
+        """Tell a step whether records wait that cannot be taken in for now."""
+        if self.ready:
+            self._tasks[step].context.waits = waits
+
     def last_timestamp(self, step: str, tp: TP) -> int:
         """Return the timestamp of the record of a topic that a step took in last, or 0."""
         return self._last_timestamps.get((step, tp), 0)
@@ -184,8 +189,13 @@ class Partition:
                 task.state.count_hits(turn == 0)
 
     def gauges(self) -> dict[str, int]:
-        """Return what its steps say of their state, by name."""
-        return {name: value for task in self._tasks.values() for name, value in task.context.gauges.items()}
+        """Return what its steps say of their state, by name: in all, and since when the first of them; 0 is never."""
+        told: dict[str, int] = {}
+        for task in self._tasks.values():
+            for name, value in task.context.gauges.items():
+                other = told.get(name, 0)
+                told[name] = min(other or value, value or other) if name.endswith("_since") else other + value
+        return told
 
     def _fence(self) -> set[TP]:
         """Return a topic that was read: by its offset, brokers know a worker that is given up, and refuse its round.
@@ -197,6 +207,14 @@ class Partition:
                 if self._acknowledged(tp := TP(topic, self.number)):
                     return {tp}
         return set()
+
+    def fence(self) -> dict[TP, int]:
+        """Return an offset for a round that has none, as nothing of what it is of was ever read.
+
+        It may be 0, which means to a group what none does: that it reads from the beginning.
+        """
+        place = TP(self._steps[0].reads[0], self.number)
+        return {place: self._acknowledged(place)}
 
     def readers(self, topic: str) -> list[Step]:
         """Return the steps that read a topic."""

@@ -8,11 +8,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from connect.catalogue import names_of
+from connect.catalogue import names_of, notice_topics_of
 from connect.configuration import CONNECTORS_FOLDER, UnusableConfiguration
 from schemas.lined_yaml import UnusableFile
 from schemas.mapping import MAPPINGS_FOLDER, load_mappings
 from streams.config import Settings, SettingsError, load
+from streams.topics import ADDED
 
 app = typer.Typer(help="The topics of Kafka: make what is missing, and say what differs.", no_args_is_help=True)
 
@@ -43,8 +44,10 @@ def _run(config: Path | None, replicas: int | None, mend: bool) -> None:
 
     try:
         settings = load(config)
-        feeds = names_of(settings.connectors_folder or CONNECTORS_FOLDER)
-        setup = TopicSetup(settings, wanted_topics(settings, _mapped_topics(settings), feeds), replicas)
+        folder = settings.connectors_folder or CONNECTORS_FOLDER
+        further, between = mapped_topics(settings)
+        wanted = wanted_topics(settings, further, names_of(folder), [*between, *notice_topics_of(folder)])
+        setup = TopicSetup(settings, wanted, replicas)
         findings = setup.find()
         rows = [(f.wanted.name, str(f.wanted.partitions), *_told(f, mend)) for f in findings]
         if mend:
@@ -64,8 +67,12 @@ def _run(config: Path | None, replicas: int | None, mend: bool) -> None:
     typer.echo(f"{len(findings)} topics are as they should be")
 
 
-def _mapped_topics(settings: Settings) -> Sequence[str]:
-    return list(load_mappings(settings.contracts.mappings_folder or MAPPINGS_FOLDER).topics)
+def mapped_topics(settings: Settings) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the topics of mappings that feeds write, and those that assembly does."""
+    contracts = settings.contracts
+    mappings = load_mappings(contracts.mappings_folder or MAPPINGS_FOLDER, contracts.further_mappings)
+    between = [*mappings.assembled, *[topic.name for topic in ADDED]] if mappings.assemblies else []
+    return [*mappings.topics, *mappings.native_topics], between
 
 
 def _told(finding: "object", mend: bool) -> tuple[str, str]:

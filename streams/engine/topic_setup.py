@@ -66,18 +66,23 @@ class Finding(NamedTuple):
         return [differs for differs in self.differing if differs[0] not in ("partitions", "replicas")]
 
 
-def wanted_topics(settings: Settings, further: Iterable[str] = (), feeds: Iterable[str] = ()) -> list[Wanted]:
+def wanted_topics(
+    settings: Settings, further: Iterable[str] = (), feeds: Iterable[str] = (), between: Iterable[str] = ()
+) -> list[Wanted]:
     """Return every topic the product needs, and the changelog of the settings' group.
 
     `further` are topics that no contract names, such as those of mappings of one's own; they are kept as sources.
-    `feeds` are the names of connectors and feeds that send heartbeats.
+    `feeds` are the names of connectors and feeds that send heartbeats. `between` are topics that no contract names
+    either, which a step writes and another reads, or which hold what else connectors say; they are kept as internal
+    topics.
     """
     days = settings.sources_kept_days
     source_ms = _FOR_GOOD if days is None else days * _DAY_MS
     kept_ms = {Role.SOURCE: source_ms, Role.INTERNAL: _INTERNAL_MS, Role.PUBLIC: _FOR_GOOD}
     roles = {name: topic.role for name, topic in TOPICS.items()}
     roles |= dict.fromkeys(sorted(set(further) - TOPICS.keys()), Role.SOURCE)
-    roles |= dict.fromkeys(sorted({HEARTBEATS + feed for feed in feeds}), Role.INTERNAL)
+    heartbeats = {HEARTBEATS + feed for feed in (*feeds, *settings.feeds_expected)}
+    roles |= dict.fromkeys(sorted({*heartbeats, *between}), Role.INTERNAL)
     topics = []
     for name, role in roles.items():
         config: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": str(kept_ms[role])}

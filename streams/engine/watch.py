@@ -14,6 +14,7 @@ from mode import Service
 from streams.engine.assignment import Assignment
 from streams.engine.kit import Kit
 from streams.engine.partition import Partition
+from streams.intake.hearing import SILENT_SINCE
 
 log = logging.getLogger("throughline.worker")
 
@@ -125,6 +126,7 @@ class Watch(Service):
         for tp, (waiting, age_s) in lags.items():
             waits[tp.partition] = waits.get(tp.partition, 0) + waiting
             self._metrics.lag(tp.topic, tp.partition, waiting, age_s)
+        self._tell_silences()
         self._seen, self.stalled, self.waiting = seen, stalled, waits
         self._metrics.still(max(stalled.values(), default=0.0))
 
@@ -151,3 +153,15 @@ class Watch(Service):
         if "parked" in gauges:
             since = gauges["parked_since"]
             self._metrics.parked(number, gauges["parked"], max(0.0, (self._clock() - since) / 1000) if since else 0.0)
+
+    def _tell_silences(self) -> None:
+        """Tell how old is what was heard last of each feed, on whichever partition it came."""
+        newest: dict[str, int] = {}
+        for partition in self._assignment.partitions.values():
+            for name, since in partition.gauges().items() if partition.ready else ():
+                if name.startswith(SILENT_SINCE):
+                    feed = name.removeprefix(SILENT_SINCE)
+                    newest[feed] = max(newest.get(feed, 0), since)
+        now = self._clock()
+        for feed, since in newest.items():
+            self._metrics.feed_age(feed, max(0, now - since) / 1000)

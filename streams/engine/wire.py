@@ -18,7 +18,7 @@ from streams.domain.made import made
 from streams.engine.facts import MESSAGES, FactShapes
 from streams.intake.reading import Reader
 from streams.step import Record
-from streams.topics import DEAD_LETTERS, TOPICS, Role
+from streams.topics import DEAD_LETTERS, KNOWN, Role
 
 _SUBJECTS = {message: f"{CANONICAL}{name}" for name, message in MESSAGES.items()}
 _REGISTRY_SECONDS_MAX = 5.0
@@ -97,7 +97,7 @@ class ContractWire:
         Raises `schemas.codec.Undecodable` for bytes of an internal or public topic: they are ours, and a defect.
         """
         value = record.value
-        topic = TOPICS.get(record.topic)
+        topic = KNOWN.get(record.topic)
         if topic is None or topic.role is Role.SOURCE:
             return self._reader.read(record)
         if value is None or record.topic == DEAD_LETTERS:
@@ -110,7 +110,10 @@ class ContractWire:
             return None
         if topic == DEAD_LETTERS:
             return value if isinstance(value, bytes) else orjson.dumps(value, default=str)
-        if TOPICS[topic].role is Role.INTERNAL:
+        known = KNOWN.get(topic)
+        if known is None:  # assembled rows have the contract of the topic that they are like
+            return self._codec.encode(self._reader.shape_of(topic), value)
+        if known.role is Role.INTERNAL:
             return self._codec.encode(_SUBJECTS[type(value)], value)
         return self._codec.encode(topic, value)
 

@@ -71,6 +71,10 @@ def run(settings: Settings, ends_with_input: bool = False) -> int:
     `ends_with_input` also stops it when standard input closes, so that it ends with the process that started it.
     """
     log_to_stderr()
+    if settings.feeds_expected:
+        log.info("feeds that must be heard: %s", ", ".join(settings.feeds_expected))
+    else:
+        log.info("no feed must be heard: nobody is told of one that falls silent; see the setting feeds_expected")
     try:
         steps, wire = steps_of(settings)
     except EXPLAINED as error:
@@ -89,13 +93,13 @@ def steps_of(settings: Settings) -> tuple[tuple[Step, ...], Wire]:
     reader = Reader(rulebook.mappings, Codec(registry).decode_change, settings.epochs)
     limits = Limits(postings_max=sinks.batch_lines_max, age_ms_max=round(sinks.batch_seconds_max * 1000))
     posting = posting_step(lambda system: FileExchange(sinks.folder, system), limits, round(sinks.poll_seconds * 1000))
-    return (*topology(rulebook, reader), posting), ContractWire(registry, reader)
+    return (*topology(rulebook, reader, settings.feeds_expected), posting), ContractWire(registry, reader)
 
 
 def rulebook_of(settings: Settings) -> Rulebook:
     """Return mappings, ownership and policy as the settings have them; raises as `steps_of` does."""
     contracts = settings.contracts
-    mappings = load_mappings(contracts.mappings_folder or MAPPINGS_FOLDER)
+    mappings = load_mappings(contracts.mappings_folder or MAPPINGS_FOLDER, contracts.further_mappings)
     ownership = load_ownership(contracts.ownership_file or OWNERSHIP_FILE, mappings)
     return Rulebook(mappings, ownership, load_policy(settings.policy_file))
 

@@ -21,6 +21,7 @@ class Change(NamedTuple):
     `kind` is the canonical row's name, empty where the topic has no mapping yet. `scope` is the record key that its
     history comes under, `id` the row's identity. `row` is the canonical row; None for a delete and for what is refused.
     `raw` is the source's row, kept for what is refused. `reread`: it is no change, but the row read anew on request.
+    `feed` is who brought it (`source.name`), empty where unsaid.
     """
 
     kind: str
@@ -31,6 +32,25 @@ class Change(NamedTuple):
     deleted: bool
     refusal: Refusal | None
     raw: Any
+    cause: Cause
+    reread: bool = False
+    feed: str = ""
+
+
+class NativeChange(NamedTuple):
+    """One version of one row of a table of a system's own design, which rows are assembled from.
+
+    `texts` are the values of `columns`, as `streams.domain.assembled` has them; `untold` names columns that the version
+    left as they were, without saying how. `reread`: it is no change, but the row read anew on request.
+    """
+
+    topic: str
+    id: str
+    columns: tuple[str, ...]
+    texts: tuple[str | None, ...]
+    untold: tuple[str, ...]
+    deleted: bool
+    refusal: Refusal | None
     cause: Cause
     reread: bool = False
 

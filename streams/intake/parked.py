@@ -18,12 +18,13 @@ SEP: Final = "\x1f"
 class Parked:
     """The count of one partition's parked rows, told as it changes. What is not parked does not pass here.
 
-    `intake.waiting` holds since when each row without a project waits. Counted from the tables once, at the beginning.
+    The table named by `waiting` holds since when each row without a partner waits. Counted from the tables once, at the
+    beginning.
     """
 
-    def __init__(self, context: Context, refused: Table[Refused]) -> None:
+    def __init__(self, context: Context, refused: Table[Refused], waiting: str = "intake.waiting") -> None:
         self._gauges = context.gauges
-        self._waiting = context.table("intake.waiting")
+        self._waiting = context.table(waiting)
         self._rows = 0
         self._rows_since = SortedDict()  # by second, so that it stays small however many rows are parked
         for _, since in self._waiting.scan(""):

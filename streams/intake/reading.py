@@ -10,15 +10,16 @@ from schemas.mapping import Mappings
 from streams.domain.calendar import start_of
 from streams.domain.fact import Cause
 from streams.domain.made import made
-from streams.intake.change import NO_MAPPING, Change, Heartbeat, Refusal, Unreadable
-from streams.intake.fields import TEXT_MAX, shown
+from streams.intake.change import NO_MAPPING, Change, Heartbeat, NativeChange, Refusal, Unreadable
+from streams.intake.fields import TEXT_MAX, Fault, shown
+from streams.intake.natives import NativeReader
 from streams.intake.rows import Refused, RowReader
 from streams.step import Record
+from streams.topics import HEARTBEATS
 
 Decode = Callable[[str, bytes], Mapping[str, Any]]
 """(topic, bytes) to an envelope with native values; raises schemas.codec.Undecodable."""
 
-HEARTBEAT_PREFIX: Final = "__debezium-heartbeat."
 _OPS: Final = frozenset("curd")
 _INT64: Final = 2**63
 _LATEST_MS: Final = start_of(date(2200, 1, 1))
@@ -37,17 +38,32 @@ class Reader:
         self._decode = decode
         self._epochs = dict(epochs or {})
         self._readers = {topic: RowReader(mapping) for topic, mapping in mappings.topics.items()}
+        self._natives = {
+            topic: NativeReader(table) for assembly in mappings.assemblies for topic, table in assembly.tables.items()
+        }
         self._decoded: tuple[bytes, Mapping[str, Any]] | None = None
 
-    def read(self, record: Record) -> Change | Unreadable | Heartbeat | None:
+    def is_native(self, topic: str) -> bool:
+        """Tell whether a topic carries a table that rows are assembled from: its records are for assembly."""
+        return topic in self._natives
+
+    def row_reader(self, topic: str) -> RowReader:
+        """Return what reads the rows of a topic that a mapping declares. Raises KeyError for any other."""
+        return self._readers[topic]
+
+    def shape_of(self, topic: str) -> str:
+        """Return the topic whose contract the rows of a declared topic follow. Raises KeyError for any other."""
+        return self._readers[topic].mapping.shape
+
+    def read(self, record: Record) -> Change | NativeChange | Unreadable | Heartbeat | None:
         """Return what a record says; None for a tombstone, which only follows a delete."""
         value = record.value
         if value is None:
             return None
         if isinstance(value, Unreadable):
             return value
-        if record.topic.startswith(HEARTBEAT_PREFIX):
-            return Heartbeat(record.topic[len(HEARTBEAT_PREFIX) :], record.timestamp)
+        if record.topic.startswith(HEARTBEATS):
+            return Heartbeat(record.topic[len(HEARTBEATS) :], record.timestamp)
         try:
             if isinstance(value, bytes):
                 value = self._envelope_of(record.topic, value)
@@ -59,7 +75,8 @@ class Reader:
 
     def split(self, record: Record) -> list[Record]:
         """Return an update that changes its record key as a delete under the old key and a create under the new one."""
-        value, reader = record.value, self._readers.get(record.topic)
+        value = record.value
+        reader: RowReader | NativeReader | None = self._readers.get(record.topic) or self._natives.get(record.topic)
         if reader is None:
             return [record]
         if isinstance(value, bytes):
@@ -90,11 +107,16 @@ class Reader:
             self._decoded = payload, self._decode(topic, payload)
         return self._decoded[1]
 
-    def _change(self, record: Record, envelope: Any) -> Change:
+    def _change(self, record: Record, envelope: Any) -> Change | NativeChange:
         op, row, cause, reread = self._envelope(record, envelope)
+        name = envelope["source"].get("name")
+        feed = name if type(name) is str else ""
         reader = self._readers.get(record.topic)
         if reader is None:
-            return self._without_mapping(record, op == "d", row, cause)
+            native = self._natives.get(record.topic)
+            if native is not None:
+                return self._native(native, record, op == "d", row, (cause, reread))
+            return self._without_mapping(record, op == "d", row, cause)._replace(feed=feed)
         try:
             identity = reader.identity_of(row)
         except KeyError as error:
@@ -120,8 +142,21 @@ class Reader:
         kept = row if refusal is not None and op != "d" else None
         canonical = None if refusal else canonical
         return made(
-            Change, (reader.kind, record.topic, scope, identity, canonical, op == "d", refusal, kept, cause, reread)
+            Change,
+            (
+                reader.kind, record.topic, scope, identity, canonical, op == "d", refusal, kept, cause, reread, feed,
+            ),
         )  # fmt: skip
+
+    def _native(
+        self, native: NativeReader, record: Record, deleted: bool, row: Any, version: tuple[Cause, bool]
+    ) -> NativeChange:
+        try:
+            return native.change(record.key, row, deleted, *version)
+        except KeyError as error:
+            raise EnvelopeFault(f"the row has no {error.args[0]}, which identifies it") from None
+        except Fault as fault:
+            raise EnvelopeFault(str(fault)) from None
 
     def _without_mapping(self, record: Record, deleted: bool, row: Any, cause: Cause) -> Change:
         if not record.key:
@@ -158,6 +193,8 @@ class Reader:
         except EnvelopeFault as error:
             refusal = Refusal("validation_failed", (str(error),))
             return Change("", topic, scope, identity, None, False, refusal, raw, cause)
+        if isinstance(change, NativeChange):
+            return self._without_mapping(record, False, raw, cause)
         return change._replace(cause=cause)
 
 

@@ -7,20 +7,30 @@ import orjson
 
 from schemas.mapping import Mappings, Ownership
 from streams.domain.fact import Cause, Claim, Fact
-from streams.domain.kept import Home, Kept, Refused, Violation
+from streams.domain.kept import Home, Kept, Refused, Silence, Violation
 from streams.domain.ledger import NO_CONTRACT_PREFIX
 from streams.domain.money import ZERO
+from streams.domain.policy import Policy
 from streams.intake.change import NO_MAPPING, Change, Heartbeat, Refusal, Unreadable
-from streams.intake.deadletter import dead_letter
+from streams.intake.hearing import Hearing
 from streams.intake.homes import Homes
 from streams.intake.memory import MASTERS, TABLES, Memory, after, is_known, is_new
 from streams.intake.ownership import OwnershipCheck
 from streams.intake.reading import Reader
-from streams.rules.audit import audit_record
+from streams.intake.telling import Teller, entity_kind
 from streams.rules.claims import AGAINST, NONE
-from streams.rules.exceptions import Entity, exception_record
+from streams.rules.exceptions import Entity
 from streams.step import Context, Record, Step
-from streams.topics import AUDIT, CONTRACT_FACTS, DEAD_LETTERS, DRIFT_CLAIMS, EXCEPTIONS, PERSON_FACTS, SOURCES
+from streams.topics import (
+    AUDIT,
+    CONTRACT_FACTS,
+    DEAD_LETTERS,
+    DRIFT_CLAIMS,
+    EXCEPTIONS,
+    HEARTBEATS,
+    PERSON_FACTS,
+    SOURCES,
+)
 
 _ITEM_KINDS: Final = frozenset({"TimeEntry", "Expense", "Milestone", "Assignment"})
 _OF_PROJECTS: Final = _ITEM_KINDS | {"Project", "ErpProject", "Invoice", "CostPosting"}
@@ -37,12 +47,16 @@ _DELETED: Final = Refusal("validation_failed", ("deleted: this row is a master; 
 class IntakeBehaviour:
     """The rows of one partition at work."""
 
-    def __init__(self, context: Context, reader: Reader, ownership: Ownership, fingerprint: str) -> None:
+    def __init__(
+        self, context: Context, reader: Reader, ownership: Ownership, fingerprint: str, hearing: Hearing
+    ) -> None:
         self._context = context
+        self._hearing = hearing
         self._reader = reader
         self._memory = Memory(context)
         self._homes = Homes(context, self._memory)
-        self._ownership = OwnershipCheck(context, self._memory, ownership, self._exception)
+        self._teller = Teller(context)
+        self._ownership = OwnershipCheck(context, self._memory, ownership, self._teller.exception)
         self._fingerprints = context.table("intake.fingerprint")
         self._fingerprint = fingerprint
         self._retried = False
@@ -64,17 +78,33 @@ class IntakeBehaviour:
         """Take in changes, dead letters and signs of life."""
         if not self._retried:
             self._look_again()
+        heard: set[str] = set()
         for record in records:
             value = record.value
             if isinstance(value, Change):
+                heard.add(value.feed)
                 self._change(value)
             elif isinstance(value, Unreadable):
-                self._unreadable(record, value)
+                self._teller.unreadable(record, value)
             elif isinstance(value, Heartbeat):
+                heard.add(value.feed)
                 self._context.count("heartbeats")
+            elif isinstance(value, dict):
+                self._assembled(record)
+        if self._hearing.expected:
+            self._hearing.heard(heard)
+
+    def _assembled(self, record: Record) -> None:
+        """Take in a row that assembly has made: where no broker lies between, it comes as it was emitted."""
+        change = self._reader.read(record)
+        if isinstance(change, Change):
+            self._change(change)
+        elif isinstance(change, Unreadable):
+            self._teller.unreadable(record, change)
 
     def on_timer(self, key: str) -> None:
-        """No timer is set."""
+        """It is time to look whether a feed is silent."""
+        self._hearing.on_timer(key)
 
     def before_commit(self) -> None:
         """Nothing waits for the commit."""
@@ -125,13 +155,13 @@ class IntakeBehaviour:
     def _tell_refused(
         self, change: Change, kind: str, reasons: tuple[str, ...], state: tuple[int, bool], attempts: int
     ) -> None:
-        entity_kind = _entity_kind(change.kind) if change.kind else change.topic
+        kind_of_entity = entity_kind(change.kind) if change.kind else change.topic
         place = "" if change.scope == change.id else change.scope
         project = change.scope if change.kind in _OF_PROJECTS else None
         contract = change.scope if change.kind in _OF_CONTRACTS else None
-        entity = Entity(entity_kind, change.id, project, contract, place=place)
+        entity = Entity(kind_of_entity, change.id, project, contract, place=place)
         message = f"{change.topic} {change.id} at position {change.cause.position} is not applied: {'; '.join(reasons)}"
-        self._exception(kind, entity, reasons, message, state, change.cause, {}, attempts)
+        self._teller.exception(kind, entity, reasons, message, state, change.cause, {}, attempts)
 
     def _look_again(self) -> None:
         """Retry what was refused and look at open violations, if mappings or ownership have changed since."""
@@ -231,41 +261,6 @@ class IntakeBehaviour:
         told = Claim(kind, entity_id, claimant, stance, 0, ZERO, ZERO, "", None, None, None, (), cause)
         self._context.emit(DRIFT_CLAIMS, f"{kind}:{entity_id}", told)
 
-    # -- what a person must look at
-
-    def _exception(  # noqa: PLR0913 - the parts of an exception are independent
-        self,
-        kind: str,
-        entity: Entity,
-        reasons: tuple[str, ...],
-        message: str,
-        state: tuple[int, bool],
-        cause: Cause,
-        evidence: dict[str, str],
-        attempts: int = 1,
-    ) -> None:
-        since, open_ = state
-        # A refused version does not move the clock of a file run: it is seen at its own time at the latest.
-        seen = (since, max(self._context.now, cause.occurred_at))
-        record = exception_record(kind, entity, reasons, message, seen, open_, cause, evidence, attempts)
-        self._context.emit(EXCEPTIONS, record["exception_id"], record)
-        action = f"{kind}_{'opened' if open_ else 'resolved'}"
-        told = {"reasons": "; ".join(reasons)}
-        audit = audit_record(
-            action, (entity.kind, entity.id), entity.contract_number, entity.project_id,
-            None if open_ else told, told if open_ else None, cause, seen[1],
-        )  # fmt: skip
-        self._context.emit(AUDIT, entity.contract_number or entity.project_id or entity.id, audit)
-
-    def _unreadable(self, record: Record, unreadable: Unreadable) -> None:
-        value, headers = dead_letter(record, unreadable)
-        self._context.emit(DEAD_LETTERS, record.key, value, headers)
-        place = f"{record.topic}:{record.partition}:{record.offset}"
-        cause = Cause(record.topic, record.partition, record.offset, None, 0, record.timestamp)
-        message = f"a record of {record.topic} cannot be read: {unreadable.message}"
-        seen = (max(self._context.now, record.timestamp), True)
-        self._exception("undecodable", Entity("record", place), (unreadable.message,), message, seen, cause, {})
-
 
 def _milestones_named(invoice: Any, place: str) -> dict[str, str]:
     """Return which milestone each line of a released invoice names."""
@@ -278,19 +273,28 @@ def _version(change: Change) -> tuple[int, int]:
     return change.cause.epoch, change.cause.position or 0
 
 
-def _entity_kind(kind: str) -> str:
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in kind).lstrip("_")
-
-
-def intake_step(reader: Reader, mappings: Mappings, ownership: Ownership) -> Step:
-    """Declare the step that takes rows in."""
+def intake_step(
+    reader: Reader, mappings: Mappings, ownership: Ownership, policy: Policy, feeds: tuple[str, ...] = ()
+) -> Step:
+    """Declare the step that takes rows in, and listens for the feeds that are expected to be heard."""
     fingerprint = f"{mappings.fingerprint}:{ownership.fingerprint}"
-    topics = dict.fromkeys((*[topic.name for topic in SOURCES], *mappings.topics))
+    heartbeats = [HEARTBEATS + feed for feed in feeds]
+    topics = dict.fromkeys((*[topic.name for topic in SOURCES], *mappings.topics, *heartbeats))
+
+    def begin(context: Context) -> IntakeBehaviour:
+        return IntakeBehaviour(context, reader, ownership, fingerprint, Hearing(context, policy, feeds))
+
     return Step(
         name="intake",
         key="as its source is",
         reads=tuple(topics),
         writes=(CONTRACT_FACTS, PERSON_FACTS, DRIFT_CLAIMS, EXCEPTIONS, DEAD_LETTERS, AUDIT),
-        begin=lambda context: IntakeBehaviour(context, reader, ownership, fingerprint),
-        remembers={**TABLES, "intake.home": Home, "intake.fingerprint": str, "intake.violation": Violation},
+        begin=begin,
+        remembers={
+            **TABLES,
+            "intake.home": Home,
+            "intake.fingerprint": str,
+            "intake.violation": Violation,
+            "intake.silence": Silence,
+        },
     )

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from streams.domain.calendar import MINUTE_MS, moment
 from streams.domain.canonical import Amendment
-from streams.domain.fact import Cause, Claim, ProjectView
+from streams.domain.fact import Cause, Claim, ProjectView, by_the_clock
 from streams.domain.ledger import Item, Reconciled
 from streams.domain.money import ONE, ZERO, divide, multiply
 from streams.domain.policy import Policy
@@ -155,3 +156,14 @@ def revenue_drift(
         ("recognized", str(recognized)), ("earned", str(earned)), ("currency", terms.contract.currency),
     )  # fmt: skip
     return claim(kind, contract, FOR, party, 0, (drift, threshold), cause, alert.severity, evidence)
+
+
+def feed_stalled(feed: str, listener: str, silent_ms: int, heard_at: int, policy: Policy, now: int) -> Claim:
+    """A listener has heard nothing of a feed for so long; `heard_at` is when it did last, 0 if it never has."""
+    kind, party = "feed_stalled", Party(listener, None, None, None, None)
+    alert, cause = policy.alert(kind), by_the_clock(now)
+    if silent_ms < policy.silence_ms():
+        return nothing(kind, feed, party, cause)
+    measure = (divide(Decimal(silent_ms), Decimal(MINUTE_MS)), alert.limit("after_minutes", None, None))
+    evidence = (("heard_at", moment(heard_at).strftime("%Y-%m-%dT%H:%M:%SZ")),) if heard_at else ()
+    return claim(kind, feed, FOR, party, 0, measure, cause, alert.severity, evidence)

@@ -36,9 +36,12 @@ _UNITS: Final = {
     "amendment_unpropagated": "count",
     "status_mismatch": "count",
     "cap_burn": "fraction",
+    "feed_stalled": "minutes",
 }
 _ADDED_UP: Final = "reconciliation_gap"
 _PARTS: Final = ("triggered", "invoiced")
+_UNANIMOUS: Final = "feed_stalled"
+"""Opens when every partition claims for it: each has heard nothing, and a feed may come on any of them."""
 
 
 class DriftBehaviour:
@@ -69,7 +72,7 @@ class DriftBehaviour:
                 self._dirty.setdefault(place, by_the_clock(self._context.now))
             return
         alert: Alert = self._alerts.get(key) or Alert()
-        held = _combined(alert.claims)
+        held = _combined(alert.claims, self._context.partitions)
         cause = held.cause if held else by_the_clock(0)
         self._dirty.setdefault(key, cause._replace(occurred_at=self._context.now))
 
@@ -81,7 +84,7 @@ class DriftBehaviour:
 
     def _judge(self, key: str, cause: Cause) -> None:
         alert = stored = self._alerts.get(key) or Alert()
-        held = _combined(alert.claims)
+        held = _combined(alert.claims, self._context.partitions)
         now = self._context.now
         if held is not None and held.due_at > now:
             # A timer that is set already fires before the deadline that was moved on, and is then set anew: moving it
@@ -145,8 +148,11 @@ class DriftBehaviour:
         self._context.emit(AUDIT, held.contract_number or held.project_id or key, audit)
 
 
-def _combined(claims: tuple[Claim, ...]) -> Claim | None:
+def _combined(claims: tuple[Claim, ...], partitions: int) -> Claim | None:
     """Return what the claims say together: the newest for it, or their sum where ledgers each hold a part."""
+    if claims and claims[0].alert_kind == _UNANIMOUS:
+        # Of those who have all heard nothing, who heard something last knows most.
+        return max(claims, key=lambda c: (c.evidence, c.claimant)) if len(claims) == partitions else None
     if len(claims) == 1 and (claims[0].measure or claims[0].alert_kind != _ADDED_UP):
         return claims[0] if claims[0].stance == FOR else None
     for_it = [c for c in claims if c.stance == FOR]

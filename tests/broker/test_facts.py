@@ -10,8 +10,10 @@ from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from schemas.contracts import load_contracts
 from schemas.generate import described
+from streams.domain.assembled import Answer, Lookup
 from streams.domain.canonical import Contract, CostRate, Project, RoleRate, TimeEntry
 from streams.domain.fact import (
+    NO_CAUSE,
     Allocation,
     Cause,
     Claim,
@@ -52,6 +54,19 @@ SENT: list[Any] = [
     Allocation("AS1", "P1", "R1", DAY, DAY, None, CAUSE, True),
     MarginPart("P1", 1, FIGURES, CAUSE),
     MarginPart("P1", 1, None, CAUSE),
+    Lookup("tryton.public.project_work", "12", "tryton.time_entries", "447", "task", True),
+    Answer(
+        "tryton.time_entries",
+        "447",
+        "task",
+        "tryton.public.project_work",
+        "12",
+        True,
+        ("name", "path"),
+        ("A", None),
+        CAUSE,
+    ),
+    Answer("tryton.time_entries", "447", "task", "tryton.public.project_work", "12", False, (), (), NO_CAUSE),
     Claim("cap_burn", "C1", "C1", "for", 4, THIRD, Decimal(0), "warning", None, "C1", None, PAIRS, CAUSE),
 ]
 

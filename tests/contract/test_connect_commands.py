@@ -124,10 +124,10 @@ def test_status_lists_connectors_and_feeds_and_what_no_file_names(desk: Desk) ->
     ran = desk.run("status", folder=True)
     rows = [re.split(r"  +", line) for line in ran.out]
     assert rows == [
-        ["feed", "state", "tasks", "newest", "slot lag", "snapshot"],
-        ["hr", "feed", *"----"],
-        ["psa", "RUNNING", "1 RUNNING", *"---"],
-        ["stray", "RUNNING", "1 RUNNING", *"---"],
+        ["feed", "state", "tasks", "newest", "slot lag", "log", "snapshot"],
+        ["hr", "feed", *"-----"],
+        ["psa", "RUNNING", "1 RUNNING", *"----"],
+        ["stray", "RUNNING", "1 RUNNING", *"----"],
     ]
     assert ran.code == 0
     assert ran.err.count(f"not known: brokers {NO_BROKERS}") == 1

@@ -8,7 +8,7 @@ from connect.configuration import UnusableConfiguration
 from connect.feeds.contract import Fatal, position
 from tests.contract.feeds.program import Program
 from tests.contract.feeds.station import NOON, Station, to_seconds
-from tests.contract.feeds.subjects import ErpList, ErpOdata, ErpOffset, Invoices
+from tests.contract.feeds.subjects import ErpList, ErpOdata, ErpOffset, ErpThin, Invoices
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +142,37 @@ def test_a_page_at_another_host_is_not_asked_for(program: Program) -> None:
     link = {"value": [], "@odata.nextLink": "http://elsewhere.example/data"}
     program.order("fault", kind="status", status=200, body=link)
     with pytest.raises(Fatal, match=r"the next page is at another host, http://elsewhere\.example/data"):
+        run.poll()
+
+
+def test_a_record_that_goes_between_list_and_detail_stops_nothing(program: Program) -> None:
+    subject = ErpThin(program)
+    run = Station(subject.configuration())
+    for number in range(3):
+        subject.put(number, 1, run.tick(1.3))
+    run.tick(2)
+    program.order("meanwhile", pages=1, orders=[{"do": "remove", "id": "1"}])
+    subject._rows.pop("I1")
+    run.poll(2)
+    assert run.topics.rows() == subject.rows()
+    assert run.told.failures == []
+
+
+def test_a_detail_that_is_never_there_ends_the_feed(program: Program) -> None:
+    subject = ErpThin(program)
+    run = Station({**subject.configuration(), "Invoice.detail": "/rest/nowhere/{InvoiceId}"})
+    for number in range(3):
+        subject.put(number, 1, run.tick(1.3))
+    with pytest.raises(Fatal, match="404: NotFound no resource /rest/nowhere/I2"):
+        run.poll()
+
+
+def test_an_api_that_knows_no_offset_is_found_out(program: Program) -> None:
+    subject = ErpOffset(program)
+    run = Station({**subject.configuration(), "Invoice.path": "/rest/ignorant", "order.parameter": ""})
+    for number in range(8):
+        subject.put(number, 1, run.tick(1.3))
+    with pytest.raises(Fatal, match=r"each page is the first one; correct offset\.parameter"):
         run.poll()
 
 

@@ -12,6 +12,7 @@ from tests.contract.feeds.subjects import (
     ErpList,
     ErpOdata,
     ErpOffset,
+    ErpThin,
     Files,
     Subject,
     WorkdayReport,
@@ -56,6 +57,12 @@ class TestErpOffset(HttpContract):
     @pytest.fixture
     def subject(self, erp: Program) -> Subject:
         return ErpOffset(erp)
+
+
+class TestErpThin(HttpContract):
+    @pytest.fixture
+    def subject(self, erp: Program) -> Subject:
+        return ErpThin(erp)
 
 
 class TestErpList(HttpContract):

@@ -155,6 +155,7 @@ def test_a_report_that_takes_a_window_is_asked_for_what_changed_in_it(report: Wo
         ({"tenant": "a/b"}, "tenant: String should match pattern"),
         ({"page.size": "101"}, "page.size: Input should be less than or equal to 100. Meant is: Workers of a page."),
         ({"api": "raas"}, "api = raas needs report.owner and report.name"),
+        ({"window.from.parameter": "x", "window.through.parameter": "y"}, "only a report takes a window"),
         ({"window.from.parameter": "x"}, "window.from.parameter and window.through.parameter go together"),
         ({"fields": "Name=descriptor"}, "fields: EmployeeId is missing"),
         ({"CostRates.fields": "Price=x"}, "CostRates.fields: there is no field Price"),

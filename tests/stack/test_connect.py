@@ -183,6 +183,26 @@ def test_tables_are_read_anew_while_changes_go_on(psa: Psa) -> None:
     assert left == [("execute-snapshot",)]
 
 
+def test_a_change_from_a_transaction_that_was_open_while_its_row_was_read_comes_later_from_further_back(
+    psa: Psa,
+) -> None:
+    """Whoever drops what is older than the last they saw of a row would lose it."""
+    psa.insert("resources", "R-open", "E9", "Before")
+    with psa.session() as session, session.transaction():
+        session.execute("update public.resources set name = 'After' where id = 'R-open'")
+        assert psa.run("snapshot", "resources").code == 0
+        eventually(lambda: any(record.row["id"] == "R-open" for record in _reread(psa, "resources")))
+    eventually(lambda: psa.in_force("resources") == psa.rows("resources"))
+    told = [record.change for record in psa.arrived("resources") if record.row["id"] == "R-open"]
+    assert [(change["op"], change["after"]["name"]) for change in told] == [
+        ("c", "Before"),
+        ("r", "Before"),
+        ("u", "After"),
+    ]
+    made, read_anew, changed = (change["source"]["position"] for change in told)
+    assert made < changed < read_anew
+
+
 def _reread(psa: Psa, table: str) -> list[Any]:
     return [record for record in psa.arrived(table) if "reread" in record.change["source"]]
 

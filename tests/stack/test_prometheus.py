@@ -16,9 +16,10 @@ def checked(*words: str | Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_the_rules_and_the_example_of_a_prometheus_are_valid() -> None:
+def test_the_rules_and_what_a_prometheus_goes_by_are_valid() -> None:
     checked("check", "rules", RULES)
-    checked("check", "config", RULES.with_name("prometheus.yaml"))
+    for name in ("prometheus.yaml", "compose.yaml"):
+        checked("check", "config", RULES.with_name(name))
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in RULE_TESTS.glob("*.yaml")))

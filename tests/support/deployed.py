@@ -1,4 +1,4 @@
-"""What `deploy` holds: rules, their tests, the dashboard, and all expressions in them."""
+"""What `deploy` holds: rules, their tests, the dashboards, and all expressions in them."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ import yaml
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "alerts.yaml"
 RULE_TESTS = DEPLOY / "prometheus" / "tests"
-DASHBOARD = DEPLOY / "grafana" / "throughline.json"
+DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
+CONNECT_RULES = DEPLOY / "prometheus" / "connect.rules.yaml"
 
 Json = dict[str, Any]
 
@@ -36,19 +37,26 @@ def rule_tests() -> Iterator[Json]:
         yield from yaml.safe_load(path.read_text("utf-8"))["tests"]
 
 
-def dashboard() -> Json:
-    """The dashboard."""
-    found: Json = json.loads(DASHBOARD.read_text("utf-8"))
+def dashboard(file: Path) -> Json:
+    """A dashboard."""
+    found: Json = json.loads(file.read_text("utf-8"))
     return found
 
 
-def panels() -> list[Json]:
-    """The panels of the dashboard, without the headings of its rows."""
-    return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
+def panels(file: Path) -> list[Json]:
+    """The panels of a dashboard, without the headings of its rows."""
+    return [panel for panel in dashboard(file)["panels"] if panel["type"] != "row"]
 
 
-def queries() -> dict[str, str]:
-    """Every expression of the dashboard by where it stands; intervals and variables have values."""
-    found = {f"{panel['title']} {target['refId']}": target["expr"] for panel in panels() for target in panel["targets"]}
-    found |= {f"annotation {mark['name']}": mark["expr"] for mark in dashboard()["annotations"]["list"]}
+def queries(*files: Path) -> dict[str, str]:
+    """Every expression of the dashboards by where it stands; intervals have a value, variables none yet."""
+    found: dict[str, str] = {}
+    for file in files or DASHBOARDS:
+        title = dashboard(file)["title"]
+        for panel in panels(file):
+            found |= {
+                f"{title}: {panel['id']} {panel['title']} {one['refId']}": one["expr"] for one in panel["targets"]
+            }
+        marks = dashboard(file)["annotations"]["list"]
+        found |= {f"{title}: annotation {mark['name']}": mark["expr"] for mark in marks}
     return {place: expr.replace("$__rate_interval", "5m") for place, expr in found.items()}

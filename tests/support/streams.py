@@ -10,7 +10,7 @@ import orjson
 
 from state import MemoryStore, Store
 from streams.domain.calendar import instant
-from streams.intake.change import Change
+from streams.intake.change import Change, NativeChange
 from streams.intake.reading import Reader
 from streams.replay import as_line, run
 from streams.simulator import Simulator
@@ -128,7 +128,7 @@ def feed_in_pieces(simulator: Simulator, parts: Sequence[Record], random: Random
     place = 0
     while place < len(parts):
         for part in parts[place : (place := place + random.randint(1, 30))]:
-            simulator.feed_to("intake", part)
+            simulator.feed_to("assembly" if isinstance(part.value, NativeChange) else "intake", part)
         for _ in range(random.randint(0, 40)):
             if not (busy := simulator.busy()):
                 break

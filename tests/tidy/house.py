@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("bench", "connect", "console", "firm", "live", "schemas", "stack", "state", "streams")
-PURE = tuple(f"streams/{part}" for part in ("domain", "intake", "ledger", "rules", "step.py", "steps", "topics.py"))
+PURE = tuple(
+    f"streams/{part}" for part in ("assembly", "domain", "intake", "ledger", "rules", "step.py", "steps", "topics.py")
+)
 MONEY = (*PURE, "streams/sinks")
 
 FUNCTION_LINES_MAX = 60

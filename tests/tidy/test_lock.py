@@ -34,6 +34,17 @@ def test_every_dependency_is_in_the_lock() -> None:
     assert not missing, f"not in requirements.lock: {', '.join(missing)}; run `make lock`"
 
 
+def test_an_image_has_what_runs_in_the_same_versions_and_no_tools() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = pins_of((ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    of_image = pins_of((ROOT / "deploy" / "requirements.lock").read_text(encoding="utf-8"))
+    missing = unmet(project["dependencies"], of_image)
+    assert not missing, f"not in deploy/requirements.lock: {', '.join(missing)}; run `make lock`"
+    other = {name: version for name, version in of_image.items() if pins.get(name) != version}
+    assert not other, f"not as in requirements.lock: {other}; run `make lock`"
+    assert {"pytest", "mypy", "ruff"} & of_image.keys() == set()
+
+
 @pytest.mark.parametrize(
     ("requirement", "missing"),
     [("rich>=14", []), ("Rich", []), ("rich>=16", ["rich>=16"]), ("orjson>=3", ["orjson>=3"])],

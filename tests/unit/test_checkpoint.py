@@ -192,6 +192,16 @@ def test_a_batch_of_another_assignment_or_of_a_partition_not_ready_is_left(
     assert play(story).partition.position("account", "toy.orders") is None
 
 
+def test_a_timer_that_fires_before_anything_was_read_is_written_under_an_offset_that_says_so(play: Play) -> None:
+    async def story(bench: Bench) -> None:
+        bench.partition._tasks["account"].context.timers.set("c1", 1)
+        assert await bench.checkpoints.run()
+        assert not await bench.checkpoints.run()
+
+    (written,) = play(story).writer.rounds
+    assert (len(written.outputs), written.offsets) == (1, {ORDERS: 0})
+
+
 def test_what_agents_sent_and_acknowledged_is_in_the_round_and_told_once_it_is_written(
     play: Play,
 ) -> None:

@@ -6,9 +6,15 @@ import time
 import pytest
 
 from streams.engine import checkpoint
+from tests.broker.toys import ACCOUNT
 from tests.unit.checkpoint_bench import ORDERS, Bench, Play, play, turns
 
 __all__ = ["play"]
+
+
+def waiting(bench: Bench) -> bool:
+    """Whether the step is told that records wait which cannot be taken in."""
+    return bench.assignment.partitions[0]._tasks[ACCOUNT.name].context.waits
 
 
 def test_a_batch_waits_for_the_registry_and_is_taken_in_whole_then(play: Play) -> None:
@@ -18,8 +24,10 @@ def test_a_batch_waits_for_the_registry_and_is_taken_in_whole_then(play: Play) -
         while bench.wire.away_for_reads > 1:
             await asyncio.sleep(0)
         assert bench.checkpoints.waits_for() == "schema registry: refused"
+        assert waiting(bench)
         await batch
         assert bench.checkpoints.waits_for() is None
+        assert not waiting(bench)
         await bench.checkpoints.run()
 
     bench = play(story)

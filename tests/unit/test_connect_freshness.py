@@ -93,14 +93,17 @@ def test_a_database_that_cannot_be_asked_is_unknown_and_a_feed_has_none() -> Non
     [
         (
             Line("psa", "RUNNING", RUNS, Freshness(1_000, 2_048, "")),
-            ("psa", "RUNNING", "1 RUNNING", "59 s ago", "2 KiB", "-"),
+            ("psa", "RUNNING", "1 RUNNING", "59 s ago", "2 KiB", "-", "-"),
         ),
         (
-            Line("psa", "RUNNING", FAILED, Freshness(60_001, 0, "reading a, 0 to follow")),
-            ("psa", "RUNNING", "1 FAILED, 1 RUNNING", "0 s ago", "0 B", "reading a, 0 to follow"),
+            Line("psa", "RUNNING", FAILED, Freshness(60_001, 0, "reading a", "lost")),
+            ("psa", "RUNNING", "1 FAILED, 1 RUNNING", "0 s ago", "0 B", "lost", "reading a"),
         ),
-        (Line("psa", "UNASSIGNED", Standing("UNASSIGNED", "", ()), Freshness()), ("psa", "UNASSIGNED", "none", *"---")),
-        (Line("hr", "feed", None, Freshness()), ("hr", "feed", *"----")),
+        (
+            Line("psa", "UNASSIGNED", Standing("UNASSIGNED", "", ()), Freshness()),
+            ("psa", "UNASSIGNED", "none", *"----"),
+        ),
+        (Line("hr", "feed", None, Freshness()), ("hr", "feed", *"-----")),
     ],
 )
 def test_a_line_shows_what_is_known(line: Line, cells: tuple[str, ...]) -> None:
@@ -113,6 +116,13 @@ def test_a_line_shows_what_is_known(line: Line, cells: tuple[str, ...]) -> None:
 )
 def test_what_is_older_than_allowed_is_stale(newest: int | None, age_s_max: float | None, stale: bool) -> None:
     assert Line("psa", "RUNNING", RUNS, Freshness(newest)).stale(60_000, age_s_max) is stale
+
+
+def test_a_sink_brings_nothing_and_is_never_stale() -> None:
+    sink = Configuration(name="analytics", config={"connector.class": "org.example.Sink", "topics": "a,b"})
+    assert topics_of(sink) == []
+    (line,), unknown = lines({"analytics": sink}, {"analytics": RUNS}, [TopicsLook(lambda _: {})])
+    assert (line.brings, line.stale(60_000, 10), line.as_wanted, unknown) == (False, False, True, [])
 
 
 def test_times_and_sizes_are_in_their_largest_unit() -> None:

@@ -1,24 +1,16 @@
 """The figures of a worker: in base units, from zero, and of the partitions it holds now."""
 
-from prometheus_client import generate_latest
-from prometheus_client.parser import text_string_to_metric_families
-
 from streams.engine.metrics import Metrics
 from streams.step import Output
 from streams.topics import EXCEPTIONS, PUBLIC, RECEIPTS
-from tests.support.metrics import all_steps, metrics_of_everything, told
+from tests.support.metrics import all_steps, metrics_of_everything, series as of_registry, told
 
 UNITS = ("_seconds", "_bytes", "_total", "_records", "_partitions", "_fds")
 
 
 def series(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
     """The values of a metric by the values of its labels, in the order of their names."""
-    return {
-        tuple(sample.labels[label] for label in sorted(sample.labels)): sample.value
-        for family in text_string_to_metric_families(generate_latest(metrics.registry).decode())
-        for sample in family.samples
-        if sample.name == name
-    }
+    return of_registry(metrics.registry, name)
 
 
 def test_every_metric_has_a_base_unit_or_is_a_counter_or_a_yes() -> None:

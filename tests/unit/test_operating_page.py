@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from streams.config import Settings
 from streams.policy import SHIPPED
 from streams.rules.exceptions import OWNERS
-from tests.support.metrics import metrics_of_everything, told
+from tests.support.metrics import metrics_of_everything, told, watch_metrics_of_everything
 from tests.support.streams import file_run
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -51,13 +52,21 @@ def test_the_table_of_settings_is_current() -> None:
     assert found == wanted, "the table in docs/operating.md must be:\n" + "\n".join(wanted)
 
 
-def test_every_metric_is_explained_with_its_labels_and_no_other() -> None:
+@pytest.mark.parametrize(
+    ("head", "registry"),
+    [
+        ("| metric | labels | tells | look when |", metrics_of_everything().registry),
+        ("| metric of the watch | labels | tells | look when |", watch_metrics_of_everything()),
+    ],
+    ids=["worker", "watch"],
+)
+def test_every_metric_is_explained_with_its_labels_and_no_other(head: str, registry: CollectorRegistry) -> None:
     explained: dict[str, set[str]] = {}
-    for row in table(OPERATING, "| metric | labels | tells | look when |"):
+    for row in table(OPERATING, head):
         names, labels, tells, _ = (cell.strip() for cell in row.strip("|").split("|"))
         assert tells
         explained |= {name: {*filter(None, labels.split(", "))} for name in re.findall(r"`([a-z_]+)`", names)}
-    exposed = told(metrics_of_everything().registry)
+    exposed = told(registry)
     parts = {name: f"{name}_bucket" if kind == "histogram" else name for name, kind in exposed.types.items()}
     assert explained == {name: exposed.labels[part] - {"le"} for name, part in parts.items()}
 

@@ -29,7 +29,7 @@ class Intake:
         """Begin again over the same tables; return what is told."""
         self._reader = reader() if mappings is None else Reader(mappings, lambda *_: {})
         known = mappings or rulebook().mappings
-        step = intake_step(self._reader, known, rulebook().ownership)
+        step = intake_step(self._reader, known, rulebook().ownership, rulebook().policy)
         self._simulator = Simulator([step], lambda _: None, store=self._stores.begin())
         self._simulator.now = NINE + HOUR_MS
         return self.told()

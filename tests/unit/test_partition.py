@@ -1,6 +1,7 @@
 """A partition at work: what comes again is skipped, offsets are those of the step that is furthest behind."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -238,3 +239,42 @@ def test_it_is_ready_from_its_beginning_until_it_is_closed(open_partition: Open)
     assert partition.ready
     partition.close()
     assert not partition.ready
+
+
+class Parks(Sees):
+    """Says how many of its rows are parked, and since when."""
+
+    def __init__(self, context: Context, parked: int, since: int) -> None:
+        super().__init__(context)
+        context.gauges.update(parked=parked, parked_since=since)
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ([(2, 50), (3, 40)], (5, 40)),
+        ([(2, 50), (0, 0)], (2, 50)),
+        ([(0, 0), (3, 40)], (3, 40)),
+        ([(0, 0), (0, 0)], (0, 0)),
+    ],
+)
+def test_what_is_parked_is_counted_over_all_steps(
+    tmp_path: Path, steps: list[tuple[int, int]], told: tuple[int, int]
+) -> None:
+    declared = tuple(
+        Step(
+            f"step{number}",
+            "customer",
+            ("orders",),
+            ("out",),
+            partial(Parks, parked=parked, since=since),
+            {"seen": int},
+        )
+        for number, (parked, since) in enumerate(steps)
+    )
+    partition = Partition(3, declared, RocksStore(tmp_path / "partition-3"), kit(Wire(), partitions=8))
+    partition.check("cluster")
+    partition.begin("cluster")
+    gauges = partition.gauges()
+    partition.close()
+    assert (gauges["parked"], gauges["parked_since"]) == told

@@ -1,4 +1,4 @@
-"""Java, Maven, PostgreSQL and Prometheus: found, too old, missing, installed."""
+"""Java, Maven, PostgreSQL, Prometheus and docker-compose: found, too old, missing, installed."""
 
 import os
 import shutil
@@ -11,12 +11,13 @@ import pytest
 from stack import install
 from stack.errors import StackError
 from stack.install import as_root, missing
-from stack.tools import ask, java, maven, postgresql, prometheus, promtool
+from stack.tools import ask, docker_compose, java, maven, postgresql, prometheus, promtool
 from tests.support.programs import put_program
 
 NO_JAVA = "there is no Java on the PATH, and the stack needs 17 or newer: apt install default-jre-headless maven"
 NO_PROMETHEUS = "there is no prometheus on the PATH, which keeps the metrics: apt install prometheus"
 NO_PROMTOOL = "there is no promtool on the PATH, which checks the alerts: apt install prometheus"
+NO_DOCKER_COMPOSE = "there is no docker-compose on the PATH, which reads docker-compose.yml: apt install docker-compose"
 NO_MAVEN = "there is no Maven (mvn) on the PATH, and the jars come by it: apt install default-jre-headless maven"
 JAVA_21 = """echo 'openjdk version "21.0.2" 2024-01-16' >&2"""
 
@@ -35,6 +36,11 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_postgresql(tmp_path: Path) -> str:
     debian = tmp_path / "debian"
     return f"there is no PostgreSQL on the PATH or in {debian}, which keeps the databases: apt install postgresql"
+
+
+def absent_from(tmp_path: Path) -> list[str]:
+    """What is said where there is nothing."""
+    return [NO_JAVA, NO_MAVEN, no_postgresql(tmp_path), NO_PROMETHEUS, NO_PROMTOOL, NO_DOCKER_COMPOSE]
 
 
 def put_postgresql(folder: Path, version: str) -> Path:
@@ -111,13 +117,13 @@ def test_a_java_that_says_nothing_is_refused(programs: Path) -> None:
 
 
 def test_what_is_missing_is_named_with_its_package(programs: Path, tmp_path: Path) -> None:
-    assert missing() == [NO_JAVA, NO_MAVEN, no_postgresql(tmp_path), NO_PROMETHEUS, NO_PROMTOOL]
+    assert missing() == absent_from(tmp_path)
     put_program(programs, "java", JAVA_21)
     put_postgresql(programs, "15.1")
     put_program(programs, "prometheus", "echo 'prometheus, version 2.42.0'")
-    paths = [put_program(programs, name, "") for name in ("mvn", "promtool")]
+    paths = [put_program(programs, name, "") for name in ("mvn", "promtool", "docker-compose")]
     assert missing() == []
-    assert [maven(), promtool()] == [str(path) for path in paths]
+    assert [maven(), promtool(), docker_compose()] == [str(path) for path in paths]
 
 
 def test_the_command_line_says_it_without_a_traceback(tmp_path: Path) -> None:
@@ -176,7 +182,8 @@ def test_as_root_what_is_missing_is_installed(
         /bin/cp {put_program(programs / "later", "mvn", "")} {programs}/mvn
         /bin/cp {put_postgresql(programs / "later", "15.1").parent}/* {programs}
         /bin/cp {put_program(programs / "later", "prometheus", "echo prometheus, version 2.42.0")} {programs}/prometheus
-        /bin/cp {put_program(programs / "later", "promtool", "")} {programs}/promtool""",
+        /bin/cp {put_program(programs / "later", "promtool", "")} {programs}/promtool
+        /bin/cp {put_program(programs / "later", "docker-compose", "")} {programs}/docker-compose""",
     )
     put_program(programs, "systemctl", 'echo "systemctl $@"')
     put_program(programs, "update-ca-certificates", 'echo "certificates $@"')
@@ -187,16 +194,17 @@ def test_as_root_what_is_missing_is_installed(
         "apt update -q (noninteractive)",
         "systemctl mask --quiet postgresql.service",
         "systemctl mask --quiet prometheus.service",
-        "apt install -q -y --no-install-recommends default-jre-headless maven postgresql prometheus (noninteractive)",
+        "apt install -q -y --no-install-recommends default-jre-headless maven postgresql prometheus docker-compose "
+        "(noninteractive)",
         "certificates --fresh",
         f"Java: {programs}/java",
         f"Maven: {programs}/mvn",
         f"PostgreSQL: {programs}",
         f"Prometheus: {programs}/prometheus",
         f"promtool: {programs}/promtool",
+        f"docker-compose: {programs}/docker-compose",
     ]
-    absent = [NO_JAVA, NO_MAVEN, no_postgresql(tmp_path), NO_PROMETHEUS, NO_PROMTOOL]
-    assert said.err.splitlines() == [*absent, "installing by apt"]
+    assert said.err.splitlines() == [*absent_from(tmp_path), "installing by apt"]
     assert install.main() == 0
     assert "apt" not in capfd.readouterr().out
 
@@ -204,8 +212,7 @@ def test_as_root_what_is_missing_is_installed(
 def test_elsewhere_the_command_is_printed(programs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert install.main() == 1
     said = capfd.readouterr()
-    absent = [NO_JAVA, NO_MAVEN, no_postgresql(tmp_path), NO_PROMETHEUS, NO_PROMTOOL]
-    assert (said.out, said.err.splitlines()) == ("", absent)
+    assert (said.out, said.err.splitlines()) == ("", absent_from(tmp_path))
 
 
 def test_a_server_that_is_there_is_left_as_it_is(programs: Path) -> None:
@@ -213,7 +220,9 @@ def test_a_server_that_is_there_is_left_as_it_is(programs: Path) -> None:
     put_program(programs, "systemctl", "")
     _, mask, install_by_apt = install.commands(shutil.which)
     assert mask == ["systemctl", "mask", "--quiet", "prometheus.service"]
-    assert install_by_apt[-3:] == ["default-jre-headless", "maven", "prometheus"]
+    assert install_by_apt[-4:] == ["default-jre-headless", "maven", "prometheus", "docker-compose"]
+    put_program(programs, "docker-compose", "")
+    assert install.commands(shutil.which)[-1][-3:] == ["default-jre-headless", "maven", "prometheus"]
     put_program(programs, "promtool", "")
     put_program(programs, "prometheus", "echo prometheus, version 2.42.0")
     assert [step[0] for step in install.commands(shutil.which)] == ["apt-get", "apt-get"]

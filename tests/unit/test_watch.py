@@ -28,12 +28,13 @@ class Partition:
         self.ready = True
         self.store = Store()
         self.positions: dict[tuple[str, str], int] = {}
+        self.gauged: dict[str, int] = {}
 
     def position(self, step: str, topic: str) -> int | None:
         return self.positions.get((step, topic))
 
-    def gauges(self) -> dict[str, float]:
-        return {}
+    def gauges(self) -> dict[str, int]:
+        return self.gauged
 
     def last_timestamp(self, step: str, _tp: TP) -> int:
         return {"account": 1_000, "journal": 2_000}[step]
@@ -45,6 +46,7 @@ class Metrics:
     def __init__(self) -> None:
         self.is_ready = False
         self.lags: dict[str, tuple[int, float]] = {}
+        self.ages: dict[str, float] = {}
 
     def ready(self, ready: bool) -> None:
         self.is_ready = ready
@@ -56,6 +58,12 @@ class Metrics:
         pass
 
     def still(self, seconds: float) -> None:
+        pass
+
+    def feed_age(self, feed: str, seconds: float) -> None:
+        self.ages[feed] = seconds
+
+    def parked(self, number: int, records: int, oldest_age_s: float) -> None:
         pass
 
     def lag(self, topic: str, _partition: int, waiting: int, age_s: float) -> None:
@@ -125,6 +133,18 @@ def test_who_has_records_waiting_and_does_not_move_stands_still_as_long(worker: 
     assert worker.pass_seconds(5) == {MOVES: 5.0}
     worker.come_to(moves=12)
     assert worker.pass_seconds(1) == {}
+
+
+def test_a_feed_is_as_old_as_on_the_partition_where_it_was_heard_last(worker: Worker) -> None:
+    worker.partition.gauged = {"silent_since/psa": 1_000, "silent_since/hr": 9_000, "parked": 3, "parked_since": 0}
+    other, restoring = Partition(), Partition()
+    other.positions = worker.partition.positions
+    other.gauged = {"silent_since/psa": 3_500, "silent_since/hr": 2_000}
+    restoring.ready, restoring.gauged = False, {"silent_since/psa": 4_000}
+    worker.assignment.partitions |= {1: other, 2: restoring}
+    worker.ends |= {TP(topic, 1): 10 for topic in ("orders", "moves")}
+    worker.pass_seconds(1)
+    assert worker.metrics.ages == {"psa": 1.0, "hr": 0.0}
 
 
 def test_of_two_readers_of_a_topic_the_one_that_stands_still_is_seen(worker: Worker) -> None:

@@ -23,6 +23,13 @@ class Erp(System):
                 return self._odata(asked)
             case ["rest", "invoices"]:
                 return self._offsets(asked.params)
+            case ["rest", "thin"]:  # of each record it lists its id alone
+                answer = self._offsets(asked.params)
+                return {**answer, "items": [{"InvoiceId": item["InvoiceId"]} for item in answer["items"]]}
+            case ["rest", "ignorant"]:  # it knows no offset
+                return self._offsets({**asked.params, "offset": "0"})
+            case ["rest", "invoices", name]:
+                return self._one(name)
             case ["rest", "invoices", name, "lines"]:
                 return {"items": self._one(name)["Lines"], "hasMore": False}
             case ["model", "customers"]:

@@ -245,6 +245,22 @@ class ErpOffset(Invoices):
             self.order("put", number, {**self.record(number, 0, now), "IsDeleted": True})
 
 
+class ErpThin(ErpOffset):
+    """The same from a list that holds nothing but ids: each record is asked for by itself."""
+
+    def configuration(self) -> dict[str, str]:
+        config = {
+            **super().configuration(),
+            "Invoice.path": "/rest/thin",
+            "Invoice.detail": "/rest/invoices/{InvoiceId}",
+            "Invoice.compare.interval.ms": "1000",
+        }
+        return {key: value for key, value in config.items() if key not in ("Invoice.deleted", "Invoice.Lines.url")}
+
+    def remove(self, number: int, now: int) -> None:
+        HttpSubject.remove(self, number, now)
+
+
 class ErpList(HttpSubject):
     """Customers by plain lists without any time, which are compared as a whole."""
 

@@ -1,0 +1,100 @@
+"""Records of topics beside the flow, such as notices of connectors: read to their end, from where they were left."""
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.codec import Codec, Undecodable
+from schemas.registry import Registry
+from streams.config import Settings
+from streams.engine.clients import client_config
+from streams.engine.cluster import TopicsError
+
+log = logging.getLogger("throughline.notices")
+
+_ANSWER_SECONDS_MAX = 10.0
+_POLL_SECONDS = 0.2
+
+
+class Notices:
+    """Reads topics of Avro records, each time what is new. One object may be used by one thread at a time."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self._settings = settings
+        self._codec = Codec(registry)
+        self._positions: dict[tuple[str, int], int] = {}
+
+    def new(self, topic: str) -> list[dict[str, Any]]:
+        """Return what was written and committed since the last call, in order of time; nothing of a missing topic.
+
+        Raises:
+            TopicsError: Brokers do not answer.
+            schemas.registry.RegistryUnavailable: A schema is not known yet, and the registry does not answer.
+        """
+        messages, ends = self._read(topic)
+        found = [fields for message in messages if (fields := self._decoded(topic, message)) is not None]
+        self._positions.update(ends)  # what could not be decoded for want of a schema is read again
+        return found
+
+    def _decoded(self, topic: str, message: Message) -> dict[str, Any] | None:
+        try:
+            fields: dict[str, Any] = self._codec.decode(topic, message.value() or b"")
+        except Undecodable as error:
+            log.warning("%s, partition %s, offset %s: %s", topic, message.partition(), message.offset(), error)
+            return None
+        return fields
+
+    def _read(self, topic: str) -> tuple[list[Message], dict[tuple[str, int], int]]:
+        consumer = Consumer(
+            client_config(self._settings)
+            | {
+                "group.id": f"{self._settings.group}-notices",  # asked for by the client; it is never joined
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",
+                "log_level": 2,
+            }
+        )
+        try:
+            # All at once: to ask for a topic by name makes it, where brokers allow that.
+            known = consumer.list_topics(timeout=_ANSWER_SECONDS_MAX).topics
+            numbers = [*known[topic].partitions] if topic in known else []
+            if not numbers:
+                return [], {}
+            consumer.assign([TopicPartition(topic, n, self._positions.get((topic, n), 0)) for n in numbers])
+            ends: dict[tuple[str, int], int] = {}
+            messages = list(self._until_ends(consumer, topic, len(numbers), ends))
+        except KafkaException as error:
+            raise self._refused(error.args[0].str()) from error
+        finally:
+            consumer.close()
+        return sorted(messages, key=lambda message: (message.timestamp()[1], message.offset() or 0)), ends
+
+    def _until_ends(
+        self, consumer: Consumer, topic: str, partitions: int, ends: dict[tuple[str, int], int]
+    ) -> Iterator[Message]:
+        """Yield records until every partition is read to its end, which is noted."""
+        came_at = time.monotonic()
+        while len(ends) < partitions:
+            message = consumer.poll(_POLL_SECONDS)
+            if message is None:
+                if time.monotonic() - came_at > _ANSWER_SECONDS_MAX:
+                    raise self._refused(f"{topic} is not read to its end within {_ANSWER_SECONDS_MAX:.0f} s")
+                continue
+            came_at, error = time.monotonic(), message.error()
+            place, offset = (topic, message.partition() or 0), message.offset() or 0
+            if error is None:
+                if place in ends:  # written after its end was seen, while others are still read
+                    ends[place] = offset + 1
+                yield message
+            elif error.code() == KafkaError._PARTITION_EOF:
+                ends[place] = offset
+            elif not error.retriable():
+                raise KafkaException(error)
+
+    def _refused(self, said: str) -> TopicsError:
+        return TopicsError(f"brokers {self._settings.brokers}: {said}; check the setting brokers, and that Kafka runs")

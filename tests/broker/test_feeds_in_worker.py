@@ -1,0 +1,123 @@
+"""Feeds as threads of a worker: they land while it works, end with it, and a feed that fails does not end it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from stack.ports import free_ports
+from streams.engine.embedded import EmbeddedBroker
+from tests.contract.feeds.station import put
+from tests.support.kafka import read_to_end
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+
+THROUGHLINE = Path(sys.executable).with_name("throughline")
+WAIT_SECONDS_MAX = 90.0
+
+
+@pytest.fixture
+def brokers() -> Iterator[str]:
+    with EmbeddedBroker() as broker:
+        yield broker.bootstrap
+
+
+class Worker:
+    """A worker with feeds as a program of its own."""
+
+    def __init__(self, brokers: str, folder: Path, feeds: dict[str, dict[str, str]], names: list[str]) -> None:
+        connectors = folder / "connectors"
+        connectors.mkdir()
+        for name, config in feeds.items():
+            (connectors / f"{name}.json").write_text(json.dumps({"name": name, "config": config}))
+        given = {
+            "BROKERS": brokers, "STATE_FOLDER": str(folder / "state"), "SINKS__FOLDER": str(folder / "exchange"),
+            "CONNECTORS_FOLDER": str(connectors), "FEEDS": json.dumps(names), "GUARANTEE": "at_least_once",
+        }  # fmt: skip
+        self._log = folder / "worker.log"
+        with self._log.open("w") as log:
+            self.child = subprocess.Popen(
+                [THROUGHLINE, "worker"],
+                env={**os.environ, **{f"THROUGHLINE_{key}": value for key, value in given.items()}},
+                stderr=log,
+            )
+
+    def told(self) -> str:
+        return self._log.read_text()
+
+    def waits(self, holds: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while not holds():
+            assert self.child.poll() is None, self.told()
+            assert time.monotonic() < deadline, f"never: {what}\n{self.told()}"
+            time.sleep(0.1)
+
+
+def test_feeds_land_beside_the_steps_and_one_that_fails_ends_alone(brokers: str, tmp_path: Path) -> None:
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    put(drop / "erp.FxRate.csv", "FromCurrency,ToCurrency,Date,Rate\nUSD,EUR,2026-02-03,0.92\n")
+    feeds = {
+        "history": {"connector.class": "throughline.files", "folder": str(drop), "poll.interval.ms": "100"},
+        "broken": {"connector.class": "throughline.files", "folder": str(tmp_path / "nowhere")},
+    }
+    worker = Worker(brokers, tmp_path, feeds, ["history", "broken"])
+    try:
+        worker.waits(lambda: "feed broken ends: " in worker.told(), "the broken feed ends")
+        worker.waits((drop / "done" / "erp.FxRate.csv").exists, "the file is landed")
+        put(drop / "erp.FxRate.2.csv", "FromCurrency,ToCurrency,Date,Rate\nGBP,EUR,2026-02-03,1.17\n")
+        worker.waits((drop / "done" / "erp.FxRate.2.csv").exists, "the next file is landed")
+        worker.child.send_signal(signal.SIGTERM)
+        assert worker.child.wait(60) == 0, worker.told()
+    finally:
+        worker.child.kill()
+        worker.child.wait()
+    assert sorted(message.key() or b"" for message in read_to_end(brokers, "erp.FxRate")) == [
+        b"GBP:EUR:2026-02-03", b"USD:EUR:2026-02-03",
+    ]  # fmt: skip
+    assert "nowhere: there is no such folder; make it, or correct the setting folder" in worker.told()
+    assert "Traceback" not in worker.told()
+
+
+def test_a_feed_that_is_not_configured_ends_the_worker_at_its_start(brokers: str, tmp_path: Path) -> None:
+    worker = Worker(brokers, tmp_path, {}, ["history"])
+    assert worker.child.wait(WAIT_SECONDS_MAX) == 1
+    assert "there is no feed history; feeds there: none" in worker.told().splitlines()[-1]
+
+
+def test_a_feed_by_itself_tells_its_metrics(brokers: str, tmp_path: Path) -> None:
+    connectors, drop = tmp_path / "connectors", tmp_path / "drop"
+    connectors.mkdir()
+    drop.mkdir()
+    put(drop / "erp.FxRate.csv", "FromCurrency,ToCurrency,Date,Rate\nUSD,EUR,2026-02-03,0.92\nUSD,EUR,x,1\n")
+    config = {"connector.class": "throughline.files", "folder": str(drop)}
+    (connectors / "history.json").write_text(json.dumps({"name": "history", "config": config}))
+    (number,) = free_ports(1)
+    given = {"BROKERS": brokers, "CONNECTORS_FOLDER": str(connectors), "METRICS_PORT": str(number)}
+    child = subprocess.Popen(
+        [THROUGHLINE, "feed", "history"],
+        env={**os.environ, **{f"THROUGHLINE_{key}": value for key, value in given.items()}},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while not (drop / "done" / "erp.FxRate.csv").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with urlopen(f"http://127.0.0.1:{number}/metrics", timeout=10) as answer:
+            told = answer.read().decode()
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 0
+    finally:
+        child.kill()
+        child.wait()
+    assert 'throughline_feed_records_total{feed="history",topic="erp.FxRate"} 1.0' in told
+    assert 'throughline_feed_rejects_total{feed="history",topic="erp.FxRate"} 1.0' in told
+    assert 'throughline_feed_gaps_total{feed="history"} 0.0' in told

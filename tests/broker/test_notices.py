@@ -1,0 +1,78 @@
+"""Notices on the embedded broker: each time what is new, in order of time, and what cannot be read passed over."""
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import KafkaError, Message, Producer
+
+from schemas.codec import Codec
+from schemas.registry import Manifest
+from streams.config import Settings
+from streams.engine.cluster import TopicsError
+from streams.engine.embedded import EmbeddedBroker
+from streams.engine.notices import Notices
+from tests.support.messages import message, news
+
+
+@pytest.fixture(scope="module")
+def brokers() -> Iterator[str]:
+    with EmbeddedBroker() as broker:
+        yield broker.bootstrap
+
+
+def value(number: int) -> bytes:
+    return Codec(Manifest()).encode("debezium.heartbeat", {"ts_ms": number})
+
+
+def write(brokers: str, topic: str, *values: bytes, partition: int = 0, at: int = 1_000) -> None:
+    producer = Producer({"bootstrap.servers": brokers})
+    for number, each in enumerate(values):
+        producer.produce(topic, each, partition=partition, timestamp=at + number)
+    assert producer.flush(30) == 0
+
+
+def test_each_time_what_is_new_comes_in_order_of_time(brokers: str) -> None:
+    topic = "told"
+    notices = Notices(Settings(brokers=brokers), Manifest())
+    assert notices.new(topic) == []
+    write(brokers, topic, value(1), value(3), partition=0, at=1_000)
+    write(brokers, topic, value(2), partition=1, at=1_000)
+    write(brokers, topic, b"no Avro", partition=1, at=1_001)
+    told = [notice["ts_ms"] for notice in notices.new(topic)]
+    assert (sorted(told), told[-1]) == ([1, 2, 3], 3)
+    assert notices.new(topic) == []
+    write(brokers, topic, value(4), partition=1, at=900)
+    assert notices.new(topic) == [{"ts_ms": 4}]
+    assert Notices(Settings(brokers=brokers), Manifest()).new(topic)[0] == {"ts_ms": 4}
+
+
+def test_a_topic_that_is_not_there_has_none_and_is_not_made(brokers: str) -> None:
+    notices = Notices(Settings(brokers=brokers), Manifest())
+    assert notices.new("nowhere") == []
+    assert notices.new("nowhere") == []
+
+
+def test_brokers_that_do_not_answer_are_named() -> None:
+    notices = Notices(Settings(brokers="127.0.0.1:1"), Manifest())
+    with pytest.raises(TopicsError, match=r"^brokers 127\.0\.0\.1:1: .*check the setting brokers"):
+        notices.new("told")
+
+
+class Client:
+    """A consumer that hands out what it is given."""
+
+    def __init__(self, *messages: Message) -> None:
+        self.messages = [*messages]
+
+    def poll(self, _seconds: float) -> Message:
+        return self.messages.pop(0)
+
+
+def test_what_is_written_behind_an_end_that_was_seen_is_not_read_twice() -> None:
+    notices = Notices(Settings(), Manifest())
+    end = KafkaError(KafkaError._PARTITION_EOF)
+    late = message("told", 0, 1, None, b"")
+    client = Client(news(end, "told", 0, 1), late, news(end, "told", 1, 0))
+    ends: dict[tuple[str, int], int] = {}
+    assert list(notices._until_ends(client, "told", 2, ends)) == [late]  # type: ignore[arg-type]
+    assert ends == {("told", 0): 2, ("told", 1): 0}

@@ -1,0 +1,116 @@
+"""The watch over connectors: figures of what could be learnt, none of what could not, and each trouble said once."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry
+
+from connect.configuration import Configuration
+from connect.freshness import Freshness, Unknown
+from connect.rest import ConnectError, Standing, Task
+from connect.watch import Outside, Watch
+from connect.watch_metrics import WatchMetrics, state_of
+from tests.support.metrics import series
+
+PSA = Configuration(name="psa", config={"connector.class": "org.example.Source", "topic.prefix": "delivery"})
+FEED = Configuration(name="hr", config={"connector.class": "throughline.workday"})
+SINK = Configuration(name="analytics", config={"connector.class": "org.example.Sink", "topics": "a"})
+RUNS = Standing("RUNNING", "", (Task(0, "RUNNING", ""),))
+NOW = 1_800_000_000_000
+
+
+class World:
+    """What the watch sees, in the test's hand."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, Standing] | str = {"psa": RUNS, "stray": RUNS}
+        self.fresh: dict[str, Freshness | str] = {}
+        self.said: list[str] = []
+        self.waits = 0
+        self.registry = CollectorRegistry()
+        outside = Outside(self.ask, [self], lambda: NOW, self.wait, self.said.append)
+        files = {"psa": PSA, "hr": FEED, "analytics": SINK}
+        self.watch = Watch(files, WatchMetrics(self.registry), outside)
+
+    def ask(self) -> Mapping[str, Standing]:
+        if isinstance(self.running, str):
+            raise ConnectError(self.running)
+        return self.running
+
+    def look(self, configuration: Configuration) -> Freshness:
+        found = self.fresh.get(configuration.name, Freshness())
+        if isinstance(found, str):
+            raise Unknown(found)
+        return found
+
+    def wait(self, seconds: float) -> bool:
+        assert seconds == 5.0
+        self.waits += 1
+        return self.waits == 3
+
+    def told(self, name: str) -> dict[tuple[str, ...], float]:
+        return series(self.registry, f"throughline_feed_{name}")
+
+    def states(self, name: str) -> set[tuple[str, ...]]:
+        return {labels for labels, value in self.told(name).items() if value == 1}
+
+
+def test_what_is_known_of_each_feed_is_told_by_the_name_it_is_heard_under() -> None:
+    world = World()
+    world.fresh["psa"] = Freshness(NOW - 1_500, 2_048, "on request", "extended", 10, True, 7, 2)
+    world.fresh["hr"] = Freshness(NOW + 9_000)
+    world.watch.look()
+    assert world.told("topics_age_seconds") == {("delivery",): 1.5, ("hr",): 0.0}
+    assert world.told("slot_lag_bytes") == {("delivery",): 2_048}
+    assert world.told("slot_left_bytes") == {("delivery",): 10}
+    assert world.told("snapshot_rows") == {("delivery",): 7}
+    assert world.told("snapshot_left_tables") == {("delivery",): 2}
+    assert world.states("slot_state") == {("delivery", "extended")}
+    assert world.states("connector_state") == {("delivery", "running"), ("analytics", "missing")}
+    assert world.told("slot_state")["delivery", "lost"] == 0
+    assert world.told("watch_unknown") == {("connect",): 0, ("freshness",): 0}
+    assert world.told("watch_timestamp_seconds") == {(): NOW / 1000}
+    assert world.said == []
+
+
+def test_what_cannot_be_learnt_has_no_figure_and_is_said_when_it_begins() -> None:
+    world = World()
+    world.fresh["psa"] = Freshness(NOW, 2_048, slot_state="reserved")
+    world.watch.look()
+    world.running, world.fresh["psa"] = "Connect does not answer", "psa: its database: refused"
+    world.watch.look()
+    world.watch.look()
+    for name in ("connector_state", "slot_lag_bytes", "slot_state", "topics_age_seconds"):
+        assert world.told(name) == {}
+    assert world.told("watch_unknown") == {("connect",): 1, ("freshness",): 1}
+    assert world.said == ["not known: Connect does not answer", "not known: psa: its database: refused"]
+    world.running = {}
+    world.watch.look()
+    assert world.states("connector_state") == {("delivery", "missing"), ("analytics", "missing")}
+    world.running = "Connect does not answer"
+    world.watch.look()
+    assert world.said[2:] == ["not known: Connect does not answer"]
+
+
+def test_it_looks_until_it_is_to_end() -> None:
+    world = World()
+    world.watch.run(5.0)
+    assert world.waits == 3
+
+
+def test_a_connector_is_as_well_as_its_worst_task() -> None:
+    def standing(state: str, *tasks: str) -> Standing:
+        return Standing(state, "", tuple(Task(number, each, "") for number, each in enumerate(tasks)))
+
+    assert {
+        "none": state_of(None),
+        "well": state_of(standing("RUNNING", "RUNNING", "RUNNING")),
+        "a task failed": state_of(standing("RUNNING", "RUNNING", "FAILED")),
+        "itself failed": state_of(standing("FAILED", "RUNNING")),
+        "without tasks": state_of(standing("RUNNING")),
+        "a task waits": state_of(standing("RUNNING", "RUNNING", "UNASSIGNED")),
+        "paused": state_of(standing("PAUSED", "PAUSED")),
+        "paused and failed": state_of(standing("PAUSED", "PAUSED", "FAILED")),
+    } == {
+        "none": "missing", "well": "running", "a task failed": "failed", "itself failed": "failed",
+        "without tasks": "unassigned", "a task waits": "unassigned", "paused": "paused", "paused and failed": "failed",
+    }  # fmt: skip
