@@ -4,11 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.register_assert_rewrite(
-    "tests.contract.suite", "tests.contract.station", "tests.contract.feeds.salesforce_bench"
-)
+from tests.contract.feeds.salesforce_bench import Feed, Org, simulated
 
-from tests.contract.feeds.salesforce_bench import Feed, Org, simulated  # noqa: E402, after the line above
+pytest.register_assert_rewrite("tests.contract.suite", "tests.contract.station")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from connect.configuration import UnusableConfiguration
 from connect.feeds.contract import Fatal, Retriable
-from tests.contract.feeds.salesforce_bench import Crashed, Feed, Org, created, threads_ended, updated
+from tests.contract.feeds.salesforce_bench import Crashed, Feed, Org, created, left_running, updated
 
 RATE = {"Role__c": "Engineer", "Rate__c": 100, "EffectiveFrom__c": "2026-01-01"}
 MODES = pytest.mark.parametrize("mode", ["pubsub", "polling"])
@@ -85,7 +85,7 @@ class TestNetwork:
         org.order("settings", keepalive_s=60)
         with feed.opened():
             pass
-        assert threads_ended(before, set(threading.enumerate())) == []
+        assert left_running(before) == []
 
     def test_a_stop_ends_a_stream_on_which_nothing_happens(self, org: Org, feed: Feed) -> None:
         feed.run()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, enumerate as enumerate_threads
 from typing import Any
 
 import httpx2
@@ -31,6 +31,7 @@ from streams.engine.transport.producer import Encoded
 from tests.tidy.house import ROOT
 
 Row = dict[str, Any]
+SECONDS_MAX = 10.0
 BYTES = FeedBytes(Lander("crm", "salesforce"), Manifest())
 EXAMPLE = CONNECTORS_FOLDER / "crm-salesforce.json"
 TOPICS = {"Account": "crm.Account", "Opportunity": "crm.Opportunity", "Contract": "crm.Contract",
@@ -269,9 +270,12 @@ def simulated(folder: Path, seed: int = 0) -> Iterator[Org]:
             program.wait(20)
 
 
-def threads_ended(before: set[Thread], now: set[Thread]) -> list[str]:
-    """The names of threads that a feed left behind."""
-    return sorted(thread.name for thread in now - before if thread.is_alive())
+def left_running(before: set[Thread]) -> list[str]:
+    """The names of threads begun since that do not end by themselves; those of gRPC end shortly after their channel."""
+    begun = set(enumerate_threads()) - before
+    for thread in begun:
+        thread.join(SECONDS_MAX)
+    return sorted(thread.name for thread in begun if thread.is_alive())
 
 
 def _money(value: float | None) -> str | None:

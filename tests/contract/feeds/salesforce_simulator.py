@@ -134,10 +134,12 @@ def main() -> None:
     assert isinstance(key, RSAPublicKey)
     front = Front(Org(int(sys.argv[2]) if len(sys.argv) > 2 else 0), key)
     bus = Bus(front)
-    http = salesforce_rest.serve(front, Control(front, bus))
+    control = Control(front, bus)
+    http = salesforce_rest.serve(front, control)
     server, port = salesforce_pubsub.serve(bus)
     print(json.dumps({"url": front.url, "pubsub_url": f"http://127.0.0.1:{port}"}), flush=True)
     sys.stdin.read()
+    control.drop({})  # a stream that waits for its next sign of life would keep the program
     server.stop(0).wait()
     http.shutdown()
 
