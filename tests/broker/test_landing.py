@@ -8,8 +8,9 @@ import pytest
 from confluent_kafka import Message
 
 from connect.feeds.contract import Batch, Change, Fatal, Reject, position
+from connect.feeds.runner import NotLanded
 from schemas.codec import Codec
-from schemas.registry import Manifest, UnknownSchema
+from schemas.registry import Manifest, RegistryUnavailable, UnknownSchema
 from streams.config import Settings
 from streams.engine.embedded import EmbeddedBroker
 from streams.engine.feed_bytes import Feed
@@ -154,4 +155,24 @@ def test_a_contract_that_the_registry_refuses_stops_the_feed_and_blames_no_row(b
     feed.open()
     with pytest.raises(Fatal, match=r"refused: the registry refuses contract 'hr\.Worker'"):
         feed.land(Batch((change(after=WORKER),)), NOW, beat=False)
+    feed.close()
+
+
+def test_while_the_registry_does_not_answer_nothing_lands_and_it_is_tried_again(brokers: str) -> None:
+    class Away(Manifest):
+        def id_of(self, subject: str, schema: Any) -> int:  # noqa: ARG002
+            raise RegistryUnavailable("schema registry: no answer")
+
+    feed = KafkaLanding(Settings(brokers=brokers, group="g"), Feed("away", "workday"), Away())
+    feed.open()
+    with pytest.raises(NotLanded, match="away: schema registry: no answer"):
+        feed.land(Batch((change(after=WORKER),), memory={"since": b"1"}), NOW, beat=False)
+    feed.close()
+    assert landing(brokers, "away").open() == {}
+
+
+def test_brokers_that_are_not_there_are_named() -> None:
+    feed = KafkaLanding(Settings(brokers="127.0.0.1:1", group="g", patience_s=1), Feed("nobody", "workday"), Manifest())
+    with pytest.raises(NotLanded, match="nobody: init_transactions"):
+        feed.open()
     feed.close()

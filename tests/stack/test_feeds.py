@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
+from connect.feeds.contract import Batch
 from schemas.codec import Codec
 from schemas.registry import Manifest
 from stack.kafka import Kafka
+from streams.config import Settings
+from streams.engine.feed_bytes import Feed
+from streams.engine.landing import KafkaLanding
 from tests.contract.feeds.program import Program
 from tests.contract.feeds.station import NOON, put
 from tests.contract.feeds.subjects import WorkdayRest
@@ -180,6 +185,24 @@ def test_a_second_program_of_one_feed_ends_the_first(feeds: Feeds) -> None:
     assert "Traceback" not in feeds.told("rival")
     second.send_signal(signal.SIGTERM)
     assert second.wait(30) == 0
+
+
+def test_what_was_landed_behind_an_open_transaction_of_another_feed_is_remembered(feeds: Feeds) -> None:
+    """Readers of committed records are held back by it: what stands behind would seem not landed, and land again."""
+    feeds.configure("patient", **{"connector.class": "throughline.files", "folder": str(feeds.folder)})
+    settings = Settings(brokers=feeds.brokers, group="feeds", patience_s=30)
+    first, second = (KafkaLanding(settings, Feed("patient", "files"), Manifest()) for _ in range(2))
+    assert first.open() == {}
+    other = Producer({"bootstrap.servers": feeds.brokers, "transactional.id": "other", "transaction.timeout.ms": 4_000})
+    other.init_transactions(30)
+    other.begin_transaction()
+    for partition in range(4):
+        other.produce("feed.memory", b"never", b"other:since", partition)
+    assert other.flush(30) == 0
+    first.land(Batch(memory={"since": b"1"}), NOON, beat=False)
+    first.close()
+    assert second.open() == {"since": b"1"}  # once brokers have aborted the other one
+    second.close()
 
 
 def until(holds: object, what: str) -> None:

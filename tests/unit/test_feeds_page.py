@@ -61,14 +61,15 @@ def test_every_class_of_feeds_has_its_section() -> None:
 EXAMPLES = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 
 
+def use(configuration: Configuration) -> None:
+    """Check settings as they are where each reference refers to something."""
+    settings = {key: re.sub(r"\$\{[^}]*\}", "https://x.example", value) for key, value in configuration.config.items()}
+    checked(kind_of(configuration).settings, configuration, settings)
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example["name"]))
 def test_an_example_can_be_used(example: dict[str, Any]) -> None:
-    configuration = Configuration.model_validate(example)
-    settings = {key: re.sub(r"\$\{[^}]*\}", "x", value) for key, value in configuration.config.items()}
-    settings["url"] = settings.get("url", "").replace("x", "https://x.example") or settings.get("url", "")
-    if not settings["url"]:
-        del settings["url"]
-    checked(kind_of(configuration).settings, configuration, settings)
+    use(Configuration.model_validate(example))
 
 
 def test_there_is_an_example_of_every_class() -> None:
@@ -80,10 +81,16 @@ def test_there_is_an_example_of_every_class() -> None:
 def test_what_is_shipped_can_be_used() -> None:
     for configuration in read_all(CONNECTORS_FOLDER).values():
         if configuration.is_feed:
-            settings = {
-                key: re.sub(r"\$\{[^}]*\}", "https://x.example", value) for key, value in configuration.config.items()
-            }
-            checked(kind_of(configuration).settings, configuration, settings)
+            use(configuration)
+
+
+def test_an_example_that_is_shipped_is_shipped_as_it_stands_here() -> None:
+    shipped = {name: dict(found.config) for name, found in read_all(CONNECTORS_FOLDER).items()}
+    here = {example["name"]: example["config"] for example in EXAMPLES}
+    assert {name: here[name] for name in here.keys() & shipped.keys()} == {
+        name: shipped[name] for name in here.keys() & shipped.keys()
+    }
+    assert {"history", "hr-workday", "erp-dynamics"} <= shipped.keys()
 
 
 # -- what a folder holds

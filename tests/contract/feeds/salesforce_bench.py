@@ -33,7 +33,7 @@ from tests.tidy.house import ROOT
 Row = dict[str, Any]
 SECONDS_MAX = 10.0
 BYTES = FeedBytes(Lander("crm", "salesforce"), Manifest())
-EXAMPLE = CONNECTORS_FOLDER / "crm-salesforce.json"
+EXAMPLE = CONNECTORS_FOLDER / "crm.json"
 TOPICS = {"Account": "crm.Account", "Opportunity": "crm.Opportunity", "Contract": "crm.Contract",
           "ContractAmendment__c": "crm.ContractAmendment"}  # fmt: skip
 
