@@ -34,7 +34,6 @@ from tests.support import deployed
 from tests.support.metrics import tell_of_a_feed, told_by_connect
 
 EMPTY = {
-    "Throughline: 34 Alerts that fire A": "nothing has been wrong for long enough",
     "Throughline feeds: 12 Heartbeats A": "workers do not read heartbeats yet",
     "Throughline: 43 Counted by steps A": "as above: nothing else is counted so",
 }
