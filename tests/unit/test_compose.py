@@ -190,10 +190,11 @@ def test_no_secret_is_written_down() -> None:
 
 
 def secrets_of_apply() -> set[str]:
-    """The secrets that deploy/postgresql/apply reads: the superuser's, and one for each database."""
+    """The secrets that deploy/postgresql/apply reads: the superuser's, and one for each database of a connector."""
     script = (ROOT / "deploy" / "postgresql" / "apply").read_text("utf-8")
     databases = re.findall(r"^apply (\w+) \w+$", script, re.MULTILINE)
-    assert {path.parent.name for path in (ROOT / "connect").glob("*/*.sql")} == set(databases)
+    assert set(databases) <= {path.parent.name for path in (ROOT / "connect").glob("*/*.sql")}
+    assert [*databases] == [word for word in SERVICES["connectors"]["command"][2:] if word.isalpha()]
     return {f"{name}-password" for name in ("postgresql", *databases)}
 
 
@@ -243,13 +244,14 @@ def test_what_can_be_told_has_a_default_which_is_in_the_example() -> None:
     assert example == dict(asked)
 
 
-@pytest.mark.parametrize("name", ["topics", "connectors", "worker"])
+@pytest.mark.parametrize("name", ["topics", "connectors", "watch", "worker"])
 def test_settings_are_those_of_throughline(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     told: dict[str, Any] = {
         variable: VARIABLE.sub(r"\2", value) for variable, value in compose.environment(SERVICES[name]).items()
     }
-    assert all(variable.startswith("THROUGHLINE_") for variable in told)
+    others = {variable: told.pop(variable) for variable in [*told] if not variable.startswith("THROUGHLINE_")}
+    assert others.items() <= compose.environment(SERVICES["connect"]).items()
     for variable, value in told.items():
         monkeypatch.setenv(variable, value)
     settings = load(None)
@@ -258,6 +260,7 @@ def test_settings_are_those_of_throughline(name: str, monkeypatch: pytest.Monkey
     assert settings.connect_url == "http://connect:8083"
     if name == "worker":
         assert (settings.metrics_host, settings.metrics_port) == ("0.0.0.0", 9187)
+        assert settings.feeds_expected == ("psa",)
     for variable in told:
         monkeypatch.delenv(variable)
     defaults = load(None)

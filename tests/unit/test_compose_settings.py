@@ -1,11 +1,11 @@
 """Settings in docker-compose.yml are those of the local stack. What is meant to differ is listed, with its reason."""
 
-import json
 import re
 from collections.abc import Mapping
 
 import pytest
 
+from connect.configuration import CONNECTORS_FOLDER, read_all
 from stack import connect, connect_files, kafka_files, postgresql, registry
 from stack.kafka_files import Node
 from stack.tools import jvm_flags
@@ -85,7 +85,7 @@ def test_brokers_find_each_other_and_their_clients_find_them(count: int) -> None
         assert f"127.0.0.1:{port} " in services[name]["healthcheck"]["test"][1]
         (volume,) = services[name]["volumes"]
         assert volume.partition(":")[2] == found["log.dirs"]
-    for name in ("topics", "connectors", "worker"):
+    for name in ("topics", "connectors", "watch", "worker"):
         assert compose.environment(services[name])["THROUGHLINE_BROKERS"] == INSIDE[count]
 
 
@@ -106,15 +106,18 @@ def test_connect_is_set_as_that_of_the_local_stack(count: int) -> None:
     assert f"COPY {connect.METRICS_RULES.relative_to(ROOT)} " in image
 
 
-def test_connectors_find_all_that_their_files_refer_to() -> None:
-    service = ONE["connect"]
+@pytest.mark.parametrize("name", ["connect", "connectors", "watch"])
+def test_whoever_has_to_do_with_connectors_finds_all_that_their_files_refer_to(name: str) -> None:
+    service = ONE[name]
     told = compose.environment(service).keys() | set(re.findall(r"(\w+)=\$\$\(cat ", service["entrypoint"][-1]))
-    files = sorted((ROOT / "connect" / "connectors").glob("*.json"))
-    assert files
+    files, words = read_all(CONNECTORS_FOLDER), ONE["connectors"]["command"]
+    assert words[:2] == ["connect", "apply"]
+    connectors = [files[word] for word in words[2:] if word.isalpha()]
+    assert connectors
     wanted = {
         name
-        for file in files
-        for value in json.loads(file.read_text("utf-8"))["config"].values()
+        for connector in connectors
+        for value in connector.config.values()
         for name in re.findall(r"\$\{env:(\w+)\}", value)
     }
     assert wanted - told == set()
