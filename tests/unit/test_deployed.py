@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from connect.commands import WATCH_PORT
 from stack.room import KAFKA_PORT, PORTS_BESIDE
 from tests.support import compose, deployed
 from tests.support.metrics import (
@@ -192,7 +193,8 @@ def scraped(name: str) -> dict[str, Any]:
 
 def test_prometheus_asks_the_same_on_this_machine_and_among_containers() -> None:
     local, among = scraped("prometheus.yaml"), scraped("compose.yaml")
-    assert local.keys() == among.keys() == {"", "throughline", "connect", "registry", "prometheus"}
+    jobs = {"throughline", "throughline-connect", "connect", "registry", "prometheus"}
+    assert local.keys() == among.keys() == {"", *jobs}
     places = {"job_name", "static_configs", "dns_sd_configs"}
     for name, job in local.items():
         rest = places | {"scrape_configs"}
@@ -207,6 +209,7 @@ def test_prometheus_asks_where_the_local_stack_listens() -> None:
     ports = {name: KAFKA_PORT + beside for name, beside in PORTS_BESIDE.items()}
     assert asked == {
         "throughline": ["127.0.0.1:9187"],
+        "throughline-connect": [f"127.0.0.1:{WATCH_PORT}"],
         "connect": [f"127.0.0.1:{ports['connect'] + 1}"],
         "registry": [f"127.0.0.1:{ports['registry']}"],
         "prometheus": [f"127.0.0.1:{ports['prometheus']}"],
@@ -220,8 +223,10 @@ def test_prometheus_asks_the_services_of_compose_where_they_tell() -> None:
     settings = compose.environment(services["worker"])
     (exporter,) = re.findall(r"jmx-exporter\.jar=(\d+):", compose.environment(services["connect"])["KAFKA_OPTS"])
     (registry,) = (port.rpartition(":")[2] for port in services["registry"]["ports"])
+    (watch,) = re.findall(r"connect watch .*--port (\d+)", " ".join(compose.texts(services["watch"])))
     assert places == {
         "throughline": (["worker"], "A", int(settings["THROUGHLINE_METRICS_PORT"])),
+        "throughline-connect": (["watch"], "A", int(watch)),
         "connect": (["connect"], "A", int(exporter)),
         "registry": (["registry"], "A", int(registry)),
     }
