@@ -25,6 +25,8 @@ def properties(bootstrap: str, copies: int) -> dict[str, str]:
         # Secrets are named in a connector's configuration, and read here.
         "config.providers": "env,file",
         "config.providers.env.class": "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
+        # Of its environment, connectors are told what is meant for them and no more.
+        "config.providers.env.param.allowlist.pattern": "[A-Z0-9]+_DATABASE_[A-Z]+|REGISTRY_URL",
         "config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider",
         # A worker that comes back takes its tasks at once: by default they wait five minutes for one that was killed.
         "scheduled.rebalance.max.delay.ms": "0",

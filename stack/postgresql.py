@@ -25,7 +25,7 @@ CLUSTER_FOLDER = "cluster"
 _PASSWORD_FILE = "password"
 _UNPRIVILEGED = 65_534
 _COMMAND_SECONDS_MAX = 60.0
-_LEFT_BEHIND = "pre-existing shared memory block"
+_LEFT_BEHIND = ("pre-existing shared memory block", 'lock file "postmaster.pid" already exists')
 _AGAIN_SECONDS = 0.1
 
 SETTINGS = {
@@ -117,7 +117,8 @@ class PostgreSQL(ServerPart):
             try:
                 super().wait()
             except StackError:
-                if _LEFT_BEHIND not in tail_of(self.daemon.log, 5) or time.monotonic() > until:
+                words = tail_of(self.daemon.log, 5)
+                if not any(said in words for said in _LEFT_BEHIND) or time.monotonic() > until:
                     raise
                 time.sleep(_AGAIN_SECONDS)  # nobody tells when the children of another program are gone
                 self.launch()
