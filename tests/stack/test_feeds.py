@@ -108,7 +108,7 @@ def test_killed_within_a_file_again_and_again_each_row_lands_once(feeds: Feeds) 
     drop = feeds.folder / "drop"
     drop.mkdir()
     feeds.configure(
-        "history", **{"connector.class": "throughline.files", "folder": str(drop), "batch.rows": "250"}
+        "history", **{"connector.class": "throughline.files", "folder": str(drop), "batch.rows": "50"}
     )  # fmt: skip
     lines = [f"X{number},EUR,2026-02-03,1.{number:05d}\n" for number in range(ROWS)]
     lines[777] = "X777,EUR,2026-02-03,one\n"
@@ -117,7 +117,7 @@ def test_killed_within_a_file_again_and_again_each_row_lands_once(feeds: Feeds) 
     for _ in range(3):
         child = feeds.begin("history", "--once")
         feeds.says("history", "is read", child)
-        time.sleep(chance.uniform(0.1, 0.8))  # whatever it is at then, it dies
+        time.sleep(chance.uniform(0.1, 0.4))  # whatever it is at then, it dies
         child.send_signal(signal.SIGKILL)
         child.wait()
     assert "is landed" not in feeds.told("history"), "it was not killed within the file"

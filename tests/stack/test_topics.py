@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, ResourceType  # type: ignore[attr-defined]
 
-from connect.catalogue import names_of
+from connect.catalogue import names_of, notice_topics_of
 from connect.configuration import CONNECTORS_FOLDER
 from stack.kafka import Kafka
 from streams.topics import TOPICS, Role
@@ -17,7 +17,8 @@ from tests.stack.conftest import say
 from tests.support.kafka import alter
 
 SOURCES = sorted(name for name, topic in TOPICS.items() if topic.role is Role.SOURCE)
-ALL = len(TOPICS) + 1 + len(names_of(CONNECTORS_FOLDER))  # and the changelog, and heartbeats
+BESIDE = len(names_of(CONNECTORS_FOLDER)) + len(notice_topics_of(CONNECTORS_FOLDER))
+ALL = len(TOPICS) + 1 + BESIDE  # and the changelog, and what connectors and feeds say beside their changes
 
 
 @pytest.fixture(scope="module")
