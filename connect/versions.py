@@ -16,7 +16,9 @@ from connect.rows import Read, Row, RowFault, RowShape, instant
 
 log = logging.getLogger("throughline.feed")
 
-_READS_MAX: Final = 4
+READS_MAX: Final = 4
+"""How often a source is read in a row whose rows move while they are read."""
+
 _HASH_DIGITS: Final = 32
 
 
@@ -190,8 +192,8 @@ def compared(
     """
     topic = versions.shape.topic
     missing: set[str] | None = None
-    for _ in range(_READS_MAX):
-        seen_ms, seen = clock(), _Seen()
+    for _ in range(READS_MAX):
+        seen_ms, seen = clock(), Seen()
         for page in pages():
             taken = versions.take(page.items, seen_ms, first)
             seen.add(page, taken)
@@ -214,8 +216,8 @@ def compared(
     log.info("%s: rows move while they are read; what is gone is told by a later reading", topic)
 
 
-class _Seen:
-    """What a reading has seen."""
+class Seen:
+    """What a reading of all pages has seen."""
 
     def __init__(self) -> None:
         self.identities: set[str] = set()
@@ -224,6 +226,7 @@ class _Seen:
         self.nameless = 0
 
     def add(self, page: Page, taken: Taken) -> None:
+        """Note a page, and what was taken of it."""
         self.identities.update(taken.identities)
         self._rows += len(page.items)
         self.nameless += taken.nameless

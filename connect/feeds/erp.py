@@ -12,11 +12,11 @@ from typing import Any, Final
 from connect.catalogue import Kind, Outside
 from connect.erp_pages import ErpPages, Records
 from connect.erp_settings import ErpSettings, ObjectSettings
-from connect.errors import NotThere
+from connect.errors import Fatal, NotThere
 from connect.feeds.contract import Batch, Memory
 from connect.http_settings import opened
 from connect.rows import RowFault, at, instant
-from connect.versions import Item, Page, Versions, compared
+from connect.versions import READS_MAX, Item, Page, Seen, Taken, Versions, compared
 
 log = logging.getLogger("throughline.feed")
 
@@ -76,43 +76,68 @@ class _Object:
             yield Batch(memory={self._first: b"1"})
 
     def _changed(self, versions: Versions, memory: Memory, is_first: bool, stop: Event) -> Iterator[Batch]:
-        """Yield what was changed since the newest change known, a while before that included.
-
-        Where changes come in the order of their times, each page is asked for from the newest time of the last one: a
-        record that changes meanwhile moves to the end, and so moves no other out of sight.
-        """
-        now = self._clock()
+        """Yield what was changed since the newest change known, a while before that included."""
         newest = int(memory[self._since]) if self._since in memory else None
         begin = None if newest is None else _floor(newest - self._settings.overlap_ms)
-        cursor, top, more = begin, self._settings.page_size, True
+        reading = _Reading(versions, memory, is_first, self._clock(), begin, newest)
+        # A record that is asked for in detail may have been changed since it was listed, and so be out of order.
+        in_order = self._settings.is_ordered and not self._table.detail
+        yield from self._in_order(reading, stop) if in_order else self._as_it_comes(reading, stop)
+        if reading.is_whole and reading.newest is not None:
+            told = self._noted(memory, reading.newest)
+            if not self._table.compare_ms:  # what cannot come again is forgotten
+                told |= versions.forgotten(_floor(reading.newest - self._settings.overlap_ms))
+            if told:
+                yield Batch(memory=told)
+
+    def _in_order(self, reading: "_Reading", stop: Event) -> Iterator[Batch]:
+        """Read changes in the order of their times, each page from the newest time of the last one.
+
+        A record that changes meanwhile moves to the end, and so moves no other out of sight.
+        """
+        cursor, top, more = reading.begin, self._settings.page_size, True
         while more:
             more = has_moved = False
             for records in self._pages.read(cursor, top):
                 items = self._items(records)
-                taken = versions.take(items, now, is_first)
-                times = map(_time, items)
-                # A clock that is ahead must not make everything before its time look old.
-                newest = max((min(each, now) for each in times if each is not None), default=newest)
-                more = records.more
+                taken, times = reading.take(items)
+                if times != sorted(times):
+                    raise Fatal(
+                        f"{self._pages.name} of {self._settings.url}: the answer is not in the order of "
+                        f"{self._table.modified}: correct order.parameter and order.text, or leave them out"
+                    )
+                more, newest = records.more, reading.newest
                 has_moved = newest is not None and (cursor is None or _floor(newest) > cursor)
-                if self._settings.is_ordered and newest is not None:
-                    taken.memory |= self._noted(memory, newest)
+                if newest is not None:
+                    taken.memory |= self._noted(reading.memory, newest)
                 if not taken.is_empty:
                     yield taken.batch()
                 if stop.is_set():
                     return
-                if self._settings.is_ordered and more and has_moved:
+                if more and has_moved:
                     break
-            if has_moved and newest is not None:
-                cursor, top = _floor(newest), self._settings.page_size
+            if has_moved and reading.newest is not None:
+                cursor, top = _floor(reading.newest), self._settings.page_size
             else:  # more records bear one time than a page holds
                 top *= 2
-        if newest is not None:
-            told = self._noted(memory, newest)
-            if not self._table.compare_ms:  # what cannot come again is forgotten
-                told |= versions.forgotten(_floor(newest - self._settings.overlap_ms))
-            if told:
-                yield Batch(memory=told)
+        reading.is_whole = True
+
+    def _as_it_comes(self, reading: "_Reading", stop: Event) -> Iterator[Batch]:
+        """Read changes as pages give them, again while they move, and from the same time at the next look otherwise."""
+        for _ in range(READS_MAX):
+            seen = Seen()
+            for records in self._pages.read(reading.begin, None):
+                items = self._items(records)
+                taken, _times = reading.take(items)
+                seen.add(Page(items, records.total), taken)
+                if not taken.is_empty:
+                    yield taken.batch()
+                if stop.is_set():
+                    return
+            if seen.is_consistent or seen.nameless:
+                reading.is_whole = True
+                return
+        log.info("%s: records move while they are read; they are read again by the next look", self._pages.name)
 
     def _noted(self, memory: Memory, newest: int) -> dict[str, bytes | None]:
         """Return memory of up to when changes are known, if that is news."""
@@ -143,6 +168,29 @@ class _Object:
         place = f"{self._pages.name} of {self._settings.url}"
         changed = at(whole, self._table.modified) if self._table.modified else None
         return Item(values, whole, place, changed, is_deleted)
+
+
+class _Reading:
+    """One reading of what has changed: from when, and the newest time that it has seen."""
+
+    def __init__(
+        self, versions: Versions, memory: Memory, is_first: bool, now: int, begin: int | None, newest: int | None
+    ) -> None:
+        self.memory = memory
+        self.begin = begin
+        self.newest = newest
+        self.is_whole = False
+        self._versions = versions
+        self._is_first = is_first
+        self._now = now
+
+    def take(self, items: tuple[Item, ...]) -> tuple[Taken, list[int]]:
+        """Return what of some records is to be landed, and their times."""
+        times = [time for time in map(_time, items) if time is not None]
+        # A clock that is ahead must not make everything before its time look old.
+        newest = [min(time, self._now) for time in times]
+        self.newest = max(newest if self.newest is None else [self.newest, *newest], default=None)
+        return self._versions.take(items, self._now, self._is_first), times
 
 
 def _time(item: Item) -> int | None:

@@ -167,6 +167,15 @@ def test_a_detail_that_is_never_there_ends_the_feed(program: Program) -> None:
         run.poll()
 
 
+def test_an_api_that_does_not_keep_to_the_order_is_found_out_before_anything_is_missed(program: Program) -> None:
+    subject = ErpOffset(program)
+    run = Station({**subject.configuration(), "Invoice.path": "/rest/unordered"})
+    for number in range(8):
+        subject.put(number, 1, run.tick(1.3))
+    with pytest.raises(Fatal, match=r"the answer is not in the order of Modified: correct order\.parameter"):
+        run.poll()
+
+
 def test_an_api_that_knows_no_offset_is_found_out(program: Program) -> None:
     subject = ErpOffset(program)
     run = Station({**subject.configuration(), "Invoice.path": "/rest/ignorant", "order.parameter": ""})

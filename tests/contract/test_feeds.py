@@ -13,6 +13,7 @@ from tests.contract.feeds.subjects import (
     ErpOdata,
     ErpOffset,
     ErpThin,
+    ErpUnordered,
     Files,
     Subject,
     WorkdayReport,
@@ -57,6 +58,12 @@ class TestErpOffset(HttpContract):
     @pytest.fixture
     def subject(self, erp: Program) -> Subject:
         return ErpOffset(erp)
+
+
+class TestErpUnordered(HttpContract):
+    @pytest.fixture
+    def subject(self, erp: Program) -> Subject:
+        return ErpUnordered(erp)
 
 
 class TestErpThin(HttpContract):

@@ -26,6 +26,8 @@ class Erp(System):
             case ["rest", "thin"]:  # of each record it lists its id alone
                 answer = self._offsets(asked.params)
                 return {**answer, "items": [{"InvoiceId": item["InvoiceId"]} for item in answer["items"]]}
+            case ["rest", "unordered"]:  # whatever order it is asked for
+                return self._offsets({name: value for name, value in asked.params.items() if name != "orderBy"})
             case ["rest", "ignorant"]:  # it knows no offset
                 return self._offsets({**asked.params, "offset": "0"})
             case ["rest", "invoices", name]:

@@ -245,6 +245,14 @@ class ErpOffset(Invoices):
             self.order("put", number, {**self.record(number, 0, now), "IsDeleted": True})
 
 
+class ErpUnordered(ErpOffset):
+    """The same from an API that knows no order."""
+
+    def configuration(self) -> dict[str, str]:
+        config = {**super().configuration(), "Invoice.path": "/rest/unordered"}
+        return {key: value for key, value in config.items() if key != "order.parameter"}
+
+
 class ErpThin(ErpOffset):
     """The same from a list that holds nothing but ids: each record is asked for by itself."""
 
