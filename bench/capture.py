@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -21,6 +21,8 @@ from bench.broker import Say
 from bench.latency import percentiles
 from bench.running import Failed
 from bench.topics import reader_from_now
+from firm.database import PREFIX
+from firm.final import final_rows
 from firm.history import History
 from firm.size import FirmSize
 from live.firm import FirmAtWork
@@ -37,6 +39,10 @@ QUIET_SECONDS = 5.0
 STRAGGLERS_SECONDS_MAX = 30.0
 WARM_UP_SECONDS = 5.0
 TARGETS_MS: Final = {"p50": 1_000, "p99": 3_000}
+
+
+Rows = Mapping[tuple[str, str], Mapping[str, Any]]
+"""Rows by topic and identity."""
 
 
 class Found(NamedTuple):
@@ -88,30 +94,41 @@ def _reader(pipeline: Pipeline) -> Iterator[_Reader]:
 
 
 def _templates(pipeline: Pipeline, worker: Program, reader: _Reader) -> list[dict[str, Any]]:
-    """Let the firm's history flow in; return entries that billed by the hour without a cap, with their approval."""
+    """Let the firm's history flow in; return entries that billed by the hour, without a cap, and would do so now."""
     changes = list(History(FIRM).records())
     firm = FirmAtWork(pipeline)
     firm.write(changes)
     firm.close()
-    types = {
-        change.value["after"]["ContractNumber"]: change.value["after"]["BillingType"]
-        for change in changes
-        if change.topic == "crm.Contract" and change.value["after"]
-    }
+    rows = final_rows(changes)
+    open_projects = _open_projects(rows)
     billed: set[str] = set()
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < QUIET_SECONDS or not billed:
         worker.lives()
         for trigger, _ in reader.next():
             quiet_since = time.monotonic()
-            if trigger["kind"] == "time" and types[trigger["contract_number"]] == "T&M" and trigger["amount"] > 0:
+            if trigger["kind"] == "time" and trigger["project_id"] in open_projects and trigger["amount"] > 0:
                 billed.add(trigger["source_id"])
-    entries = {
-        change.value["after"]["id"]: change.value["after"]
-        for change in changes
-        if change.topic.endswith("time_entries") and change.value["after"]
+    entries = ((name, row) for (topic, name), row in rows.items() if topic == f"{PREFIX}time_entries")
+    return [dict(row) for name, row in entries if name in billed and row["status"] == "Approved"]
+
+
+def _open_projects(rows: Rows) -> set[str]:
+    """The projects of which every hour bills now: by the hour, without a cap, and no gate shut."""
+    of = {name: [row for (topic, _), row in rows.items() if topic == name] for name, _ in rows}
+    customers = {(row["CrmAccountId"], row["LegalEntity"]) for row in of["erp.Customer"] if row["Status"] == "Active"}
+    entities = {row["ProjectId"]: row["LegalEntity"] for row in of["erp.Project"]}
+    contracts = {
+        row["ContractNumber"]: row
+        for row in of["crm.Contract"]
+        if row["BillingType"] == "T&M" and row["Status"] == "Activated" and (row["PoNumber"] or not row["PoRequired"])
     }
-    return [entry for name, entry in entries.items() if name in billed and entry["approved_at"]]
+    return {
+        row["id"]
+        for row in of[f"{PREFIX}projects"]
+        if (contract := contracts.get(row["contract_number"])) and not row["billing_hold"]
+        and (contract["AccountId"], entities.get(row["id"], contract["LegalEntity"])) in customers
+    }  # fmt: skip
 
 
 def _timed(pipeline: Pipeline, worker: Program, reader: _Reader, how: Sequence[str]) -> list[float]:
