@@ -1,6 +1,10 @@
 """A table that was altered: what passes unnoticed, what is not read, and what somebody can say in the mapping."""
 
+import base64
+import gzip
+import json
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,20 +15,24 @@ from schemas.codec import Codec
 from schemas.contracts import load_contracts
 from schemas.debezium_writing import debezium_subject
 from schemas.evolution import BrokenSchema, Reading, SchemaJudge
-from schemas.mapping import Mappings
+from schemas.mapping import Mappings, load_mappings
 from schemas.registry import Recorded
+from schemas.whole_rows import row_of
 from streams.domain.fact import Cause
 from streams.intake.change import Change, Refusal, Unreadable
+from streams.intake.natives import NativeReader
 from streams.intake.reading import Reader
 from streams.sources import recorded_reader
 from streams.step import Record
 from tests.support.feed import Feed
 from tests.support.streams import rulebook
 from tests.support.tables import INTEGER, TEXT, ZONED, Table, numeric, schemas_file
+from tests.support.tryton import mapping_in
 
 pytestmark = pytest.mark.usefixtures("codec_path")
 
 Alter = Callable[[Table], Table]
+TRYTON = Path(__file__).parents[1] / "recordings" / "tryton"
 ENTRIES, MILESTONES = "psa.public.time_entries", "psa.public.milestones"
 
 
@@ -217,3 +225,51 @@ def test_what_was_refused_under_a_former_name_is_read_again_under_the_new_one() 
     raw = entry(status="Approved")["after"]
     change = reader_of(Table("time_entries"), mappings).again(ENTRIES, "P1", "T1", raw, Cause(ENTRIES, 0, 5, 10, 0, 0))
     assert (change.refusal, str(change.row.hours)) == (None, "8")
+
+
+# -- tables of a system's own design, which rows are assembled from
+
+LINES = "tryton.public.timesheet_line"
+
+
+def altered_lines(**names: str | None) -> Any:
+    """The schema that Tryton's table of hours had in the recording, with columns renamed, or dropped."""
+    with gzip.open(TRYTON / "feed.jsonl.gz") as lines:
+        line = next(record for record in map(json.loads, lines) if record["topic"] == LINES)
+    schema_id = int.from_bytes(base64.b64decode(line["value_base64"])[1:5])
+    schema = deepcopy(Recorded.read(TRYTON / "schemas.json").schema(schema_id))
+    row = row_of(schema)
+    row["fields"] = [
+        {**field, "name": name}
+        for field in row["fields"]
+        if (name := names.get(field["name"], field["name"])) is not None
+    ]
+    return schema
+
+
+def test_tables_that_rows_are_assembled_from_are_judged_too(tmp_path: Path) -> None:
+    judge = SchemaJudge(load_mappings(further=[mapping_in(tmp_path)]))
+    as_recorded = altered_lines()
+    assert judge(LINES, 17, as_recorded) == Reading(as_recorded, {})
+    without_what_nobody_needs = altered_lines(uuid=None)
+    assert judge(LINES, 17, without_what_nobody_needs) == Reading(without_what_nobody_needs, {})
+    with pytest.raises(BrokenSchema, match=r"table public\.timesheet_line has no column duration\. Say") as told:
+        judge(LINES, 17, altered_lines(duration="effort"))
+    assert (told.value.topic, told.value.columns) == (LINES, ("duration",))
+
+
+def test_a_column_of_theirs_is_read_under_its_names_of_before_or_refused_where_it_is_let_through(
+    tmp_path: Path,
+) -> None:
+    words = ("  rows:\n", f"  formerly: {{{LINES}: {{duration: [effort]}}}}\n  rows:\n")
+    mappings = load_mappings(further=[mapping_in(tmp_path, edit=words)])
+    renamed = altered_lines(duration="effort")
+    assert SchemaJudge(mappings)(LINES, 17, renamed) == Reading(altered_lines(), {})
+    refused = SchemaJudge(mappings, passed=[17])(LINES, 17, altered_lines(duration=None)).refused
+    assert refused == {"duration": ["not in schema id 17"]}
+    native = NativeReader(mappings.assemblies[0].tables[LINES])
+    row = dict.fromkeys(mappings.assemblies[0].tables[LINES].columns) | {"id": 4} | refused
+    told = native.change("4", row, False, Cause(LINES, 0, 5, 10, 0, 0)).refusal
+    assert told is not None
+    assert (told.kind, len(told.reasons)) == ("validation_failed", 1)
+    assert told.reasons[0].startswith("duration: ['not in schema id 17'] is list")
