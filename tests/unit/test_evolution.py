@@ -268,7 +268,7 @@ def test_a_column_of_theirs_is_read_under_its_names_of_before_or_refused_where_i
     refused = SchemaJudge(mappings, passed=[17])(LINES, 17, altered_lines(duration=None)).refused
     assert refused == {"duration": ["not in schema id 17"]}
     native = NativeReader(mappings.assemblies[0].tables[LINES])
-    row = dict.fromkeys(mappings.assemblies[0].tables[LINES].columns) | {"id": 4} | refused
+    row = {**dict.fromkeys(mappings.assemblies[0].tables[LINES].columns), "id": 4, **refused}
     told = native.change("4", row, False, Cause(LINES, 0, 5, 10, 0, 0)).refusal
     assert told is not None
     assert (told.kind, len(told.reasons)) == ("validation_failed", 1)
