@@ -1,4 +1,4 @@
-"""A small firm whose PSA tables are altered while rows flow: its pipeline, its worker, and what is billed in the end."""
+"""A small firm whose PSA tables are altered while rows flow: pipeline, worker, and what is billed in the end."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 
 class Entries:
-    """Writes time entries of two hours, one every 50 ms, until it is stopped."""
+    """Writes time entries of two hours, one every 100 ms, until it is stopped."""
 
     def __init__(self, dsn: str) -> None:
         self.written = 0
@@ -71,7 +71,7 @@ class Entries:
         )
         try:
             with psycopg.connect(self._dsn, autocommit=True) as session:
-                while not self._stopping.wait(0.05):
+                while not self._stopping.wait(0.1):
                     session.execute(insert, [f"E{self.written}"])
                     self.written += 1
         except psycopg.Error as error:
