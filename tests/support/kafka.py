@@ -39,7 +39,9 @@ def alter(client: AdminClient, kind: ResourceType, name: str, settings: Mapping[
 
 
 def read_to_end(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[Message]:
-    """Every record of a topic up to its end of now by partition, some may be later; with `read_committed`, up to the first open transaction."""
+    """Every record of a topic up to its present end by partition, or a little further; with `read_committed`, up to the
+    first open transaction.
+    """
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
