@@ -57,10 +57,11 @@ class Table(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """A column that its mapping cannot read any more, and why."""
+    """A column that its mapping cannot read any more, and why: it is gone, or it has another type."""
 
     column: Needed
     why: str
+    gone: bool
 
 
 class BrokenSchema(Exception):
@@ -115,7 +116,8 @@ class SchemaJudge:
         usual = {} if contract is None else columns_of(row_of(contract.schema))
         broken = list(_broken(table, columns, usual))
         if broken and schema_id not in self._passed:
-            raise _told(table, schema_id, writer, broken, _added(table, columns, usual))
+            added = _added(table, columns, usual) if any(each.gone for each in broken) else []
+            raise _told(table, schema_id, writer, broken, added)
         return Reading(_renamed(writer, table), _refused(table, broken, schema_id))
 
 
@@ -144,9 +146,11 @@ def _broken(table: Table, columns: Mapping[str, Column], usual: Mapping[str, Col
         if column is None:
             # A column that the table never had, and that may be missing, is left out on purpose.
             if not each.dropped and (each.always or was is not None):
-                yield Broken(each, f"has no column {name}{before}")
+                yield Broken(each, f"has no column {name}{before}", True)
         elif column.form not in each.forms:
-            yield Broken(each, f"has column {name} as {column.said}, which cannot be read as {each.kind}{before}")
+            yield Broken(
+                each, f"has column {name} as {column.said}, which cannot be read as {each.kind}{before}", False
+            )
 
 
 def _added(table: Table, columns: Mapping[str, Column], usual: Mapping[str, Column]) -> list[str]:
