@@ -99,14 +99,7 @@ class EngineApp(faust.App):
             "waiting_records": waits,
             "without_progress_s": told,
             "blocked_s": round(blocked_s, 1),
-            "held": self._held(),
-        }
-
-    def _held(self) -> dict[str, str]:
-        return {
-            f"{topic}/{number}": hold.why
-            for number, partition in sorted(self.assignment.partitions.copy().items())
-            for (_, topic), hold in partition.held.copy().items()
+            "held": self.assignment.held(),
         }
 
     def readiness(self) -> tuple[bool, dict[str, object]]:
