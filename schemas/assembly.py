@@ -90,11 +90,15 @@ class RowSpec:
 
 @dataclass(frozen=True, slots=True)
 class NativeTable:
-    """A table of a system's own design: the column that identifies its rows, and all columns that anything needs."""
+    """A table of a system's own design: the column that identifies its rows, and all columns that anything needs.
+
+    `formerly` has, for a column that was renamed, its names before.
+    """
 
     topic: str
     identity: str
     columns: tuple[str, ...]
+    formerly: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +139,10 @@ def assembly_of(
     if faults := [file.fault(place, problem) for place, problem in _faults(file, entry, translations, topics)]:
         raise UnusableFile(faults)
     rows = tuple(_row_spec(topic, row, topics[topic]) for topic, row in entry.rows.items())
-    where = file.where(("assembly",))
-    return Assembly(file.content.system, entry.namespace, _tables(rows, entry), rows, translations, fingerprint, where)
+    tables, where = _tables(rows, entry), file.where(("assembly",))
+    if faults := [file.fault(place, problem) for place, problem in _former_faults(entry, tables)]:
+        raise UnusableFile(faults)
+    return Assembly(file.content.system, entry.namespace, tables, rows, translations, fingerprint, where)
 
 
 def shared_faults(assemblies: Iterable[Assembly]) -> list[str]:
@@ -232,9 +238,13 @@ def _tables(rows: Iterable[RowSpec], entry: AssemblyEntry) -> dict[str, NativeTa
         own = (column.name for column in _columns_of(described) if not column.lookup)
         columns[row.table].update(dict.fromkeys(own))
     return {
-        topic: NativeTable(topic, entry.identity, tuple(sorted({entry.identity, *names})))
+        topic: NativeTable(topic, entry.identity, tuple(sorted({entry.identity, *names})), _former(entry, topic))
         for topic, names in columns.items()
     }
+
+
+def _former(entry: AssemblyEntry, topic: str) -> dict[str, tuple[str, ...]]:
+    return {column: tuple(names) for column, names in entry.formerly.get(topic, {}).items()}
 
 
 Place = tuple[str | int, ...]
@@ -275,6 +285,18 @@ def _faults(
         yield from (((*place, *where), f"{topic}: {fault}") for where, fault in _path_faults(row))
         yield from (((*place, *where), f"{topic}: {fault}") for where, fault in _field_faults(row, topics[topic]))
         yield from (((*place, *where), f"{topic}: {fault}") for where, fault in _table_faults(row, translations))
+
+
+def _former_faults(entry: AssemblyEntry, tables: Mapping[str, NativeTable]) -> Iterator[Fault]:
+    for topic, renamed in entry.formerly.items():
+        place: Place = ("assembly", "formerly", topic)
+        asked = tables[topic].columns if topic in tables else ()
+        for column, names in renamed.items():
+            if column not in asked:
+                yield (*place, column), f"{topic}: no row is assembled from column {column!r}"
+            for name in names:
+                if name in asked:
+                    yield (*place, column), f"{topic}: {name!r} is a column of its own"
 
 
 def _path_faults(row: RowEntry) -> Iterator[Fault]:

@@ -109,12 +109,14 @@ class AssemblyEntry(_Strict):
     """How rows of the reference shape are assembled from tables of a system's own design.
 
     `namespace` goes before every id, `identity` is the column that tells rows of every table apart, and `crosswalk`
-    the file, beside this one, that says what the system's ids are called elsewhere.
+    the file, beside this one, that says what the system's ids are called elsewhere. `formerly` lists, by table and
+    column, the names that the column had before.
     """
 
     namespace: Text
     identity: Text = "id"
     crosswalk: Text | None = None
+    formerly: dict[Text, dict[Text, list[Text]]] = {}
     rows: dict[Text, RowEntry]
 
 

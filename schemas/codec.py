@@ -13,6 +13,7 @@ from fastavro.schema import SchemaParseException
 from schemas.bounds import unbounded
 from schemas.contracts import Contract, Schema, avro_fault, fingerprint, full_name, load_contracts
 from schemas.debezium import Envelope, NoEnvelope, is_debezium
+from schemas.evolution import Judge, Reading
 from schemas.plan import Node, Planner, Tuples, Unplanned, plan
 from schemas.plan_changes import change_nodes, debezium_nodes, is_change, slim
 from schemas.plan_resolved import resolved_nodes
@@ -67,10 +68,12 @@ class Codec:
         record_bytes_max: int = RECORD_BYTES_MAX,
         shapes: Mapping[str, Shape] | None = None,
         compiled: bool = True,
+        judge: Judge | None = None,
     ) -> None:
         """Take the shapes of records that are not held as fields, by subject.
 
-        `compiled` False leaves everything to the pure codec, also where the compiled one was built.
+        `judge` says how the schemas of a connector are read; without, each is read as it is. `compiled` False leaves
+        everything to the pure codec, also where the compiled one was built.
         """
         self._registry = registry
         self._contracts = load_contracts() if contracts is None else contracts
@@ -80,6 +83,7 @@ class Codec:
         self._record_bytes_max = record_bytes_max
         self._shapes = shapes or {}
         self._compiled = compiled
+        self._judge = judge
         self._decoders: dict[tuple[str, bytes], Decode] = {}
         self._change_decoders: dict[tuple[str, bytes], Decode] = {}
         self._encoders: dict[str, Encode] = {}
@@ -89,8 +93,8 @@ class Codec:
         """Return the record in the bytes of a topic: its fields, or a tuple where its contract has a shape.
 
         A change comes in the product's own envelope, also where a Debezium connector wrote it: before, after, op, ts_ms
-        and source with connector, name, ts_ms, snapshot (bool) and position. Raises Undecodable saying why, or
-        RegistryUnavailable.
+        and source with connector, name, ts_ms, snapshot (bool) and position. Raises Undecodable saying why,
+        RegistryUnavailable, or what the judge raises.
         """
         decode = self._decoders.get((topic, payload[:_SHORTEST]))
         if decode is None or len(payload) > self._record_bytes_max:
@@ -144,7 +148,8 @@ class Codec:
         writer = self._writer(schema_id)
         what = f"decode {topic}, schema id {schema_id}{', changes' if is_slim else ''}"
         if is_debezium(writer):
-            return self._debezium_decoder(what, writer, is_slim)
+            reading = Reading(writer, {}) if self._judge is None else self._judge(topic, schema_id, writer)
+            return self._debezium_decoder(what, reading, is_slim)
         contract = self._by_name.get(full_name(writer)) or self._contracts.get(topic)
         same = contract is None or fingerprint(contract.schema) == fingerprint(writer)
         parsed = _parsed(_as_read(writer, contract))
@@ -162,18 +167,25 @@ class Codec:
 
         return self._way(what, nodes, Decoder(parsed, reader, finish))
 
-    def _debezium_decoder(self, what: str, writer: Schema, is_slim: bool) -> Decode:
+    def _debezium_decoder(self, what: str, reading: Reading, is_slim: bool) -> Decode:
         try:
-            envelope = Envelope(writer)
+            envelope = Envelope(reading.schema)
         except NoEnvelope as error:
             raise Undecodable(str(error)) from error
 
         def finish(record: Fields) -> Fields:
             change = envelope.change(record)
+            if reading.refused and change["after"] is not None:
+                change["after"].update(reading.refused)
             return slim(change) if is_slim else change
 
-        parsed = _parsed(writer)
-        return self._way(what, lambda: debezium_nodes(parsed, envelope, is_slim), Decoder(parsed, None, finish))
+        def nodes() -> tuple[Node, ...]:
+            if reading.refused:
+                raise Unplanned("its rows are to be refused")
+            return debezium_nodes(parsed, envelope, is_slim)
+
+        parsed = _parsed(reading.schema)
+        return self._way(what, nodes, Decoder(parsed, None, finish))
 
     def _way(self, what: str, nodes: Callable[[], tuple[Node, ...]], pure: Decoder) -> Decode:
         found = self._plan(what, nodes, b"", pure.decode)

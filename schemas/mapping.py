@@ -34,7 +34,8 @@ class FieldSpec:
 
     `name` is the source's, `canonical` ours. `digits` and `scale` count the decimal digits in all and after the point,
     both 0 where the kind is no decimal. A number below zero is allowed only where `signed`. `fields` are those of a
-    listed record.
+    listed record. Of a table that has changed, `formerly` are the names that the column had before; with `text` its
+    values are written as text; with `dropped` it is gone for good.
     """
 
     name: str
@@ -47,6 +48,9 @@ class FieldSpec:
     scale: int
     fields: tuple["FieldSpec", ...]
     doc: str
+    formerly: tuple[str, ...] = ()
+    text: bool = False
+    dropped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +227,9 @@ def _field_specs(
             scale=entry.digits[1],
             fields=_field_specs(entry.fields, vocabularies),
             doc=entry.doc,
+            formerly=tuple(entry.formerly),
+            text=entry.text,
+            dropped=entry.dropped,
         )
         for name, entry in fields.items()
     )

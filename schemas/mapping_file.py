@@ -10,6 +10,8 @@ from schemas.kinds import BILLING_KINDS, CANONICAL_VALUES, DIGITS, OUTPUT_KINDS,
 from schemas.lined_yaml import LinedFile, Place
 
 Text = Annotated[StrictStr, Field(min_length=1)]
+WRITTEN_AS_TEXT = frozenset({*DIGITS, Kind.DATE, Kind.TIMESTAMP})
+"""Kinds whose values a column of text may hold."""
 Version = Annotated[StrictInt, Field(ge=1)]
 
 
@@ -20,7 +22,9 @@ class _Strict(BaseModel):
 class FieldEntry(_Strict):
     """One field: its kind, what it means, the name rules know it by (`as`), and whether it may be null or missing.
 
-    `signed`, `vocabulary` and `as` are for source rows; `rounded`, `one_of` and `default` for derived records.
+    `signed`, `vocabulary` and `as` are for source rows; `rounded`, `one_of` and `default` for derived records. Columns
+    of a table that has changed may have further words: `formerly` lists the names that the column had before; with
+    `text` a decimal, date or time is written as text; with `dropped` the table has no such column any more.
     """
 
     kind: Kind
@@ -29,6 +33,9 @@ class FieldEntry(_Strict):
     canonical: Text | None = Field(default=None, alias="as")
     vocabulary: Text | None = None
     signed: StrictBool = False
+    formerly: list[Text] = []
+    text: StrictBool = False
+    dropped: StrictBool = False
     rounded: StrictBool = False
     one_of: list[Text] = []
     default: Any = None
@@ -155,6 +162,24 @@ def _topic_faults(topic: str, entry: TopicEntry, described: set[str]) -> Iterato
             if field is None or field.optional:
                 yield (*place, part, index), f"{topic}: {part} {name!r} is not a required field of the topic"
     yield from _field_faults(topic, entry.fields, (*place, "fields"))
+    yield from _column_faults(topic, entry.fields, (*place, "fields"))
+
+
+def _column_faults(topic: str, fields: Mapping[str, FieldEntry], place: tuple[str, ...]) -> Iterator[Fault]:
+    known = set(fields)
+    for name, entry in fields.items():
+        where = (*place, name)
+        for former in entry.formerly:
+            if former in known:
+                yield (*where, "formerly"), f"{topic}: {former!r} names two columns"
+            known.add(former)
+        if entry.text and entry.kind not in WRITTEN_AS_TEXT:
+            yield (*where, "text"), f"{topic}: {name} is {entry.kind}: `text` is for decimals, dates and times"
+        if entry.dropped and not entry.optional:
+            yield (*where, "dropped"), f"{topic}: {name} is not optional: nothing can be made of rows without it"
+        for inner, listed in entry.fields.items():
+            if listed.formerly or listed.text or listed.dropped:
+                yield (*where, "fields", inner), f"{topic}: {name}: formerly, text, dropped: only columns of a table"
 
 
 def _field_faults(topic: str, fields: Mapping[str, FieldEntry], place: tuple[str, ...]) -> Iterator[Fault]:

@@ -58,6 +58,11 @@ class Contracts(BaseModel):
     ownership_file: Path | None = Field(
         default=None, description="File that says which system owns which field; absent: the one shipped."
     )
+    passed_schemas: tuple[int, ...] = Field(
+        default=(),
+        description="Ids of schemas that lack what a mapping reads, and are let through: deletes apply, other rows are "
+        "refused one by one. A feed that is held names the id.",
+    )
 
 
 class Sinks(BaseModel):

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, cast
 
 import faust
+from faust.types import TP
 from prometheus_client import CollectorRegistry
 
 from streams.config import Guarantee, Settings
@@ -85,13 +86,21 @@ class EngineApp(faust.App):
         return self.kit.metrics.registry
 
     def health(self) -> tuple[bool, dict[str, object]]:
-        """Return whether every partition with records waiting moves, how far each is, what does not move or hangs."""
+        """Return whether every partition with records waiting moves, how far each is, what does not move or hangs.
+
+        What is held waits for somebody who says what a column has become: a restart would not help, so it is well.
+        """
         stalled, blocked_s = dict(self.watch.stalled), self.watch.blocked_s(time.monotonic())
         told = {f"{tp.topic}/{tp.partition}": round(seconds, 1) for tp, seconds in stalled.items()}
         well = max((blocked_s, *stalled.values())) < self.watch.stall_s
         waiting = self.watch.waiting
-        held = {str(number): waiting.get(number, "restoring") for number in sorted(self.assignment.partitions)}
-        return well, {"waiting_records": held, "without_progress_s": told, "blocked_s": round(blocked_s, 1)}
+        waits = {str(number): waiting.get(number, "restoring") for number in sorted(self.assignment.partitions)}
+        return well, {
+            "waiting_records": waits,
+            "without_progress_s": told,
+            "blocked_s": round(blocked_s, 1),
+            "held": self.assignment.held(),
+        }
 
     def readiness(self) -> tuple[bool, dict[str, object]]:
         """Return whether all partitions held are restored and nothing outside is waited for, and what is missing."""
@@ -125,6 +134,10 @@ class EngineApp(faust.App):
     def caught_up(self) -> bool:
         """Return whether all there was has been taken in, as far as fetching knows."""
         return cast(Consumer, self.consumer).caught_up()
+
+    def hold(self, tp: TP, generation: int) -> None:
+        """Fetch nothing more of a partition in this assignment."""
+        cast(Consumer, self.consumer).hold(tp, generation)
 
 
 def app(

@@ -67,6 +67,14 @@ class Assignment:
         """Return whether an assignment is held and restored; it may be empty."""
         return self._opened and all(partition.ready for partition in self.partitions.values())
 
+    def held(self) -> dict[str, str]:
+        """Return why topics are held, by topic and partition. May be called by any thread."""
+        return {
+            f"{topic}/{number}": hold.why
+            for number, partition in sorted(self.partitions.copy().items())
+            for (_, topic), hold in partition.held.copy().items()
+        }
+
     async def take_over(self, committed: Mapping[TP, int | None], generation: int, member: object) -> None:
         """Open the partitions of a new assignment.
 

@@ -23,6 +23,7 @@ in again may hold more records than the first, such as a correction, and then sa
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -38,7 +39,7 @@ from streams.domain.made import made
 from streams.engine.assignment import Assignment
 from streams.engine.kit import Kit
 from streams.engine.metrics import bytes_of
-from streams.engine.partition import Settled
+from streams.engine.partition import Hold, Settled
 from streams.engine.round import Commit, MembershipOver, Writer
 from streams.engine.transport.batch import Batch
 from streams.engine.transport.producer import ANY_PARTITION, Encoded
@@ -76,6 +77,9 @@ class Agents(Protocol):
 
     def caught_up(self) -> bool:
         """Return whether all there was has been taken in, as far as fetching knows: there may be more by now."""
+
+    def hold(self, tp: TP, generation: int) -> None:
+        """Fetch nothing more of a partition in this assignment."""
 
 
 @dataclass
@@ -143,7 +147,8 @@ class Checkpoints(Service):
     async def take(self, step: Step, batch: Batch) -> None:
         """Let a step take in a batch; returns when there is room for the next.
 
-        A batch of an assignment that is over, or of a partition not held, is left: it comes again.
+        A batch of an assignment that is over, or of a partition not assigned, is left: it comes again. So is what a
+        step cannot read, with all behind it in its topic and partition, until another assignment.
         """
         waits = _backoff()
         while True:
@@ -170,12 +175,26 @@ class Checkpoints(Service):
         partition = self._assignment.partitions.get(batch.tp.partition)
         if self._broken or batch.generation != self._assignment.generation or not partition or not partition.ready:
             return
-        began = time.monotonic()
+        began, holds = time.monotonic(), len(partition.held)
         taken = partition.take(step.name, batch, self._kit.clock())
+        if len(partition.held) > holds:
+            self._hold(partition.held[step.name, batch.tp.topic], batch)
         self._metrics.taken_in(step.name, batch.tp.topic, taken.records, taken.size, time.monotonic() - began)
         if taken.records:
             self._ages.append((taken.timestamp, taken.records))
         self._taken += taken.records
+
+    def _hold(self, hold: Hold, batch: Batch) -> None:
+        """Tell of a topic that is held on one more partition; the log says it once for all of them."""
+        held = [
+            (topic, each)
+            for partition in self._assignment.partitions.values()
+            for (_, topic), each in partition.held.items()
+        ]
+        if [each.why for _, each in held].count(hold.why) == 1:
+            log.error("held: %s (partition %d, offset %d)", hold.why, batch.tp.partition, hold.offset)
+        self._metrics.held(Counter((topic, column) for topic, each in held for column in each.columns))
+        self._agents.hold(batch.tp, batch.generation)
 
     async def run(self) -> bool:
         """Run a round, unless there is nothing to write; return whether it was committed.

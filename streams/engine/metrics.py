@@ -162,6 +162,10 @@ class Metrics:
         self._feed_age = self._gauge(
             "feed_age_seconds", "Since when nothing of a feed was taken in, of those that must be heard.", ["feed"]
         )
+        self._held = self._gauge(
+            "held_partitions", "Partitions of a topic that are held, as a column is not what its mapping reads.",
+            ["topic", "column"],
+        )  # fmt: skip
         self._rebalances = self._counter("rebalances", "Assignments that began or ended.", ["event"])
         for event in _REBALANCES:
             self._rebalances.labels(event)
@@ -181,13 +185,18 @@ class Metrics:
         """Set since when nothing of a feed was taken in, on any partition held."""
         self._feed_age.labels(feed).set(seconds)
 
+    def held(self, partitions: Mapping[tuple[str, str], int]) -> None:
+        """Set how many partitions are held, by topic and column."""
+        for (topic, column), count in partitions.items():
+            self._held.labels(topic, column).set(count)
+
     def rebalanced(self, event: str, partitions: int) -> None:
         """Count an assignment that began (`assigned`) or ended (`revoked`, `lost`)."""
         self._rebalances.labels(event).inc()
         self._assigned.set(partitions)
         # What was said of partitions stands no longer: another worker may hold them now.
         for gauge in (
-            self._lag, self._lag_seconds, self._feed_age, self._parked, self._parked_age, self._state_bytes,
+            self._lag, self._lag_seconds, self._held, self._feed_age, self._parked, self._parked_age, self._state_bytes,
             self._restore_left,
         ):  # fmt: skip
             gauge.clear()

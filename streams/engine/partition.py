@@ -17,6 +17,7 @@ from state.rocks import Entry, RocksStore, entry_key
 from streams.engine.kit import Kit
 from streams.engine.tracing import traces_of, tracing
 from streams.engine.transport.batch import Batch
+from streams.engine.wire import CutShort
 from streams.step import Output, Step, Task
 
 ENGINE = "engine"
@@ -49,6 +50,14 @@ class Taken(NamedTuple):
     timestamp: int
 
 
+class Hold(NamedTuple):
+    """Why a step takes in nothing of a topic from an offset on, and of which columns."""
+
+    offset: int
+    columns: tuple[str, ...]
+    why: str
+
+
 class Partition:
     """All steps on one partition number, over one database. Not usable before what it lacks is restored."""
 
@@ -58,6 +67,8 @@ class Partition:
         self.number = number
         self.store = store
         self.ready = False
+        self.held: dict[tuple[str, str], Hold] = {}
+        """By step and topic. Nothing of it outlives the assignment: the next one tries again."""
         self._cache = CacheBudget() if cache is None else cache
         self._wire = kit.wire
         self._metrics = kit.metrics
@@ -106,26 +117,36 @@ class Partition:
     def take(self, step: str, batch: Batch, now: int) -> Taken:
         """Let a step take in a batch; what it has taken in before is skipped.
 
+        From a record on whose schema is broken, the topic is held for the step: nothing more of it is taken in, and so
+        nothing is acknowledged.
+
         Raises `schemas.registry.RegistryUnavailable` before anything is taken in, and what a step raises.
         """
-        topic = batch.tp.topic
+        topic, end = batch.tp.topic, batch.end
+        if (step, topic) in self.held:
+            return Taken(0, 0, 0)
         position = self.position(step, topic) or 0
         messages, read = batch.messages, partial(self._wire.records, topic, self.number)
         if messages and (messages[0].offset() or 0) < position:
             fresh = [message for message in messages if (message.offset() or 0) >= position]
             self._metrics.redelivered(step, topic, len(messages) - len(fresh))
             messages = fresh
-        taken = Taken(0, 0, 0)
+        taken, records = Taken(0, 0, 0), []
         if messages:
-            records = batch.records(read) if messages is batch.messages else read(messages)
+            try:
+                records = batch.records(read) if messages is batch.messages else read(messages)
+            except CutShort as cut:
+                records, messages, end = cut.records, messages[: len(cut.records)], cut.offset
+                self.held[step, topic] = Hold(cut.offset, cut.broken.columns, str(cut))
+        if records:
             task = self._tasks[step]
             if traces := traces_of(step, records, self._tracing):
                 task.context.traces.update(traces)
             task.receive(records, now)
             self._last_timestamps[step, batch.tp] = records[-1].timestamp
             taken = Taken(len(messages), sum(map(len, messages)), records[0].timestamp)
-        if batch.end > position:
-            self._consumed.put(f"{step}{_PLACE_SEPARATOR}{topic}", batch.end)
+        if end > position:
+            self._consumed.put(f"{step}{_PLACE_SEPARATOR}{topic}", end)
             self._moved.add(batch.tp)
         return taken
 

@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from faust.types import TP
@@ -119,7 +119,8 @@ class Watch(Service):
             age_s = max(0.0, (self._clock() - taken_at) / 1000) if waiting and taken_at else 0.0
             lags[tp] = max(lags.get(tp, (0, 0.0)), (waiting, age_s))  # of several readers, who is furthest behind
             before, stood_s = self._seen.get((reader, tp), (-1, 0.0))
-            stood_s = stood_s + passed_s if before == position and waiting else 0.0
+            held = (reader, tp.topic) in self._held(tp)
+            stood_s = stood_s + passed_s if before == position and waiting and not held else 0.0
             seen[reader, tp] = position, stood_s
             if stood_s:
                 stalled[tp] = max(stood_s, stalled.get(tp, 0.0))
@@ -129,6 +130,11 @@ class Watch(Service):
         self._tell_silences()
         self._seen, self.stalled, self.waiting = seen, stalled, waits
         self._metrics.still(max(stalled.values(), default=0.0))
+
+    def _held(self, tp: TP) -> Container[tuple[str, str]]:
+        """Return what is held of a partition: it waits for somebody, and does not stand still by itself."""
+        partition = self._assignment.partitions.get(tp.partition)
+        return () if partition is None else partition.held
 
     def _places(self) -> Iterator[tuple[str, TP, int, int]]:
         """Yield who reads what, up to where it was taken in, and the timestamp of the last record, or 0."""

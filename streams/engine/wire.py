@@ -12,6 +12,7 @@ from confluent_kafka import Message
 
 from schemas.codec import Codec
 from schemas.contracts import CANONICAL
+from schemas.evolution import BrokenSchema
 from schemas.registry import Confluent, Layered, Manifest, Recorded, Registry
 from streams.config import Contracts
 from streams.domain.made import made
@@ -24,11 +25,21 @@ _SUBJECTS = {message: f"{CANONICAL}{name}" for name, message in MESSAGES.items()
 _REGISTRY_SECONDS_MAX = 5.0
 
 
+class CutShort(Exception):
+    """Records cannot be read from `offset` on, as their schema is broken; `records` are those before it."""
+
+    def __init__(self, records: list[Record], offset: int, broken: BrokenSchema) -> None:
+        super().__init__(str(broken))
+        self.records = records
+        self.offset = offset
+        self.broken = broken
+
+
 class Wire(Protocol):
     """How the values of each topic become bytes and come back."""
 
     def records(self, topic: str, partition: int, messages: Sequence[Message], /) -> list[Record]:
-        """Return what a step sees of the records of one partition."""
+        """Return what a step sees of the records of one partition. Raises `CutShort`, if some can be read at most."""
 
     def read(self, record: Record, /) -> Any:
         """Return what a step sees of a record whose value is still bytes, or None for a tombstone."""
@@ -58,8 +69,8 @@ def registry_of(contracts: Contracts) -> Registry:
 
 
 def records_of(topic: str, partition: int, messages: Sequence[Message], read: Callable[[Record], Any]) -> list[Record]:
-    """Return records whose values are what `read` makes of each record with its bytes."""
-    records = []
+    """Return records whose values are what `read` makes of each record with its bytes. Raises `CutShort`."""
+    records: list[Record] = []
     for message in messages:
         key, headers = message.key(), message.headers()
         raw = made(
@@ -74,8 +85,12 @@ def records_of(topic: str, partition: int, messages: Sequence[Message], read: Ca
                 tuple(headers) if headers else (),
             ),
         )
+        try:
+            value = read(raw)
+        except BrokenSchema as broken:
+            raise CutShort(records, raw.offset, broken) from broken
         # Not by _replace, which costs as much as all of the above.
-        records.append(made(Record, (*raw[:2], read(raw), *raw[3:])))
+        records.append(made(Record, (*raw[:2], value, *raw[3:])))
     return records
 
 

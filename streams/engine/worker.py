@@ -11,6 +11,7 @@ from faust.worker import Worker
 
 from connect.configuration import UnusableConfiguration
 from schemas.codec import Codec
+from schemas.evolution import SchemaJudge
 from schemas.lined_yaml import UnusableFile
 from schemas.mapping import MAPPINGS_FOLDER, OWNERSHIP_FILE, load_mappings, load_ownership
 from schemas.registry import RegistryUnavailable
@@ -90,7 +91,8 @@ def steps_of(settings: Settings) -> tuple[tuple[Step, ...], Wire]:
     """
     rulebook, sinks = rulebook_of(settings), settings.sinks
     registry = registry_of(settings.contracts)
-    reader = Reader(rulebook.mappings, Codec(registry).decode_change, settings.epochs)
+    judge = SchemaJudge(rulebook.mappings, settings.contracts.passed_schemas)
+    reader = Reader(rulebook.mappings, Codec(registry, judge=judge).decode_change, settings.epochs)
     limits = Limits(postings_max=sinks.batch_lines_max, age_ms_max=round(sinks.batch_seconds_max * 1000))
     posting = posting_step(lambda system: FileExchange(sinks.folder, system), limits, round(sinks.poll_seconds * 1000))
     return (*topology(rulebook, reader, settings.feeds_expected), posting), ContractWire(registry, reader)

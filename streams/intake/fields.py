@@ -81,8 +81,11 @@ def _decimal(spec: FieldSpec) -> Converter:
         if abs(number) >= limit:
             raise Fault(f"{shown(number)} has more than {whole} digits before the point")
         exponent = number.as_tuple().exponent
-        if isinstance(exponent, int) and -exponent > scale and number != number.quantize(unit, context=EXACT):
-            raise Fault(f"{shown(number)} has more than {scale} digits after the point")
+        if isinstance(exponent, int) and -exponent > scale:
+            kept = number.quantize(unit, context=EXACT)
+            if number != kept:
+                raise Fault(f"{shown(number)} has more than {scale} digits after the point")
+            return kept  # without the zeros of a column that is wider: contracts have no place for them
         return number
 
     def convert(value: Any) -> Decimal:

@@ -18,7 +18,7 @@ from streams.step import Record
 from streams.topics import HEARTBEATS
 
 Decode = Callable[[str, bytes], Mapping[str, Any]]
-"""(topic, bytes) to an envelope with native values; raises schemas.codec.Undecodable."""
+"""(topic, bytes) to an envelope with native values; raises schemas.codec.Undecodable, or what stops its topic."""
 
 _OPS: Final = frozenset("curd")
 _INT64: Final = 2**63
@@ -186,6 +186,9 @@ class Reader:
 
     def again(self, topic: str, scope: str, identity: str, raw: Any, cause: Cause) -> Change:
         """Return a refused version read once more, under the mappings of today."""
+        reader = self._readers.get(topic)
+        if reader is not None and reader.formerly and isinstance(raw, dict):
+            raw = {reader.formerly.get(name, name): value for name, value in raw.items()}
         envelope = {"op": "u", "after": raw, "source": {"position": cause.position, "ts_ms": cause.occurred_at}}
         record = Record(topic, scope, envelope, cause.occurred_at, cause.partition or 0, cause.offset or 0)
         try:

@@ -37,7 +37,10 @@ _Field = tuple[str, bool, Converter]
 
 
 class RowReader:
-    """Reads the rows of one source topic. Raises UnusableFile if its mapping does not fill a canonical row."""
+    """Reads the rows of one source topic. Raises UnusableFile if its mapping does not fill a canonical row.
+
+    `formerly` gives the name of a field by each name that its column had before.
+    """
 
     def __init__(self, mapping: TopicMapping) -> None:
         self.mapping = mapping
@@ -49,6 +52,7 @@ class RowReader:
         hints = get_type_hints(self.type)
         self.identity_of = _joined(mapping.identity)
         self.key_of = _joined(mapping.key)
+        self.formerly = {former: spec.name for spec in mapping.fields for former in spec.formerly}
         self._fields = [_field(specs[name], hints[name]) for name in self.type._fields]
 
     def read(self, raw: dict[str, Any]) -> Any:

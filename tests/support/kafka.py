@@ -39,7 +39,9 @@ def alter(client: AdminClient, kind: ResourceType, name: str, settings: Mapping[
 
 
 def read_to_end(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[Message]:
-    """Every record of a topic up to its end by partition; with `read_committed`, up to the first open transaction."""
+    """Every record of a topic up to its present end by partition, or a little further; with `read_committed`, up to the
+    first open transaction.
+    """
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -51,6 +53,9 @@ def read_to_end(bootstrap: str, topic: str, isolation: str = "read_committed") -
     )
     try:
         partitions = consumer.list_topics(topic, ANSWER_SECONDS_MAX).topics[topic].partitions
+        # Of a topic that is written to all the time the client never says that its end is reached.
+        places = [TopicPartition(topic, number) for number in partitions]
+        ends = {place.partition: _end(consumer, place) for place in places}
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
         read: list[Message] = []
         open_partitions = set(partitions)
@@ -60,12 +65,18 @@ def read_to_end(bootstrap: str, topic: str, isolation: str = "read_committed") -
             error = message.error()
             if error is None:
                 read.append(message)
+                if (message.offset() or 0) + 1 >= ends[message.partition() or 0]:
+                    open_partitions.discard(message.partition())
             else:
                 assert error.code() == KafkaError._PARTITION_EOF, error
                 open_partitions.discard(message.partition())
         return sorted(read, key=lambda message: (message.partition(), message.offset()))
     finally:
         consumer.close()
+
+
+def _end(consumer: Consumer, place: TopicPartition) -> int:
+    return consumer.get_watermark_offsets(place, ANSWER_SECONDS_MAX, cached=False)[1]
 
 
 def values_to_end(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[bytes | None]:

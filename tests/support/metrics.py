@@ -63,6 +63,7 @@ def metrics_of_everything() -> Metrics:
     metrics.lag("psa.public.projects", 0, 5, 2.0)
     metrics.feed_age("psa", 2.0)
     metrics.still(1.0)
+    metrics.held({("psa.public.milestones", "amount"): 1})
     metrics.ready(True)
     metrics.checkpoint(0.1, 1000)
     metrics.aborted()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from schemas.evolution import BrokenSchema
 from schemas.registry import RegistryUnavailable
 from state.rocks import RocksStore
 from streams.config import Settings
@@ -70,6 +71,10 @@ class FakeAgents:
         self.acked: dict[TP, int] = {}
         self.told: list[dict[TP, int]] = []
         self.all_taken_in = False
+        self.held: list[tuple[TP, int]] = []
+
+    def hold(self, tp: TP, generation: int) -> None:
+        self.held.append((tp, generation))
 
     def take_sent(self) -> Sequence[tuple[Encoded, asyncio.Future[Any]]]:
         sent, self.sent = self.sent, []
@@ -102,8 +107,17 @@ class FakeAssignment:
         self.released += 1
 
 
+BROKEN = b"broken"
+"""A value of a table that was altered."""
+
+
 class Wire(JsonWire):
     """A wire whose registry may be away for some calls."""
+
+    def read(self, record: Record) -> Any:
+        if record.value == BROKEN:
+            raise BrokenSchema(record.topic, 17, ("amount",), f"{record.topic}: table orders has no column amount")
+        return super().read(record)
 
     def __init__(self) -> None:
         self.away_for_reads = 0
@@ -136,9 +150,12 @@ class Bench:
         held: Any = self.assignment
         self.checkpoints = Checkpoints(held, self.writer, self.agents, kit)
 
-    async def take(self, *amounts: int, first: int = 0, end: int | None = None, generation: int = GENERATION) -> None:
+    async def take(
+        self, *amounts: int | bytes, first: int = 0, end: int | None = None, generation: int = GENERATION
+    ) -> None:
         messages = [
-            message("toy.orders", 0, offset, "c1", b"%d" % amount) for offset, amount in enumerate(amounts, first)
+            message("toy.orders", 0, offset, "c1", amount if isinstance(amount, bytes) else b"%d" % amount)
+            for offset, amount in enumerate(amounts, first)
         ]
         end = first + len(amounts) if end is None else end
         await self.checkpoints.take(ACCOUNT, Batch(ORDERS, messages, end, generation))

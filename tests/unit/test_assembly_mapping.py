@@ -48,6 +48,12 @@ def test_fingerprints_change_with_the_mapping_and_with_the_crosswalk(tmp_path: P
 
 ENTRIES = "tryton.time_entries"
 FAULTS = [
+    ("  rows:\n", "  formerly: {tryton.public.project_work: {title: [name]}}\n  rows:\n", "title: [name]",
+     "tryton.public.project_work: no row is assembled from column 'title'"),
+    ("  rows:\n", "  formerly: {tryton.public.project_work: {name: [path]}}\n  rows:\n", "name: [path]",
+     "tryton.public.project_work: 'path' is a column of its own"),
+    ("  rows:\n", "  formerly: {tryton.public.sale_sale: {name: [title]}}\n  rows:\n", "name: [title]",
+     "tryton.public.sale_sale: no row is assembled from column 'name'"),
     ("namespace: tryton", "namespace: 7", "namespace: 7", "Input should be a valid string"),
     ("tryton.clients:\n      table", "tryton.customers:\n      table", "tryton.customers:",
      "tryton.customers: is not among `topics` as `like` a topic that is described"),

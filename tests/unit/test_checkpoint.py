@@ -6,12 +6,17 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from streams.engine.partition import Hold
 from streams.engine.round import MembershipOver, WriteError
+from streams.engine.transport.batch import Batch
 from streams.engine.transport.producer import ANY_PARTITION, Encoded
-from tests.broker.toys import REMINDER_MS
-from tests.unit.checkpoint_bench import GENERATION, MEMBER, ORDERS, POSTINGS, Bench, Play, play, turns
+from tests.broker.toys import ACCOUNT, REMINDER_MS
+from tests.support.messages import message
+from tests.unit.checkpoint_bench import BROKEN, GENERATION, MEMBER, ORDERS, POSTINGS, Bench, Play, play, turns
 
 __all__ = ["play"]
+
+PAYMENTS = TP("toy.payments", 0)
 
 
 def test_a_round_holds_outputs_changes_and_offsets_and_then_the_store_knows_its_place(
@@ -265,6 +270,41 @@ def test_a_rule_that_fails_at_a_timer_breaks_the_round_for_good(play: Play) -> N
         assert not await bench.checkpoints.run()
 
     assert len(play(story).writer.rounds) == 1
+
+
+def test_from_a_broken_record_on_a_topic_is_held_and_what_came_before_is_committed(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(5, 7, BROKEN, 9)
+        await bench.take(11, first=4)  # was fetched before fetching ended
+        assert await bench.checkpoints.run()
+        assert not await bench.checkpoints.run()
+
+    bench = play(story)
+    assert [written.offsets for written in bench.writer.rounds] == [{ORDERS: 2}]
+    assert (bench.owed(), bench.agents.held) == ([5, 12], [(ORDERS, GENERATION)])
+    assert bench.partition.held == {
+        ("account", "toy.orders"): Hold(2, ("amount",), "toy.orders: table orders has no column amount")
+    }
+    said = "held: toy.orders: table orders has no column amount (partition 0, offset 2)"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [said]
+    sample = bench.metrics.registry.get_sample_value
+    assert sample("throughline_held_partitions", {"topic": "toy.orders", "column": "amount"}) == 1.0
+
+
+def test_a_topic_that_is_broken_from_the_first_record_is_not_acknowledged_at_all(play: Play) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.take(BROKEN, 9)
+        assert not await bench.checkpoints.run()
+        payment = message("toy.payments", 0, 0, "c1", b"3")
+        await bench.checkpoints.take(ACCOUNT, Batch(PAYMENTS, [payment], 1, GENERATION))
+        assert await bench.checkpoints.run()
+
+    bench = play(story)
+    (written,) = bench.writer.rounds
+    assert (written.offsets, bench.owed()) == ({PAYMENTS: 1}, [-3])
+    assert bench.partition.position("account", "toy.orders") is None
 
 
 def test_who_was_told_to_stop_all_writes_nothing(play: Play) -> None:

@@ -143,6 +143,75 @@ def test_what_cannot_be_read_yet_is_behind_the_end(
     assert thread.ends == {TP("orders", 0): 90, TP("orders", 1): 70}
 
 
+class Watched:
+    """A client that keeps what it is told, and answers where partitions end, or does not."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, list[int]]] = []
+        self.ends = [70]
+        self.asked = 0
+
+    def pause(self, places: list[TopicPartition]) -> None:
+        self.calls.append(("pause", sorted(place.partition for place in places)))
+
+    def resume(self, places: list[TopicPartition]) -> None:
+        self.calls.append(("resume", [place.partition for place in places]))
+
+    def offsets_for_times(self, places: list[TopicPartition], **_how: Any) -> list[TopicPartition]:
+        self.asked += 1
+        if not self.ends:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return [TopicPartition(place.topic, place.partition, self.ends[0]) for place in places]
+
+    def get_watermark_offsets(self, _place: TopicPartition, **_how: Any) -> tuple[int, int]:
+        return 0, 90
+
+
+def test_what_is_held_is_fetched_no_more_whatever_room_there_is_and_its_end_is_asked_for(
+    fetching: tuple[Fetching, Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread, _ = fetching
+    held, other = TP("orders", 0), TP("orders", 1)
+    thread._begin_generation([held, other])
+    client, now = Watched(), 1_000.0
+    monkeypatch.setattr("streams.engine.transport.fetching.time.monotonic", lambda: now)
+    with monkeypatch.context() as patched:
+        patched.setattr(thread, "_consumer", client)
+        thread.hold(held, thread.generation - 1)  # of an assignment that is over
+        thread.hold(held, thread.generation)
+        while not thread._commands.empty():
+            thread._commands.get_nowait()()
+        assert client.calls == [("pause", [0])]
+
+        thread.room.take(held, 15_000)
+        thread.room.take(other, 15_000)
+        thread._pause_where_full()
+        for tp in (held, other):
+            thread.room.give_back(tp, 15_000, thread.generation)
+        thread._resume_where_drained()
+        assert client.calls[1:] == [("pause", [0, 1]), ("resume", [1])]
+
+        thread._hand_over([news(END, "orders", 1, 3)], thread.generation)
+        assert thread.caught_up()  # the end of what is held is not waited for
+
+        thread._note_ends()
+        assert thread.ends == {held: 70, other: 3}
+        now, client.ends = now + 1.0, [80]
+        thread._note_ends()
+        assert (thread.ends[held], client.asked) == (70, 1)
+        now += 5.0
+        thread._note_ends()
+        assert (thread.ends[held], client.asked) == (80, 2)
+        now, client.ends = now + 5.0, []  # brokers are away
+        thread._note_ends()
+        assert (thread.ends[held], client.asked) == (80, 3)
+
+        thread._begin_generation([held])
+        now += 1.0
+        thread._note_ends()
+        assert (thread.ends, client.asked) == ({held: 90}, 3)
+
+
 @pytest.mark.parametrize("fetching_says", [True, False, None])
 def test_the_worker_is_caught_up_if_its_fetching_says_so(tmp_path: Path, fetching_says: bool | None) -> None:
     async def told() -> bool:

@@ -133,3 +133,9 @@ def test_messages_do_not_carry_a_whole_record() -> None:
     assert len(shown("x" * 1_000_000)) == 100
     assert shown(Decimal("1.50")) == "1.50"
     assert shown("a") == "'a'"
+
+
+@pytest.mark.parametrize("number", [Decimal("10.500000"), "10.500000", Decimal("-10.5000000000")])
+def test_zeros_beyond_the_scale_of_a_field_are_left_out_as_its_contract_has_no_place_for_them(number: Any) -> None:
+    money = _spec(Kind.MONEY, signed=True)
+    assert str(converter(money)(number)).lstrip("-") == "10.5000"

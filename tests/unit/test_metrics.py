@@ -67,6 +67,16 @@ def test_partitions_that_are_gone_are_told_no_more() -> None:
     assert series(metrics, "throughline_assigned_partitions") == {(): 0.0}
 
 
+def test_what_is_held_is_told_by_topic_and_column_until_the_assignment_ends() -> None:
+    metrics = Metrics()
+    metrics.held({("psa.public.milestones", "amount"): 1})
+    metrics.held({("psa.public.milestones", "amount"): 2, ("psa.public.time_entries", "hours"): 1})
+    held = {("amount", "psa.public.milestones"): 2.0, ("hours", "psa.public.time_entries"): 1.0}
+    assert series(metrics, "throughline_held_partitions") == held
+    metrics.rebalanced("assigned", 4)
+    assert series(metrics, "throughline_held_partitions") == {}
+
+
 def test_lookups_in_state_are_counted_on_from_what_was_told() -> None:
     metrics = Metrics()
     for loads, hits in ((10, 640), (10, 640), (15, 1_280)):

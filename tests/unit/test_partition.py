@@ -3,15 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Message
 from faust.types import TP
 
+from schemas.evolution import BrokenSchema
 from schemas.registry import RegistryUnavailable
 from state.rocks import RocksStore
 from streams.behaviour import Behaviour
-from streams.engine.partition import ForeignStateError, Partition, Taken
+from streams.engine.partition import ForeignStateError, Hold, Partition, Taken
 from streams.engine.transport.batch import Batch
 from streams.step import Context, Record, Step
 from tests.broker.toys import REMINDER_MS, JsonWire
@@ -20,6 +22,7 @@ from tests.support.messages import TIMESTAMP_MS, message
 
 ORDERS, NOTES = TP("orders", 3), TP("notes", 3)
 NOW = 5_000
+BROKEN = b"broken"
 
 
 class Sees(Behaviour):
@@ -58,6 +61,11 @@ class Wire(JsonWire):
 
     away = False
     reads = 0
+
+    def read(self, record: Record) -> Any:
+        if record.value == BROKEN:
+            raise BrokenSchema(record.topic, 17, ("amount",), f"{record.topic}: no column amount")
+        return super().read(record)
 
     def records(self, topic: str, partition: int, messages: Sequence[Message]) -> list[Record]:
         if self.away:
@@ -110,6 +118,27 @@ def test_a_batch_is_taken_in_and_its_position_is_part_of_the_state(open_partitio
     commit(partition)
     partition = open_partition()
     assert (partition.position("first", "orders"), partition.position("second", "orders")) == (7, None)
+
+
+def test_each_step_is_held_where_it_comes_to_what_is_broken_and_the_next_assignment_tries_again(
+    open_partition: Open,
+) -> None:
+    partition = open_partition(wire=Wire())
+    broken = batch(ORDERS, 3, 4, value=BROKEN)
+    assert partition.take("second", broken, NOW) == Taken(0, 0, 0)
+    assert partition.take("first", batch(ORDERS, 0, 1), NOW).records == 2
+    assert partition.take("first", broken, NOW) == Taken(0, 0, 0)
+    hold = Hold(3, ("amount",), "orders: no column amount")
+    assert partition.held == {("first", "orders"): hold, ("second", "orders"): hold}
+    # Nothing lies before what the second one met first.
+    assert (partition.position("first", "orders"), partition.position("second", "orders")) == (3, 3)
+    assert partition.take("first", batch(NOTES, 0), NOW).records == 1
+    assert partition.take("first", batch(ORDERS, 5), NOW) == Taken(0, 0, 0)
+    assert commit(partition) == ([["orders", 0], ["orders", 1], ["notes", 0]], {ORDERS: 3, NOTES: 1})
+
+    partition = open_partition()
+    assert partition.held == {}
+    assert partition.take("first", batch(ORDERS, 3, 4), NOW).records == 2
 
 
 def test_what_was_not_committed_is_forgotten(open_partition: Open) -> None:

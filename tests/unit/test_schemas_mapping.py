@@ -1,5 +1,6 @@
 """Mapping and ownership files: what they say of the four systems, and what a slip in one is answered with."""
 
+import re
 import shutil
 from collections.abc import Callable
 from datetime import date
@@ -33,6 +34,35 @@ def edit(tmp_path: Path) -> Edit:
 def line_of(folder: Path, name: str, text: str) -> int:
     lines = (folder / name).read_text("utf-8").splitlines()
     return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
+def test_a_mapping_says_what_became_of_columns(edit: Edit) -> None:
+    hours = "hours: {kind: hours, doc: Hours worked.}"
+    folder = edit("psa.yaml", hours, "worked: {kind: hours, as: hours, formerly: [hours, effort], text: true, doc: H.}")
+    edit("psa.yaml", "amount: {kind: money, optional: true,", "amount: {kind: money, optional: true, dropped: true,")
+    topics = load_mappings(folder).topics
+    worked = next(spec for spec in topics["psa.public.time_entries"].fields if spec.canonical == "hours")
+    assert (worked.name, worked.formerly, worked.text, worked.dropped) == ("worked", ("hours", "effort"), True, False)
+    amount = next(spec for spec in topics["psa.public.milestones"].fields if spec.name == "amount")
+    assert (amount.formerly, amount.text, amount.dropped) == ((), False, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("psa.yaml", "hours: {kind: hours, doc", "hours: {kind: hours, formerly: [role], doc",
+         "psa.public.time_entries: 'role' names two columns"),
+        ("psa.yaml", "employee_id: {kind: string,", "employee_id: {kind: string, text: true,",
+         "psa.public.resources: employee_id is string: `text` is for decimals, dates and times"),
+        ("psa.yaml", "hours: {kind: hours, doc", "hours: {kind: hours, dropped: true, doc",
+         "psa.public.time_entries: hours is not optional: nothing can be made of rows without it"),
+        ("hr.yaml", "Rate: {kind: rate,", "Rate: {kind: rate, text: true,",
+         "hr.Worker: CostRates: formerly, text, dropped: only columns of a table"),
+    ],
+)  # fmt: skip
+def test_what_cannot_have_become_of_a_column_is_refused(edit: Edit, name: str, old: str, new: str, said: str) -> None:
+    with pytest.raises(UnusableFile, match=re.escape(said)):
+        load_mappings(edit(name, old, new))
 
 
 WORDS = [

@@ -29,6 +29,7 @@ class Partition:
         self.store = Store()
         self.positions: dict[tuple[str, str], int] = {}
         self.gauged: dict[str, int] = {}
+        self.held: set[tuple[str, str]] = set()
 
     def position(self, step: str, topic: str) -> int | None:
         return self.positions.get((step, topic))
@@ -157,6 +158,17 @@ def test_of_two_readers_of_a_topic_the_one_that_stands_still_is_seen(worker: Wor
     assert worker.watch.waiting[0] == 990
     worker.come_to(journal=1_000)
     assert worker.pass_seconds(10) == {ORDERS: 40.0}
+
+
+def test_who_is_held_does_not_stand_still_and_its_lag_is_told(worker: Worker) -> None:
+    worker.ends[ORDERS] = 15
+    worker.come_to(journal=15)
+    worker.partition.held.add(("account", "orders"))
+    assert worker.pass_seconds(1_000) == {}
+    assert worker.metrics.lags["orders"] == (5, 3.5)
+    assert worker.watch.waiting[0] == 5
+    worker.ends[MOVES] = 12  # others of the same partition are watched as before
+    assert worker.pass_seconds(30) == {MOVES: 30.0}
 
 
 def test_an_agent_of_single_events_that_stands_still_is_seen(worker: Worker) -> None:

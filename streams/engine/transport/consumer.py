@@ -102,6 +102,11 @@ class Consumer(FaustConsumer):
         if self._fetching is not None:
             self._fetching.resume(tps, generation)
 
+    def hold(self, tp: TP, generation: int) -> None:
+        """Let no more records of a partition come, as long as this assignment lasts."""
+        if self._fetching is not None:
+            self._fetching.hold(tp, generation)
+
     def commit_offsets(self, offsets: Mapping[TP, int]) -> None:
         """Commit offsets of the group from another thread than the event loop's, and wait for it."""
         if self._fetching is not None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import groupby
 from typing import Any, Protocol
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from faust.types import TP
 
 from streams.engine.transport.batch import Batch
@@ -28,6 +28,7 @@ FETCHED_RECORDS_MAX = 5_000
 _POLL_SECONDS = 0.05
 _ROOM_SECONDS = 0.5
 _ENDS_SECONDS = 1.0
+_HELD_ENDS_SECONDS = 5.0
 _SERVE_SECONDS = 0.005
 _ANSWER_SECONDS_MAX = 30.0
 _COMMIT_SECONDS_MAX = 60.0
@@ -91,15 +92,20 @@ class Fetching(threading.Thread):
         self._ends_asked_at = 0.0
         self._seen_ends: dict[TP, int] = {}
         """Ends that were seen since records of theirs came. What lies behind one is of a transaction that is open."""
+        self._held: frozenset[TP] = frozenset()
+        self._held_ends: Mapping[TP, int] = {}
+        """Where held partitions end: of what is not fetched, the client hears only if it asks."""
+        self._held_ends_asked_at = 0.0
 
     # -- called from other threads
 
     def caught_up(self) -> bool:
         """Return whether the ends of all partitions were seen, and what was fetched is taken in by its last readers.
 
-        Records may have come to the brokers since, and some lie in the client behind the ends that were seen.
+        Records may have come to the brokers since, and some lie in the client behind the ends that were seen. Of what
+        is held nobody waits to see the end.
         """
-        return len(self._seen_ends) == len(self.assigned) and not self.room.held()
+        return len(self._seen_ends.keys() | self._held) == len(self.assigned) and not self.room.held()
 
     def resume(self, tps: Iterable[TP], generation: int) -> None:
         """Begin to fetch partitions of an assignment, unless it is over."""
@@ -110,6 +116,17 @@ class Fetching(threading.Thread):
                 self._consumer.resume(_places(chosen & self.assigned))
 
         self._resumes.put(resume)
+        self.room.wake()
+
+    def hold(self, tp: TP, generation: int) -> None:
+        """Fetch nothing more of a partition of an assignment, unless that is over."""
+
+        def hold() -> None:
+            if generation == self.generation:
+                self._held |= {tp}
+                self._consumer.pause(_places([tp]))
+
+        self._commands.put(hold)
         self.room.wake()
 
     def commit(self, offsets: Mapping[TP, int]) -> None:
@@ -216,7 +233,7 @@ class Fetching(threading.Thread):
             self._consumer.pause(_places(full))
 
     def _resume_where_drained(self) -> None:
-        drained = self.room.resume_drained()
+        drained = self.room.resume_drained() - self._held
         if drained:
             self._consumer.resume(_places(drained))
 
@@ -224,14 +241,24 @@ class Fetching(threading.Thread):
         now = time.monotonic()
         if now - self._ends_asked_at >= _ENDS_SECONDS:
             self._ends_asked_at = now
-            ends = {}
-            for tp in self.assigned:
+            ends = dict(self._ends_of_held(now))
+            for tp in self.assigned - ends.keys():
                 end = self._seen_ends.get(tp)
                 if end is None:
                     _, end = self._consumer.get_watermark_offsets(TopicPartition(*tp), cached=True)
                 if end >= 0:
                     ends[tp] = end
             self.ends = ends
+
+    def _ends_of_held(self, now: float) -> Mapping[TP, int]:
+        """Ask now and then, and not for long: a rebalance must not wait."""
+        if self._held and now - self._held_ends_asked_at >= _HELD_ENDS_SECONDS:
+            self._held_ends_asked_at = now
+            asked = [TopicPartition(*tp, OFFSET_END) for tp in self._held]
+            with suppress(KafkaException):  # brokers are away: what was known stands
+                found = self._consumer.offsets_for_times(asked, timeout=_ENDS_SECONDS)
+                self._held_ends = {TP(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+        return self._held_ends
 
     # -- rebalances, called back from within `poll`
 
@@ -288,6 +315,7 @@ class Fetching(threading.Thread):
         self.assigned = frozenset(assigned)
         self._seen_ends = {}
         self.ends = {}
+        self._held, self._held_ends, self._held_ends_asked_at = frozenset(), {}, 0.0
         self.room.begin(self.generation)
 
 
