@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from connect.configuration import CLASS, NOTICES, Configuration, UnusableConfiguration, read_all, resolved
 from connect.feeds.contract import Source
 from connect.settings import FeedSettings, checked
+from schemas.history import is_history
 
 CLASSES: Final[Mapping[str, str]] = {
     "throughline.erp": "connect.feeds.erp",
@@ -83,7 +84,12 @@ def configured(name: str, folder: Path) -> Configured:
     if not configuration.is_feed:
         raise UnusableConfiguration(f"{name} is run by Kafka Connect: see `throughline connect`")
     kind = kind_of(configuration)
-    return Configured(name, kind, checked(kind.settings, configuration, resolved(configuration)))
+    settings = checked(kind.settings, configuration, resolved(configuration))
+    if is_history(name) and not settings.lands_history:
+        raise UnusableConfiguration(
+            f"{configuration.name}: the name is reserved for histories, which everything live goes before; rename it"
+        )
+    return Configured(name, kind, settings)
 
 
 def names_of(folder: Path) -> list[str]:

@@ -13,12 +13,15 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from schemas.history import is_history
+
 CONNECTORS_FOLDER: Final = Path(__file__).parent / "connectors"
 FEED_CLASS_PREFIX: Final = "throughline."
 CLASS: Final = "connector.class"
 NOTICES: Final = "notification.sink.topic.name"
 """The setting of Debezium's connectors that names the topic of their notices."""
 
+_NAME: Final = "topic.prefix"
 _REFERENCE: Final = re.compile(r"\$\{(env|file):([^}]+)\}")
 
 
@@ -55,6 +58,10 @@ def read(file: Path) -> Configuration:
         raise UnusableConfiguration(f"{file}: {faults}; it must be {{name, config}}, all settings text") from None
     if CLASS not in found.config:
         raise UnusableConfiguration(f"{file}: config has no {CLASS}; it names the connector or the feed")
+    if is_history(found.config.get(_NAME)):
+        raise UnusableConfiguration(
+            f"{file}: this {_NAME} is reserved for histories, which everything live goes before; give it another"
+        )
     return found
 
 

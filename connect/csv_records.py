@@ -42,7 +42,7 @@ class CsvRecords:
     """Reads the records of one file from a place on."""
 
     def __init__(self, path: Path, delimiter: str = ",", record_bytes_max: int = 1024 * 1024) -> None:
-        self._file = _opened(path)
+        self._file = opened(path)
         self._delimiter = delimiter
         self._record_bytes_max = record_bytes_max
         self._waiting: deque[bytes] = deque()
@@ -128,17 +128,23 @@ class CsvRecords:
         return tuple(fields), ""
 
 
-def _opened(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")  # closed by `close`
+def opened(path: Path) -> IO[bytes]:
+    """Open a file, plain or packed, as it reads unpacked; whoever asked closes it."""
+    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
-def check(path: Path) -> None:
-    """Read a packed file to its end, so that none is begun that is damaged. Raises `UnreadableFile`."""
+def check(path: Path) -> int:
+    """Return the bytes of a file, unpacked. A packed one is read to its end, so that none is begun that is damaged.
+
+    Raises `UnreadableFile`.
+    """
     if path.suffix != ".gz":
-        return
+        return path.stat().st_size
+    size = 0
     try:
         with gzip.open(path, "rb") as file:
-            while file.read(1024 * 1024):
-                pass
+            while part := file.read(1024 * 1024):
+                size += len(part)
     except (OSError, EOFError, zlib.error) as error:
         raise UnreadableFile(f"it is packed, and damaged: {error}") from error
+    return size

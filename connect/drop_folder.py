@@ -82,11 +82,6 @@ class DropFolder:
             if path.name.endswith(_ENDINGS) and not path.name.startswith(".") and path.is_file()
         )
 
-    def checksum(self, path: Path) -> str:
-        """Return the SHA-256 of a file's bytes."""
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
     def wanted_checksum(self, path: Path) -> str | None:
         """Return the checksum that lies beside a file, as `sha256sum` writes it, or None."""
         beside = _beside(path)
@@ -124,6 +119,12 @@ class DropFolder:
         if beside.is_file():
             beside.rename(_beside(target))
         return target
+
+
+def checksum_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _beside(path: Path) -> Path:

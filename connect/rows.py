@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
 from schemas.kinds import DIGITS, Kind
@@ -43,6 +43,7 @@ class RowShape:
         self._mapping = mapping
         self._fields = {field.name: field for field in mapping.fields}
         self._changed = next((f.name for f in mapping.fields if f.canonical == _CHANGED_AT), None)
+        self._key_fields = frozenset((*mapping.identity, *mapping.key))
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -56,7 +57,7 @@ class RowShape:
     @property
     def key_fields(self) -> frozenset[str]:
         """The fields without which a row has neither identity nor key."""
-        return frozenset((*self._mapping.identity, *self._mapping.key))
+        return self._key_fields
 
     def read(self, values: Mapping[str, Any]) -> Read:
         """Return a row of values; fields that are not there are null. Raises `RowFault`."""
@@ -67,7 +68,7 @@ class RowShape:
 
     def of_row(self, row: Row) -> Read:
         """Return what a row in its JSON view is known by. Raises `RowFault`."""
-        for name in self.key_fields:
+        for name in self._key_fields:
             if row.get(name) in (None, ""):
                 raise RowFault(f"{name} is missing, without which no row of {self.topic} is known")
         said = None if self._changed is None else row.get(self._changed)
@@ -76,7 +77,7 @@ class RowShape:
 
     def known_by(self, row: Mapping[str, Any]) -> Row:
         """Return the part of a row that says which it is: what a delete has to have."""
-        return {name: value for name, value in row.items() if name in self.key_fields}
+        return {name: value for name, value in row.items() if name in self._key_fields}
 
 
 @cache
@@ -156,13 +157,22 @@ def _whole(_field: FieldSpec, value: Any) -> int:
 def _decimal(_field: FieldSpec, value: Any) -> str:
     if isinstance(value, bool | float) or not isinstance(value, str | int | Decimal):
         raise ValueError("no decimal number")
+    text = str(value).strip()
+    return _plain(text) if len(text) <= _SHOWN_MAX else _plain_of(text)
+
+
+def _plain_of(text: str) -> str:
     try:
-        number = Decimal(value.strip() if isinstance(value, str) else value)
+        number = Decimal(text)
     except InvalidOperation:
         raise ValueError("no decimal number: write it as 1234.50") from None
     if not number.is_finite() or abs(number.adjusted()) > 100:
         raise ValueError("no decimal number")
     return f"{number:f}"
+
+
+_plain: Final = lru_cache(maxsize=8_192)(_plain_of)
+"""Hours and amounts come again and again."""
 
 
 def _date(_field: FieldSpec, value: Any) -> str:
@@ -179,6 +189,14 @@ def _moment(_field: FieldSpec, value: Any) -> str:
 
 def _rfc3339(value: Any) -> str:
     text = str(value).strip()
+    size = len(text)
+    if size in (20, 24) and text[4] + text[7] + text[10] + text[13] + text[16] + text[-1] == "--T::Z":
+        # As most write it, and as we do: nothing to bring into another zone or form.
+        datetime.fromisoformat(text)
+        if size == 20:
+            return f"{text[:19]}.000Z"
+        if text[19] == ".":
+            return text
     if len(text) == 10:
         return f"{date.fromisoformat(text).isoformat()}T00:00:00.000Z"
     moment = datetime.fromisoformat(text)

@@ -62,6 +62,11 @@ class FeedSettings(BaseModel):
     )
 
     @property
+    def lands_history(self) -> bool:
+        """Whether all that it lands is history, as the names that are reserved for that say."""
+        return False
+
+    @property
     def pace(self) -> Pace:
         """Return how often the source is asked."""
         return Pace(self.poll_ms, self.heartbeat_ms, self.backoff_first_ms, self.backoff_max_ms)

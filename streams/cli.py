@@ -1,6 +1,7 @@
 """The command line: `throughline COMMAND`. A command reads its arguments, calls one function, and says how it went."""
 
 import gc
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -179,6 +180,35 @@ def feed(
     try:
         code = run_alone(load(config), name, once)
     except (SettingsError, UnusableConfiguration, UnusableFile) as error:
+        raise fail(str(error)) from None
+    raise typer.Exit(code)
+
+
+@app.command()
+def load(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, or JSON lines as of replay; .gz too.")],
+    name: Annotated[str, typer.Option(help="Name of the load, under which it remembers how far it is.")] = "history",
+    topic: Annotated[str, typer.Option(help="Topic of CSV files that do not say their own.")] = "",
+    rate: Annotated[int | None, typer.Option(min=1, help="Rows a second, at most.")] = None,
+    lag_max: Annotated[
+        int | None, typer.Option(min=1, help="Wait while the group of workers has more records open.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file in place of throughline.toml.")] = None,
+    quiet: Annotated[bool, typer.Option(help="No progress on standard error.")] = False,
+) -> None:
+    """Load history beside live feeds, which it never goes before. The same command goes on where it was stopped.
+
+    Exit code 1 if there were rejects, 2 for files or settings that cannot be used, 130 if it was stopped.
+    """
+    from schemas.history import history_of
+    from streams.config import SettingsError, load as load_settings
+    from streams.engine.loading import Load, run_load
+
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        raise fail(f"--name {name!r}: a name has letters, digits, dots, hyphens and underscores")
+    try:
+        code = run_load(load_settings(config), Load(files, history_of(name), topic, rate, lag_max, quiet))
+    except (SettingsError, UnusableFile) as error:
         raise fail(str(error)) from None
     raise typer.Exit(code)
 

@@ -191,7 +191,8 @@ class Settings(BaseSettings):
     )
     epochs: Mapping[str, int] = Field(
         default_factory=dict,
-        description="Epoch by feed (`source.name`), 0 where absent. Raise it when a source was restored or replaced.",
+        description="Epoch by feed (`source.name`), 0 where absent; what was loaded (`history`, `history.NAME`) goes "
+        "before all. Raise it when a source was restored or replaced.",
     )
     feeds: tuple[str, ...] = Field(
         default=(),

@@ -8,9 +8,13 @@ from typing import TextIO
 class Progress:
     """Counts records and bytes and says so every few seconds; a terminal line is rewritten, a log gets new lines."""
 
-    def __init__(self, what: str, quiet: bool = False, every_s: float = 2.0, out: TextIO | None = None) -> None:
+    def __init__(
+        self, what: str, quiet: bool = False, every_s: float = 2.0, out: TextIO | None = None, unit: str = "records"
+    ) -> None:
         self.records = 0
         self._what = what
+        self._unit = unit
+        self._note = ""
         self._quiet = quiet or (out is None and sys.stderr is None)
         self._every_s = every_s
         self._out = out or sys.stderr
@@ -33,20 +37,31 @@ class Progress:
                 self._told = now
                 self._tell(now)
 
+    def passed(self, records: int, size: int, note: str = "") -> None:
+        """Count many records of so many bytes together; `note` is said behind the rest from now on."""
+        self.records += records
+        self._bytes += size
+        self._note = note and f", {note}"
+        now = time.monotonic()
+        if not self._quiet and now - self._told >= self._every_s:
+            self._told = now
+            self._tell(now)
+
     def finish(self) -> None:
         """Say the whole."""
         if not self._quiet:
             took = time.monotonic() - self._began
             rate = self.records / took if took else 0
-            self._write(f"{self._what}: {self.records:,} records in {took:.1f} s, {rate:,.0f} a second", last=True)
+            said = f"{self._what}: {self.records:,} {self._unit} in {took:.1f} s, {rate:,.0f} a second{self._note}"
+            self._write(said, last=True)
 
     def _tell(self, now: float) -> None:
         took = now - self._began
         rate = self.records / took
         left = ""
-        if self._expected > self._bytes:
+        if self._expected > self._bytes > 0:
             left = f", {(self._expected - self._bytes) / self._bytes * took:,.0f} s left"
-        self._write(f"{self._what}: {self.records:,} records, {rate:,.0f} a second{left}", last=False)
+        self._write(f"{self._what}: {self.records:,} {self._unit}, {rate:,.0f} a second{left}{self._note}", last=False)
 
     def _write(self, text: str, last: bool) -> None:
         if self._out.isatty():

@@ -40,6 +40,7 @@ class Change(NamedTuple):
     `key` is the record key of the topic, `happened_ms` when it happened in the source. `position` rises with every
     version of the row: see `position`. `before` is the old row as far as the feed knows it, None if it does not; a
     delete has at least the identity in it. An update that changes the key is two changes: a delete, then a create.
+    `history` says that it is loaded, and counts before anything that is told live, whatever the positions.
     """
 
     topic: str
@@ -50,6 +51,7 @@ class Change(NamedTuple):
     happened_ms: int
     position: int
     snapshot: bool = False
+    history: bool = False
 
 
 class Reject(NamedTuple):

@@ -10,6 +10,7 @@ from connect.feeds.contract import Change, Fatal, Reject, Row
 from schemas.codec import Codec
 from schemas.contracts import DEBEZIUM, load_contracts
 from schemas.debezium_writing import debezium_subject
+from schemas.history import history_of
 from schemas.registry import Registry, UnknownSchema
 from schemas.whole_rows import WholeRows, row_of
 from streams.engine.feeding import FeedError, SourceBytes
@@ -26,7 +27,10 @@ _NOWHERE: Final = -1
 
 
 class Feed(NamedTuple):
-    """Who lands: the feed's name, and what kind of feed it is (`source.name` and `source.connector`)."""
+    """Who lands: the feed's name, and what kind of feed it is (`source.name` and `source.connector`).
+
+    What it lands of a history has a name of its own, by which it counts before everything live.
+    """
 
     name: str
     connector: str
@@ -37,6 +41,7 @@ class FeedBytes:
 
     def __init__(self, feed: Feed, registry: Registry) -> None:
         self._feed = feed
+        self._history = history_of(feed.name)
         self._registry = registry
         self._contracts = load_contracts()
         self._source_bytes = SourceBytes(registry)
@@ -56,7 +61,7 @@ class FeedBytes:
                 "ts_ms": captured_ms,
                 "source": {
                     "connector": self._feed.connector,
-                    "name": self._feed.name,
+                    "name": self._history if change.history else self._feed.name,
                     "ts_ms": change.happened_ms,
                     "snapshot": change.snapshot,
                     "position": change.position,

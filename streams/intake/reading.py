@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from schemas.codec import Undecodable
 from schemas.debezium import NoEnvelope, is_reread, reread_position
+from schemas.history import HISTORY_EPOCH, is_history
 from schemas.mapping import Mappings
 from streams.domain.calendar import start_of
 from streams.domain.fact import Cause
@@ -22,6 +23,7 @@ Decode = Callable[[str, bytes], Mapping[str, Any]]
 
 _OPS: Final = frozenset("curd")
 _INT64: Final = 2**63
+_NAMES_MAX: Final = 1_000
 _LATEST_MS: Final = start_of(date(2200, 1, 1))
 """Changes must have happened before. The clock of a file run follows them and never goes back: a wrong unit, or a date
 that stands for "never", would bill the retainers of thousands of years."""
@@ -32,11 +34,14 @@ class EnvelopeFault(ValueError):
 
 
 class Reader:
-    """Reads records of all source topics. `epochs` gives the epoch of each feed, by its name; 0 where not given."""
+    """Reads records of all source topics.
+
+    `epochs` gives the epoch of each feed, by its name; where not given, it is 0, and below that of what was loaded.
+    """
 
     def __init__(self, mappings: Mappings, decode: Decode, epochs: Mapping[str, int] | None = None) -> None:
         self._decode = decode
-        self._epochs = dict(epochs or {})
+        self._epochs: dict[Any, int] = dict(epochs or {})
         self._readers = {topic: RowReader(mapping) for topic, mapping in mappings.topics.items()}
         self._natives = {
             topic: NativeReader(table) for assembly in mappings.assemblies for topic, table in assembly.tables.items()
@@ -180,7 +185,13 @@ class Reader:
         found, reread = _position(source)
         position = _counted("position", found, _INT64)
         happened = _counted("ts_ms", source.get("ts_ms"), _LATEST_MS)
-        epoch = self._epochs.get(str(source.get("name")), 0) if self._epochs else 0
+        name = source.get("name")
+        epoch = self._epochs.get(name) if type(name) is str else 0
+        if epoch is None:
+            # As few names as there are feeds: each is looked at once. What was loaded goes before all that is live.
+            epoch = HISTORY_EPOCH if is_history(name) else 0
+            if len(self._epochs) < _NAMES_MAX:
+                self._epochs[name] = epoch
         cause = made(Cause, (record.topic, record.partition, record.offset, position, epoch, happened))
         return op, row, cause, reread and op == "r"
 

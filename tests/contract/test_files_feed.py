@@ -76,6 +76,7 @@ def test_a_history_counts_from_when_each_row_was_changed(folder: Path) -> None:
     first, second = run.topics.changes
     changed = 1_706_954_400_000
     assert (first.happened_ms, first.position, first.snapshot) == (changed, position(changed, 1), True)
+    assert (first.history, second.history) == (True, True)  # before everything live, whatever its positions
     assert (second.happened_ms, second.position) == (NOON + 5_000, position(NOON + 5_000, 3))
     put(folder / "psa.public.time_entries.2.csv", ENTRIES + "T1,P1,7,2024-02-03T10:00:00Z\n")
     run.poll()
@@ -83,9 +84,9 @@ def test_a_history_counts_from_when_each_row_was_changed(folder: Path) -> None:
 
 
 def test_a_correction_goes_before_what_was_there_and_later_lines_before_earlier_ones(folder: Path) -> None:
-    lines = ",T1,P1,8,2031-01-01T00:00:00Z\nupdate,T1,P1,7,2020-01-01T00:00:00Z\nDelete,T2,P1,,\n"
-    content = "op,id,project_id,hours,updated_at\n" + lines
-    put(folder / "psa.public.time_entries.csv", content)
+    lines = ",E1,Ada,38,2031-01-01T00:00:00Z\nupdate,E1,Ada,37,2020-01-01T00:00:00Z\nDelete,E2,,,\n"
+    content = "op,EmployeeId,Name,WeeklyCapacityHours,LastModified\n" + lines
+    put(folder / "hr.Worker.csv", content)
     run = station(folder, mode="correction")
     run.poll()
     assert [(change.op, change.position - position(NOON)) for change in run.topics.changes] == [
@@ -94,9 +95,19 @@ def test_a_correction_goes_before_what_was_there_and_later_lines_before_earlier_
         ("d", 4),
     ]
     assert run.topics.changes[2].before == {
-        "id": "T2", "project_id": "P1", "hours": None, "updated_at": None,
+        "EmployeeId": "E2", "Name": None, "WeeklyCapacityHours": None, "LastModified": None,
     }  # fmt: skip
-    assert not any(change.snapshot for change in run.topics.changes)
+    assert not any(change.snapshot or change.history for change in run.topics.changes)
+
+
+def test_a_correction_of_what_a_database_feeds_is_refused(folder: Path) -> None:
+    put(folder / "psa.public.time_entries.csv", ENTRIES + "T1,P1,8,2024-02-03T10:00:00Z\n")
+    run = station(folder, mode="correction")
+    run.poll()
+    assert landed(run) == []
+    said = (folder / "refused" / "psa.public.time_entries.csv.why").read_text()
+    assert said.startswith("psa.public.time_entries is captured from a database")
+    assert said.endswith("later: correct the rows in that database\n")
 
 
 def test_lines_that_cannot_be_read_are_rejects_and_the_rest_lands(folder: Path) -> None:

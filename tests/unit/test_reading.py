@@ -98,6 +98,30 @@ def test_a_feed_that_was_restored_has_a_higher_epoch() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "epoch"),
+    [("history", -1), ("history.2019", -1), ("history.own", 3), ("historyx", 0), ("psa.history", 0), (None, 0)],
+)
+def test_what_was_loaded_counts_before_everything_live(name: str | None, epoch: int) -> None:
+    by = Reader(rulebook().mappings, lambda *_: {}, {"history.own": 3})
+    for _ in range(2):
+        assert _change(_entry(name=name, position=2**62), by).cause.epoch == epoch
+
+
+@pytest.mark.parametrize("live", [{"op": "u"}, {"op": "r"}, {"op": "d"}])
+def test_a_loaded_version_is_never_new_once_anything_live_was_seen(live: dict[str, str]) -> None:
+    loaded = _change(_entry(name="history", position=2**62))
+    content = _entry(position=0)
+    if live["op"] == "d":
+        content["value"] |= {"op": "d", "before": content["value"]["after"], "after": None}
+    seen = _change(content)
+    assert is_new(loaded, None)
+    assert is_new(seen, after(loaded, None, loaded.row, refused=False))
+    kept = after(seen, None, seen.row, refused=False)
+    assert not is_new(loaded, kept)
+    assert not is_new(loaded, after(seen, after(loaded, None, loaded.row, refused=False), seen.row, refused=False))
+
+
+@pytest.mark.parametrize(
     ("topic", "fields", "key", "identity"),
     [
         ("erp.FxRate", {}, "USD:EUR:2026-02-01", "USD:EUR:2026-02-01"),
