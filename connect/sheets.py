@@ -139,7 +139,7 @@ class JsonSheet:
             topic, key, value = line["topic"], line["key"], line["value"]
             return () if value is None else self._changes(topic, key, value)
         except (ValueError, RecursionError) as error:  # RowFault is one
-            said = str(error) or "nested too deeply"
+            said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
             return Reject(topic, key, record.raw, f"{self._told.name}, line {record.line}", said)
 
     def _line(self, raw: bytes) -> dict[str, Any]:
