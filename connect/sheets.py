@@ -221,7 +221,9 @@ def _fit_of(shape: RowShape) -> Callable[[Row], None]:
         for name, before_point, scale in decimals:
             text = row.get(name)
             if text is not None and not _fits(text, before_point, scale):
-                raise RowFault(f"{name}: {text[:_SHOWN_MAX]}: more than {before_point} digits, or {scale} decimals")
+                raise RowFault(
+                    f"{name}: {text[:_SHOWN_MAX]}: more than {before_point} digits before the point, or {scale} behind it"
+                )
 
     return check
 

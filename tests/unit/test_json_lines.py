@@ -107,8 +107,14 @@ def test_numbers_are_taken_as_they_are_written(tmp_path: Path) -> None:
         (line(key="P9", after=ENTRY), "record key 'P9' is not 'P1', its row's"),
         (line(after={**ENTRY, "nickname": "x"}), f"{ENTRIES} has no field nickname"),
         (line(after={**ENTRY, "hours": None}), f"hours is missing, which every row of {ENTRIES} has"),
-        (line(after={**ENTRY, "hours": "7.12345"}), "hours: 7.12345: more than 5 digits, or 4 decimals"),
-        (line(after={**ENTRY, "hours": "123456"}), "hours: 123456: more than 5 digits, or 4 decimals"),
+        (
+            line(after={**ENTRY, "hours": "7.12345"}),
+            "hours: 7.12345: more than 5 digits before the point, or 4 behind it",
+        ),
+        (
+            line(after={**ENTRY, "hours": "123456"}),
+            "hours: 123456: more than 5 digits before the point, or 4 behind it",
+        ),
         (line(after={**ENTRY, "work_date": "3.2.2024"}), "work_date: '3.2.2024'"),
         (json.dumps(line(after=ENTRY)).replace(str(AT), "-1"), "source.ts_ms -1 is no count of milliseconds"),
         ("[" * 3_000, "nested too deeply"),
