@@ -222,7 +222,8 @@ def _fit_of(shape: RowShape) -> Callable[[Row], None]:
             text = row.get(name)
             if text is not None and not _fits(text, before_point, scale):
                 raise RowFault(
-                    f"{name}: {text[:_SHOWN_MAX]}: more than {before_point} digits before the point, or {scale} behind it"
+                    f"{name}: {text[:_SHOWN_MAX]}: more than {before_point} digits before the point, "
+                    f"or {scale} behind it"
                 )
 
     return check

@@ -175,11 +175,14 @@ def test_rows_that_their_contract_cannot_hold_are_rejects_with_their_line(tmp_pa
     load = Load(path)
     load.run()
     assert load.keys() == ["P1"]
-    assert path.with_name("psa.public.time_entries.csv.rejects.csv").read_text().splitlines()[1:] == [
-        f'3,"hours: 7.12345: more than 5 digits before the point, or 4 behind it","T2,P1,R1,Engineer,2024-02-03,7.12345,{rest.strip()}"',
-        f'4,"resource_id is missing, which every row of psa.public.time_entries has",'
-        f'"T3,P1,,Engineer,2024-02-03,8,{rest.strip()}"',
+    found = path.with_name("psa.public.time_entries.csv.rejects.csv").read_text().splitlines()[1:]
+    assert [line.split('"')[0:2] for line in found] == [
+        ["3,", "hours: 7.12345: more than 5 digits before the point, or 4 behind it"],
+        ["4,", "resource_id is missing, which every row of psa.public.time_entries has"],
     ]
+    assert [line.split('"')[3] for line in found] == [
+        f"T2,P1,R1,Engineer,2024-02-03,7.12345,{rest.strip()}", f"T3,P1,,Engineer,2024-02-03,8,{rest.strip()}",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
