@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import capture, codec, figures as book, plots
+from bench import capture, codec, figures as book, loading, plots
 from bench.broker import Broker, broker
 from bench.firm import Firm
 from bench.latency import Latency, histogram, percentiles
@@ -30,8 +30,8 @@ from live.errors import PipelineError
 from stack.errors import StackError
 from streams import compiled
 
-PARTS = ("side-by-side", "firm", "state", "workers", "latency", "replay", "codec", "capture")
-WHOLE = set(PARTS) - {"replay", "codec", "capture"}
+PARTS = ("side-by-side", "firm", "state", "workers", "latency", "replay", "codec", "capture", "load")
+WHOLE = set(PARTS) - {"replay", "codec", "capture", "load"}
 """What `latest.json` is made of; the others have files of their own, and their own broker or none."""
 
 QUICK_SHARE = 20
@@ -123,6 +123,8 @@ def main() -> int:
                 codec.report(say)
             if "capture" in parts:
                 capture.report(Path(name) / "capture", say, options.capture_seconds)
+            if "load" in parts:
+                loading.report(Path(name) / "load", say, options.loaded)
     except (Failed, PeerError, PipelineError, StackError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -144,11 +146,12 @@ def _options() -> argparse.Namespace:
     arguments.add_argument("--replayed", type=int, default=200_000, help="time entries of the replayed firm")
     arguments.add_argument("--replay-rounds", type=int, default=3)
     arguments.add_argument("--capture-seconds", type=int, default=capture.SECONDS, help="of row changes")
+    arguments.add_argument("--loaded", type=int, default=loading.ROWS, help="rows of history")
     arguments.add_argument("--quick", action="store_true", help=f"one round of a {QUICK_SHARE}th of everything")
     options = arguments.parse_args()
     if options.quick:
         options.rounds = options.replay_rounds = 1
-        for name in ("records", "items", "time_entries", "replayed"):
+        for name in ("records", "items", "time_entries", "replayed", "loaded"):
             setattr(options, name, getattr(options, name) // QUICK_SHARE)
         options.capture_seconds //= QUICK_SHARE
     return options

@@ -139,7 +139,7 @@ class JsonSheet:
             topic, key, value = line["topic"], line["key"], line["value"]
             return () if value is None else self._changes(topic, key, value)
         except (ValueError, RecursionError) as error:  # RowFault is one
-            said = str(error) or "nested too deeply"
+            said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
             return Reject(topic, key, record.raw, f"{self._told.name}, line {record.line}", said)
 
     def _line(self, raw: bytes) -> dict[str, Any]:
@@ -221,7 +221,10 @@ def _fit_of(shape: RowShape) -> Callable[[Row], None]:
         for name, before_point, scale in decimals:
             text = row.get(name)
             if text is not None and not _fits(text, before_point, scale):
-                raise RowFault(f"{name}: {text[:_SHOWN_MAX]}: more than {before_point} digits, or {scale} decimals")
+                raise RowFault(
+                    f"{name}: {text[:_SHOWN_MAX]}: more than {before_point} digits before the point, "
+                    f"or {scale} behind it"
+                )
 
     return check
 

@@ -82,7 +82,8 @@ def run_load(settings: Settings, load: Load) -> int:
         return _said(STOPPED, "stopped; the same command goes on from here")
     if told.rejects:
         return _said(
-            WITH_REJECTS, f"{told.rejects:,} rejects: in dead.letters, and in FILE.rejects.csv beside each file"
+            WITH_REJECTS,
+            f"rejects: {told.rejects:,}; they are in dead.letters, and in FILE.rejects.csv beside each file",
         )
     return ALL_LANDED
 
