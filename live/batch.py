@@ -2,9 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import psycopg
 
@@ -25,6 +25,9 @@ Told = Callable[[int, int], None]
 class Batch:
     """The batch beside a pipeline. It plays the ERPs at the other end of the file exchange, too."""
 
+    sql: ClassVar[Sequence[str]] = ("batch.sql", "compare.sql")
+    """What says so, in order."""
+
     def __init__(self, pipeline: Pipeline, others: Iterable[Record]) -> None:
         """`others`: all changes of the systems that have no database here."""
         self._pipeline = pipeline
@@ -32,7 +35,7 @@ class Batch:
         postgresql = pipeline.postgresql
         host, port = postgresql.address.split(":")
         variables = (("host", host), ("port", port), ("user", SUPERUSER), ("password", postgresql.password))
-        for name in ("batch.sql", "compare.sql"):
+        for name in self.sql:
             postgresql.psql("--file", str(_SQL / name), database=PSA, variables=variables)
         self._connection = psycopg.connect(pipeline.psa_dsn, autocommit=True)
         rows = [(topic, identity, json.dumps(row)) for (topic, identity), row in final_rows(others).items()]
@@ -71,8 +74,8 @@ class Batch:
         return int(told)
 
     def projects_compared(self) -> int:
-        """How many projects the source database has."""
-        return int(self._pipeline.postgresql.psql("--command", "select count(*) from public.projects", database=PSA))
+        """How many projects the source databases have."""
+        return int(self._pipeline.postgresql.psql("--command", "select count(*) from batch.projects", database=PSA))
 
     def close(self) -> None:
         """Close the connection."""

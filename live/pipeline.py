@@ -14,8 +14,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
+from connect.configuration import CONNECTORS_FOLDER
 from live.errors import PipelineError
 from live.program import Program, command
 from stack.connect import Connect
@@ -29,7 +30,6 @@ PSA, ANALYTICS = "psa", "analytics"
 """Databases, and the connectors that capture or fill them."""
 
 _SQL: Final = Path(__file__).parents[1] / "connect"
-_ROLES: Final = {PSA: "debezium", ANALYTICS: "analytics_sink"}
 _COMMAND_SECONDS_MAX = 180.0
 
 
@@ -39,13 +39,19 @@ class Pipeline:
     `settings` are further settings of every `throughline`, by variable. All of it ends with the program that made it.
     """
 
+    roles: ClassVar[Mapping[str, str]] = {PSA: "debezium", ANALYTICS: "analytics_sink"}
+    """The role of each database by which Connect comes to it."""
+
+    connectors = CONNECTORS_FOLDER
+    """The folder of the connectors' files."""
+
     def __init__(
         self, folder: Path, settings: Mapping[str, str] | None = None, *, brokers: int = 1, say: Say = silent
     ) -> None:
         self.folder = folder.absolute()
         self._say = say
         self._settings = dict(settings or {})
-        self._secrets = {role: secrets.token_urlsafe(18) for role in _ROLES.values()}
+        self._secrets = {role: secrets.token_urlsafe(18) for role in self.roles.values()}
         self.kafka = Kafka(self.folder / "kafka", brokers, say=say)
         self.postgresql = PostgreSQL(self.folder / "postgresql", say=say)
         self.registry = Registry(self.folder / "registry", self.kafka.bootstrap, say=say)
@@ -100,7 +106,7 @@ class Pipeline:
         self.connect.wait()
         if connectors:
             self._say(f"applying connectors: {', '.join(connectors)}")
-            self.run("connect", "apply", *connectors)
+            self.run("connect", "apply", *connectors, "--folder", str(self.connectors))
 
     def run(self, *words: str) -> str:
         """Run one `throughline …` to its end, and return what it printed.
@@ -144,7 +150,7 @@ class Pipeline:
             part.stop()
 
     def _make_databases(self) -> None:
-        for name, role in _ROLES.items():
+        for name, role in self.roles.items():
             self.postgresql.create_database(name)
             for file in sorted((_SQL / name).glob("*.sql")):
                 self.postgresql.psql("--file", str(file), database=name)
@@ -153,7 +159,7 @@ class Pipeline:
     def _connect_secrets(self) -> dict[str, str]:
         host, port = self.postgresql.address.split(":")
         found = {"REGISTRY_URL": f"http://{self.registry.address}"}
-        for name, role in _ROLES.items():
+        for name, role in self.roles.items():
             parts = {"HOST": host, "PORT": port, "NAME": name, "USER": role, "PASSWORD": self._secrets[role]}
             found |= {f"{name.upper()}_DATABASE_{part}": value for part, value in parts.items()}
         return found

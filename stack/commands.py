@@ -7,7 +7,7 @@ import typer
 
 from stack.daemon import tail_of
 from stack.errors import StackError
-from stack.parts import NAMES
+from stack.parts import NAMES, OPTIONAL
 
 if TYPE_CHECKING:
     from stack.parts import Line
@@ -25,6 +25,7 @@ _WIDTH_MAX = 1_000
 
 Folder = Annotated[Path, typer.Option(envvar="STACK_FOLDER", help="Folder of all that runs: settings, records, logs.")]
 FOLDER = Path(".stack")
+_PARTS = f"Parts: {', '.join(NAMES)}; else all but {', '.join(OPTIONAL)}."
 
 
 def _brokers(number: int | None) -> int | None:
@@ -35,7 +36,7 @@ def _brokers(number: int | None) -> int | None:
 
 @app.command()
 def up(
-    parts: Annotated[list[str] | None, typer.Argument(help=f"Parts: {', '.join(NAMES)}; else all.")] = None,
+    parts: Annotated[list[str] | None, typer.Argument(help=_PARTS)] = None,
     brokers: Annotated[int | None, typer.Option(help="Kafka brokers, 1 or 3.", callback=_brokers)] = None,
     port: Annotated[
         int | None,

@@ -5,10 +5,13 @@ from typing import Final, NamedTuple, Protocol
 
 from stack.daemon import Daemon
 
-WAVES: Final = (("kafka", "postgresql"), ("registry", "connect", "prometheus"))
-"""The parts in the order in which they start: what stands on nothing, then what stands on Kafka."""
+WAVES: Final = (("kafka", "postgresql"), ("registry", "connect", "prometheus", "tryton"))
+"""The parts in the order in which they start: what stands on nothing, then what stands on Kafka or PostgreSQL."""
 
 NAMES: Final = tuple(name for wave in WAVES for name in wave)
+
+OPTIONAL: Final = ("tryton",)
+"""Parts that start only where they are named."""
 
 
 class Line(NamedTuple):

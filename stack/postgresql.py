@@ -72,19 +72,34 @@ class PostgreSQL(ServerPart):
         Raises:
             StackError: It failed; the message has its own.
         """
-        command = [str(self._programs / "psql"), "--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]
-        command += ["--set=ON_ERROR_STOP=1", *(f"--set={name}={value}" for name, value in variables), *words]
-        surroundings = os.environ | {"PGPASSWORD": self.password, "PGUSER": SUPERUSER}
+        flags = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]
+        return self._client("psql", database, *flags, *(f"--set={name}={value}" for name, value in variables), *words)
+
+    def dump(self, database: str, into: Path) -> None:
+        """Write a database to a file, from which `restore` makes it. Raises `StackError`."""
+        self._client("pg_dump", database, "--format=custom", "--no-owner", "--no-privileges", "--file", str(into))
+
+    def restore(self, database: str, dumped: Path, owner: str) -> None:
+        """Fill a database that is empty from a file, all of it or nothing; `owner` owns what is in it then.
+
+        Raises:
+            StackError: It failed; the message has its own.
+        """
+        flags = ["--no-owner", "--role", owner, "--single-transaction", "--exit-on-error"]
+        self._client("pg_restore", database, *flags, str(dumped))
+
+    def _client(self, program: str, database: str, *words: str) -> str:
         host, port = self.address.split(":")
         told = subprocess.run(
-            [*command, "--host", host, "--port", port, "--dbname", database],
-            env=surroundings,
+            [str(self._programs / program), "--host", host, "--port", port, "--dbname", database, *words],
+            env=os.environ | {"PGPASSWORD": self.password, "PGUSER": SUPERUSER},
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
         )
         if told.returncode:
-            raise StackError(f"psql on {database}: {told.stderr.strip()}")
+            raise StackError(f"{program} on {database}: {told.stderr.strip()}")
         return told.stdout.rstrip("\n")
 
     def create_database(self, name: str) -> None:

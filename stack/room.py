@@ -1,6 +1,6 @@
 """The room: a folder in which the parts run side by side, one subfolder a part.
 
-They start in two waves: what stands on nothing, then what stands on Kafka.
+They start in two waves: what stands on nothing, then what stands on Kafka or PostgreSQL.
 """
 
 import json
@@ -14,24 +14,26 @@ from stack.connect import NAME as CONNECT, Connect
 from stack.errors import Say, StackError
 from stack.kafka import NAME as KAFKA, Kafka, is_cluster
 from stack.locked import locked
-from stack.parts import NAMES, WAVES, Line, Part
+from stack.parts import NAMES, OPTIONAL, WAVES, Line, Part
 from stack.postgresql import NAME as POSTGRESQL, PostgreSQL
 from stack.prometheus import NAME as PROMETHEUS, Prometheus
 from stack.registry import NAME as REGISTRY, Registry
 from stack.server import was_started
-from stack.tools import java, postgresql, prometheus
+from stack.tools import java, postgresql, prometheus, venv
+from stack.tryton import NAME as TRYTON, Tryton
 
 KAFKA_PORT = 19_092
-PORTS_BESIDE = {REGISTRY: -11, CONNECT: -9, PROMETHEUS: -2, POSTGRESQL: 340}
+PORTS_BESIDE = {TRYTON: -92, REGISTRY: -11, CONNECT: -9, PROMETHEUS: -2, POSTGRESQL: 340}
 """How far from Kafka's first port each part listens, where that is given; Connect on the port after it, too."""
 
-_STANDS_ON: Mapping[str, str] = {REGISTRY: KAFKA, CONNECT: KAFKA}
+_STANDS_ON: Mapping[str, str] = {REGISTRY: KAFKA, CONNECT: KAFKA, TRYTON: POSTGRESQL}
 _NEEDS: Mapping[str, tuple[Callable[[], object], ...]] = {
     KAFKA: (java,),
     REGISTRY: (java,),
     CONNECT: (java,),
     POSTGRESQL: (postgresql,),
     PROMETHEUS: (prometheus,),
+    TRYTON: (postgresql, venv),
 }
 _LAYOUT = "room.json"
 _PROMETHEUS_CONFIG = Path(__file__).parents[1] / "deploy" / "prometheus" / "prometheus.yaml"
@@ -51,7 +53,9 @@ class Room:
         first_port: int | None = None,
         prometheus_config: Path | None = None,
     ) -> None:
-        """Start the parts named (none: all) that do not run, with what they stand on; wait until all of it answers.
+        """Start the parts named that do not run, with what they stand on; wait until all of it answers.
+
+        None named: all but the optional ones.
 
         `first_port`: of Kafka, the others listen beside it; 0: as before, else free ones; None: as before, else 19092.
         `prometheus_config`: what Prometheus goes by; None: as before, else the one in `deploy`.
@@ -60,7 +64,7 @@ class Room:
             StackError: There is no such part, a program it needs is missing, or it cannot be started; those before it
                 run.
         """
-        wanted = _with_what_they_stand_on(names or NAMES)
+        wanted = _with_what_they_stand_on(names or [name for name in NAMES if name not in OPTIONAL])
         for find in dict.fromkeys(find for name in NAMES if name in wanted for find in _NEEDS[name]):
             find()
         with self._alone():
@@ -121,6 +125,10 @@ class Room:
         """The worker of Kafka Connect that was started here."""
         return Connect(self.folder / CONNECT, self.kafka().bootstrap, bound=False, say=self._say)
 
+    def tryton(self) -> Tryton:
+        """The Tryton that was started here."""
+        return Tryton(self.folder / TRYTON, self.postgresql(), bound=False, say=self._say)
+
     def _parts(self) -> list[Part]:
         """The parts that were started here, in the order in which they start."""
         there = [name for name in NAMES if was_started(self.folder / name) or is_cluster(self.folder / name)]
@@ -138,6 +146,8 @@ class Room:
             port = (first_port or layout["first_port"]) + PORTS_BESIDE[name]
         if name == POSTGRESQL:
             return PostgreSQL(folder, port, bound=False, say=self._say)
+        if name == TRYTON:
+            return Tryton(folder, self.postgresql(), port, bound=False, say=self._say)
         if name == PROMETHEUS:
             config = Path(layout.get("prometheus_config", _PROMETHEUS_CONFIG))
             return Prometheus(folder, config, port, bound=False, say=self._say)

@@ -1,9 +1,11 @@
 """The programs that the stack and its tests need and do not bring: Java, Maven to fetch with, PostgreSQL and others."""
 
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +19,7 @@ DOCKER_COMPOSE = "docker-compose"
 DEBIAN_POSTGRESQL = Path("/usr/lib/postgresql")
 """Where Debian keeps the programs of each version, which are not on the PATH."""
 _POSTGRESQL_PROGRAMS = ("postgres", "initdb", "pg_isready", "psql")
+_VENV = ("venv", "ensurepip")
 _ANSWER_SECONDS_MAX = 30.0
 
 
@@ -131,6 +134,17 @@ def postgresql() -> tuple[Path, str]:
         f"there is no PostgreSQL on the PATH or in {DEBIAN_POSTGRESQL}, which keeps the databases: "
         f"apt install {versions().programs[POSTGRESQL].package}"
     )
+
+
+def venv() -> None:
+    """See that environments can be made by the Python that runs this.
+
+    Raises:
+        StackError: It cannot make any; the message names the package to install.
+    """
+    if absent := [name for name in _VENV if importlib.util.find_spec(name) is None]:
+        what = f"{sys.executable} cannot make environments, as it has no {' and no '.join(absent)}"
+        raise StackError(f"{what}: apt install python3-venv")
 
 
 def version_or_none(find: Callable[[], tuple[object, str]]) -> str:

@@ -10,13 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from stack.errors import StackError
 
 PINS = Path(__file__).parent
-"""The folder of `versions.toml` and of the checksums of each part."""
+"""The folder of `versions.toml`, of the checksums of each part, and of the lock of each environment."""
 
 _VERSION = r"([\w.-]+|\{version\})"
 Coordinates = Annotated[str, Field(pattern=rf"^[\w.-]+:[\w.-]+:{_VERSION}$")]
 """`group:artifact:version` of a jar; `{version}` stands for the version of the part."""
 ArchiveCoordinates = Annotated[str, Field(pattern=rf"^[\w.-]+:[\w.-]+:{_VERSION}:[\w.-]+$")]
 """`group:artifact:version:classifier` of a tar.gz."""
+Requirement = Annotated[str, Field(pattern=r"^[a-z0-9-]+(\[[a-z,]+\])?(==\{version\}|>=[\d.]+(,<[\d.]+)?)$")]
+"""A package of an index, and which versions of it will do; `{version}` stands for the version of the program."""
 Image = Annotated[str, Field(pattern=r"^[\w./-]+:([\w.-]+|\{version\})$")]
 
 
@@ -81,6 +83,17 @@ class PartVersion(_Strict):
         return [Archive(*archive.format(version=self.version).split(":")) for archive in self.archives]
 
 
+class EnvironmentVersion(_Strict):
+    """A Python program in an environment of its own: its version, and what is installed there."""
+
+    version: str
+    requires: tuple[Requirement, ...] = Field(min_length=1)
+
+    def requirements(self) -> list[str]:
+        """What is installed, as pip takes it."""
+        return [each.format(version=self.version) for each in self.requires]
+
+
 class ProgramVersion(_Strict):
     """A program of the system's: the least version that will do, the package it comes in, and its image."""
 
@@ -95,6 +108,7 @@ class Versions(_Strict):
     java: Java
     maven: Maven
     parts: dict[str, PartVersion]
+    environments: dict[str, EnvironmentVersion] = {}
     programs: dict[str, ProgramVersion] = {}
     containers: dict[str, Image] = {}
     """What runs only where there are containers: its image, or the one it is built on."""

@@ -150,7 +150,7 @@ from public.expenses as expense
 join public.projects as project on project.id = expense.project_id
 where expense.status = 'Approved';
 
-create or replace view batch.projects as
+create or replace view batch.psa_projects as
 select project.id as project_id,
   coalesce((
     select sum(hours) from public.time_entries as entry where entry.project_id = project.id and entry.status = 'Approved'
@@ -162,3 +162,6 @@ select project.id as project_id,
   coalesce((select sum(worth) from batch.items as item where item.project_id = project.id), 0) as worth,
   coalesce((select sum(cost) from batch.costs as cost where cost.project_id = project.id), 0) as cost
 from public.projects as project;
+
+-- All projects there are: those of a second PSA join them, in tryton.sql.
+create or replace view batch.projects as select * from batch.psa_projects;

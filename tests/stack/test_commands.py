@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stack.kafka import Kafka
+from stack.room import Room
 from tests.stack.conftest import say
 from tests.support.kafka import make_topic, values_to_end
 
@@ -102,3 +103,25 @@ def test_the_whole_stack_is_up_within_a_minute_and_in_4_gib(stack: Callable[...,
     assert all("up" in row for row in rows)
     assert took < UP_SECONDS_MAX
     assert memory < MEMORY_MIB_MAX
+
+
+def test_tryton_is_up_with_its_database_where_it_is_named(stack: Callable[..., Ran], tmp_path: Path) -> None:
+    up = stack("up", "tryton", "--port", "0")
+    assert up.returncode == 0, up.stderr
+    rows = [line.split() for line in up.stdout.splitlines()[1:]]
+    assert [(row[0], row[6]) for row in rows] == [("postgresql", "up"), ("tryton", "up")]
+    assert stack("status").stdout.split()[:20] == up.stdout.split()[:20]
+
+    tryton = Room(tmp_path / "room", say).tryton()
+    client = tryton.client()
+    (hafen,) = client.create("party.party", {"name": "Hafen"})
+    tryton.kill()
+    assert stack("status").returncode == 1
+    again = stack("up", "tryton")
+    assert again.returncode == 0, again.stderr
+    assert client.read("party.party", [hafen], "name") == [{"id": hafen, "name": "Hafen"}]
+    for secret in ("password", "database-password"):
+        assert (tmp_path / "room" / "tryton" / secret).stat().st_mode & 0o777 == 0o600
+    assert str(tryton.daemon.log) in stack("logs", "tryton").stdout
+    assert stack("down").returncode == 0
+    assert (tryton.daemon.pid, tryton.answers()) == (None, False)

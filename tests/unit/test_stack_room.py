@@ -63,6 +63,7 @@ def test_all_parts_start_in_two_waves(tmp_path: Path, told: list[str]) -> None:
         (["postgresql"], ["postgresql"]),
         (["connect"], ["kafka", "connect"]),
         (["registry", "postgresql"], ["kafka", "postgresql", "registry"]),
+        (["tryton"], ["postgresql", "tryton"]),
     ],
 )
 def test_a_part_starts_with_what_it_stands_on_and_no_other(
@@ -90,6 +91,7 @@ def test_ports_lie_beside_kafkas(tmp_path: Path) -> None:
         "registry": "127.0.0.1:19081",
         "connect": "127.0.0.1:19083",
         "prometheus": "127.0.0.1:19090",
+        "tryton": "127.0.0.1:19000",
     }
     place._lay_out(29_092, None)
     moved = {name: place._part(name, None, 29_092).lines()[0].address for name in NAMES}
