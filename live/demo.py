@@ -89,7 +89,7 @@ def run(out: Path, time_entries: int, seed: int, report: Report, say: Say, *, ke
                 _judge(batch, say)
                 outcome = Outcome(batch.projects_compared(), batch.count("billing"), landed.changes, fresh)
                 if keep:
-                    _keep_on(pipeline, batch, worker, say)
+                    _keep_on(pipeline, batch, (worker.lives, outside.lives), say)
             finally:
                 batch.close()
     return outcome
@@ -203,10 +203,11 @@ def _freshness(fresh: Sequence[Fresh]) -> Table:
     return table
 
 
-def _keep_on(pipeline: Pipeline, batch: Batch, worker: Program, say: Say) -> None:
+def _keep_on(pipeline: Pipeline, batch: Batch, lives: Sequence[Callable[[], None]], say: Say) -> None:
     say(f"running on; the PSA's database is {pipeline.psa_dsn}, that of facts {pipeline.analytics_dsn}; Ctrl-C stops")
     with suppress(KeyboardInterrupt):
         while True:
             batch.bookings()
-            worker.lives()
+            for all_of in lives:
+                all_of()
             time.sleep(1)  # the ERPs answer once a second

@@ -1,4 +1,4 @@
-"""The demo on the whole stack, with a small firm: all systems read by their feeds, and what came out is what SQL says."""
+"""The demo on the whole stack, with a small firm: every system is read by its feed, and all is as SQL says of it."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -17,7 +17,7 @@ WORKER = {
 }  # fmt: skip
 
 ROWS: dict[str, dict[str, Any]] = {
-    "LegalEntity": {"Id": "LE-1", "Name": "One", "Currency": "EUR", "Country": "DE", "TaxCode": "T", "ErpSystem": "sap"},
+    "LegalEntity": {"Id": "LE-1", "Name": "One", "Currency": "EUR", "Country": "DE", "TaxCode": "T", "ErpSystem": "sp"},
     "Customer": {"Id": "CU1", "CrmAccountId": "A1", "LegalEntity": "LE-1", "Status": "Active"},
     "Project": {
         "ProjectId": "P1", "ErpProjectNumber": "E-1", "LegalEntity": "LE-1", "CostCenter": "CC-1", "Status": "OPEN",

@@ -35,11 +35,8 @@ class Erp(System):
     def answer(self, asked: Asked) -> Any:
         parts = asked.path.strip("/").split("/")
         match parts:
-            case ["data", "SalesInvoiceHeaders"]:
-                return self._odata(asked, list(self.records.values()), "Modified")
             case ["data", entity_set]:
-                named = [record for name, record in self.records.items() if name.startswith(f"{entity_set}/")]
-                return self._odata(asked, named, "ModifiedDateTime")
+                return self._entity_set(asked, entity_set)
             case ["rest", "invoices"]:
                 return self._offsets(asked.params)
             case ["rest", "thin"]:  # of each record it lists its id alone
@@ -75,6 +72,12 @@ class Erp(System):
             since = found[1]
         newer = [record for record in records if record[modified] >= since]
         return sorted(newer, key=lambda record: str(record[modified]))
+
+    def _entity_set(self, asked: Asked, entity_set: str) -> Json:
+        if entity_set == "SalesInvoiceHeaders":
+            return self._odata(asked, list(self.records.values()), "Modified")
+        named = [record for name, record in self.records.items() if name.startswith(f"{entity_set}/")]
+        return self._odata(asked, named, "ModifiedDateTime")
 
     def _odata(self, asked: Asked, records: list[Json], modified: str) -> Json:
         params = asked.params
