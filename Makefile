@@ -30,7 +30,7 @@ compiled: $(READY) ## compile the steps; fails where `make setup` goes on with p
 demo: $(READY) ## a generated firm through the real worker on an embedded broker, and the answers
 	$(BIN)/throughline demo
 
-stack-demo: stack-tools ## the same firm on the whole real stack: PostgreSQL, Debezium, Kafka, the registry, Connect
+stack-demo: stack-tools ## the same firm on the whole real stack: PostgreSQL, Debezium, feeds, Kafka, the registry, Connect
 	$(BIN)/throughline demo --stack
 
 test: $(READY) ## every test but the stack tier

@@ -1,31 +1,37 @@
-"""The demo on the whole real stack: a generated firm at work in PostgreSQL, and what analysts and ERPs have in the end.
+"""The demo on the whole real stack: a generated firm at work in its systems, and what analysts and ERPs have then.
 
-Everything runs as in production: Debezium captures the PSA's database, the registry names the schemas, workers derive,
-Connect lands the facts in a database. In the end, SQL over the source database says whether all of it is right.
+Everything runs as in production: Debezium captures the PSA's database, feeds read the CRM, HR and the ERP (simulated,
+as programs of their own), the registry names the schemas, workers derive, Connect lands the facts in a database. In the
+end, SQL over the source database says whether all of it is right.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from rich.console import Console
 from rich.table import Table
 
+from connect.status import size
 from firm.database import is_psa
 from firm.history import History
 from firm.size import FirmSize
 from firm.wire import Record
 from live.batch import Batch
 from live.firm import FirmAtWork
-from live.pipeline import ANALYTICS, Pipeline, PipelineError
+from live.gauges import Fresh, Gauges
+from live.landed import Landed
+from live.outside import Outside
+from live.pipeline import ANALYTICS, PSA, Pipeline, PipelineError
 from live.program import Program
 from schemas.codec import Codec
 from schemas.registry import Confluent
+from stack.ports import free_ports
 from streams.topics import DEAD_LETTERS, PUBLIC
 
 HISTORY_MONTHS: Final = 8
@@ -39,7 +45,16 @@ Report = Callable[[Sequence[dict[str, Any]], Path, int], object]
 """Called with the derived records, the output folder and the time; shows what the business asks."""
 
 
-def run(out: Path, time_entries: int, seed: int, report: Report, say: Say, *, keep: bool = False) -> None:
+class Outcome(NamedTuple):
+    """What a demo came to: projects compared, triggers booked, what feeds have landed by topic, how fresh all are."""
+
+    projects: int
+    triggers: int
+    landed: Mapping[str, Mapping[str, int]]
+    fresh: Sequence[Fresh]
+
+
+def run(out: Path, time_entries: int, seed: int, report: Report, say: Say, *, keep: bool = False) -> Outcome:
     """Run the demo into an empty folder.
 
     Raises:
@@ -52,20 +67,32 @@ def run(out: Path, time_entries: int, seed: int, report: Report, say: Say, *, ke
     # No rows that are refused and corrected later: what was in force before, SQL over the final rows cannot know.
     history = History(FirmSize(time_entries, seed, start, HISTORY_MONTHS, dirty=0)).records()
     changes = [change for change in history if change.timestamp <= now]
-    with Pipeline(out / "stack", SETTINGS, say=say) as pipeline:
-        worker = pipeline.worker("worker")
+    with (
+        Outside(out / "outside") as outside,
+        Pipeline(out / "stack", {**SETTINGS, **outside.settings}, say=say) as pipeline,
+    ):
+        (port,) = free_ports(1)
+        worker = pipeline.worker("worker", metrics_port=port)
         worker.start()
-        _flow_in(pipeline, worker, changes, say)
-        batch = Batch(pipeline, (change for change in changes if not is_psa(change)))
-        try:
-            _settle(batch, worker, say)
-            report(list(derived(pipeline)), out, time.time_ns() // 1_000_000)
-            _show(pipeline)
-            _judge(batch, say)
-            if keep:
-                _keep_on(pipeline, batch, worker, say)
-        finally:
-            batch.close()
+        outside.begin(pipeline)
+        with Gauges(pipeline, outside, port, say) as gauges, Landed(pipeline, outside.topics) as landed:
+            gauges.wait(outside.names, outside.lives)
+            _flow_in(pipeline, outside, worker, changes, say)
+            say("all is written; waiting until the feeds have landed every row of CRM, HR and ERP as it is there")
+            landed.wait((change for change in changes if outside.owns(change)), outside.lives)
+            batch = Batch(pipeline, (change for change in changes if not is_psa(change)))
+            try:
+                _settle(batch, worker, say)
+                report(list(derived(pipeline)), out, time.time_ns() // 1_000_000)
+                fresh = gauges.fresh([PSA, *outside.names])
+                _show(pipeline, gauges, outside, fresh)
+                _judge(batch, say)
+                outcome = Outcome(batch.projects_compared(), batch.count("billing"), landed.changes, fresh)
+                if keep:
+                    _keep_on(pipeline, batch, (worker.lives, outside.lives), say)
+            finally:
+                batch.close()
+    return outcome
 
 
 def derived(pipeline: Pipeline) -> Iterator[dict[str, Any]]:
@@ -80,13 +107,13 @@ def derived(pipeline: Pipeline) -> Iterator[dict[str, Any]]:
         known = consumer.list_topics(timeout=_READ_SECONDS).topics
         places = [TopicPartition(name, number, 0) for name in topics for number in known[name].partitions]
         consumer.assign(places)
-        left = len(places)
-        while left:
+        ahead = {(place.topic, place.partition) for place in places}
+        while ahead:
             for message in consumer.consume(1_000, 0.1):
-                if message.error() is not None:  # the end of a partition
-                    left -= 1
-                    continue
                 topic, key, value = message.topic() or "", message.key(), message.value()
+                if message.error() is not None:  # an end, which comes once more behind what is written meanwhile
+                    ahead.discard((topic, message.partition() or 0))
+                    continue
                 yield {
                     "topic": topic,
                     "key": None if key is None else key.decode(),
@@ -97,14 +124,15 @@ def derived(pipeline: Pipeline) -> Iterator[dict[str, Any]]:
     consumer.close()
 
 
-def _flow_in(pipeline: Pipeline, worker: Program, changes: Sequence[Record], say: Say) -> None:
+def _flow_in(pipeline: Pipeline, outside: Outside, worker: Program, changes: Sequence[Record], say: Say) -> None:
     rows = sum(map(is_psa, changes))
-    say(f"a firm at work: {rows:,} row changes in PostgreSQL, {len(changes) - rows:,} changes of CRM, HR and ERPs")
-    firm = FirmAtWork(pipeline)
+    say(f"a firm at work: {rows:,} row changes in PostgreSQL, {len(changes) - rows:,} changes in CRM, HR and ERP")
+    firm = FirmAtWork(pipeline, outside)
     began = told = time.monotonic()
     for at in range(0, len(changes), _PART_RECORDS):
         done = at + firm.write(changes[at : at + _PART_RECORDS])
         worker.lives()
+        outside.lives()
         now = time.monotonic()
         if now - told >= _TOLD_SECONDS:
             told, rate = now, done / (now - began)
@@ -113,7 +141,7 @@ def _flow_in(pipeline: Pipeline, worker: Program, changes: Sequence[Record], say
 
 
 def _settle(batch: Batch, worker: Program, say: Say) -> None:
-    say("all is written; waiting until what came out is what SQL says of the database, and the ERPs have booked it")
+    say("all has landed; waiting until what came out is what SQL says of the database, and the ERPs have booked it")
     told = 0.0
 
     def heard(projects: int, bookings: int) -> None:
@@ -140,8 +168,8 @@ def _judge(batch: Batch, say: Say) -> None:
     )
 
 
-def _show(pipeline: Pipeline) -> None:
-    """Print what analysts find in their database, and how the parts are."""
+def _show(pipeline: Pipeline, gauges: Gauges, outside: Outside, fresh: Sequence[Fresh]) -> None:
+    """Print what analysts find in their database, how fresh the feeds are, and how the parts are."""
     console = Console()
     title = "in the analysts' database, schema analytics"
     table = Table("view", "answers", "rows", title=title, box=None, title_justify="left")
@@ -156,17 +184,30 @@ def _show(pipeline: Pipeline) -> None:
         rows = pipeline.postgresql.psql("--command", f"select count(*) from analytics.{name}", database=ANALYTICS)
         table.add_row(name, answers, rows)
     console.print(table)
-    console.print(pipeline.run("connect", "status"))
+    console.print(_freshness(fresh))
+    console.print(pipeline.run("connect", "status", "--folder", str(outside.connectors)))
     parts = Table("part", "version", "address", "memory", title="the stack", box=None, title_justify="left")
-    for line in (line for part in pipeline.parts for line in part.lines()):
+    for line in (line for part in [*pipeline.parts, gauges.prometheus] for line in part.lines()):
         parts.add_row(line.name, line.version, line.address, f"{line.rss_mib} MiB")
     console.print(parts)
 
 
-def _keep_on(pipeline: Pipeline, batch: Batch, worker: Program, say: Say) -> None:
+def _freshness(fresh: Sequence[Fresh]) -> Table:
+    title = "how fresh the feeds are, as Prometheus has it"
+    titles = ("feed", "newest", "taken in by workers", "changes", "gaps", "slot lag")
+    table = Table(*titles, title=title, box=None, title_justify="left")
+    for each in fresh:
+        ages = ("-" if age is None else f"{age:.1f} s ago" for age in (each.newest_s, each.taken_in_s))
+        counts = ("-" if count is None else f"{count:,.0f}" for count in (each.changes, each.gaps))
+        table.add_row(each.feed, *ages, *counts, "-" if each.slot_lag_bytes is None else size(int(each.slot_lag_bytes)))
+    return table
+
+
+def _keep_on(pipeline: Pipeline, batch: Batch, lives: Sequence[Callable[[], None]], say: Say) -> None:
     say(f"running on; the PSA's database is {pipeline.psa_dsn}, that of facts {pipeline.analytics_dsn}; Ctrl-C stops")
     with suppress(KeyboardInterrupt):
         while True:
             batch.bookings()
-            worker.lives()
+            for all_of in lives:
+                all_of()
             time.sleep(1)  # the ERPs answer once a second

@@ -1,4 +1,4 @@
-"""A generated firm at work on a pipeline: its PSA by SQL, its other systems as records of their feeds."""
+"""A generated firm at work on a pipeline: its PSA by SQL, its other systems simulated, or as records of their feeds."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +9,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from firm.database import PsaDatabase, is_psa
 from firm.wire import Record
+from live.outside import Outside
 from live.pipeline import Pipeline, PipelineError
 from schemas.registry import Confluent
 from streams.engine.feeding import Feed, SourceBytes
@@ -19,9 +20,13 @@ _AWAY_SECONDS_MAX = 120.0
 
 
 class FirmAtWork:
-    """Writes changes of a firm where they belong, in their order. A database that is away is waited for."""
+    """Writes changes of a firm where they belong, in their order. A database that is away is waited for.
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    `outside`: the firm's other systems; without them, their changes are written as the records that feeds would land.
+    """
+
+    def __init__(self, pipeline: Pipeline, outside: Outside | None = None) -> None:
+        self._outside = outside
         self._dsn = pipeline.psa_dsn
         self._database: PsaDatabase | None = None
         self._client = SchemaRegistryClient({"url": pipeline.registry.confluent_url})
@@ -30,11 +35,13 @@ class FirmAtWork:
     def write(self, changes: Iterable[Record]) -> int:
         """Write changes; return how many. Raises `PipelineError` if the database stays away, and `FeedError`."""
         written = 0
-        for of_the_psa, run in groupby(changes, is_psa):
-            if of_the_psa:
+        for place, run in groupby(changes, self._place):
+            if place == "psa":
                 for part in _parts(run):
                     self._apply(part)
                     written += len(part)
+            elif place == "outside" and self._outside is not None:
+                written += self._outside.write(run)
             else:
                 written += self._feed.write(run, lambda _number, _change: None)
         return written
@@ -43,6 +50,11 @@ class FirmAtWork:
         """Close the connections."""
         self._client.__exit__()  # type: ignore[no-untyped-call]  # it has no other way to close
         self._leave()
+
+    def _place(self, change: Record) -> str:
+        if is_psa(change):
+            return "psa"
+        return "topics" if self._outside is None or not self._outside.owns(change) else "outside"
 
     def _leave(self) -> None:
         if self._database is not None:

@@ -2,8 +2,12 @@
 Oracle have it, and plain lists as Tryton has them.
 
 Quirks: without `cross-company=true` OData tells of one company alone; lines come only with `$expand`; pages are cut at
-three records whatever `$top` says, and go on by `@odata.nextLink` with a skip token that counts records. The offset API
-lists records without their lines, which are asked for one record at a time. Times have a precision of seconds.
+three records whatever `$top` says (`page` orders another limit), and go on by `@odata.nextLink` with a skip token that
+counts records. The offset API lists records without their lines, which are asked for one record at a time. Times have a
+precision of seconds.
+
+Under `/data` there is any other entity set, too: its records are put under ids that begin with its name, `NAME/…`. What
+is a decimal there is put as text, so that no order rounds it, and answered as a number, as OData has it.
 """
 
 import re
@@ -13,14 +17,26 @@ from urllib.parse import urlencode
 from tests.contract.feeds.program import Asked, Json, Refusal, System, serve
 
 SERVER_PAGE = 3
+DECIMALS = ("Rate", "Amount")
+"""How the names of decimal properties end."""
 
 
 class Erp(System):
+    def __init__(self) -> None:
+        super().__init__()
+        self.server_page = SERVER_PAGE
+
+    def control(self, order: Json) -> Any:
+        if order["do"] == "page":
+            self.server_page = order["records"]
+            return None
+        return super().control(order)
+
     def answer(self, asked: Asked) -> Any:
         parts = asked.path.strip("/").split("/")
         match parts:
-            case ["data", "SalesInvoiceHeaders"]:
-                return self._odata(asked)
+            case ["data", entity_set]:
+                return self._entity_set(asked, entity_set)
             case ["rest", "invoices"]:
                 return self._offsets(asked.params)
             case ["rest", "thin"]:  # of each record it lists its id alone
@@ -46,7 +62,7 @@ class Erp(System):
             404, {"title": "Not Found", "o:errorDetails": [{"detail": name, "o:errorCode": "NONEXISTENT_ID"}]}
         )
 
-    def _since(self, pattern: str, text: str | None) -> list[Json]:
+    def _since(self, pattern: str, text: str | None, records: list[Json], modified: str) -> list[Json]:
         """The records that a filter names, in the order of their times."""
         since = ""
         if text is not None:
@@ -54,17 +70,23 @@ class Erp(System):
             if found is None:
                 raise Refusal(400, {"error": {"code": "BadFilter", "message": f"cannot read {text}"}})
             since = found[1]
-        records = [record for record in self.records.values() if record["Modified"] >= since]
-        return sorted(records, key=lambda record: record["Modified"])
+        newer = [record for record in records if record[modified] >= since]
+        return sorted(newer, key=lambda record: str(record[modified]))
 
-    def _odata(self, asked: Asked) -> Json:
+    def _entity_set(self, asked: Asked, entity_set: str) -> Json:
+        if entity_set == "SalesInvoiceHeaders":
+            return self._odata(asked, list(self.records.values()), "Modified")
+        named = [record for name, record in self.records.items() if name.startswith(f"{entity_set}/")]
+        return self._odata(asked, named, "ModifiedDateTime")
+
+    def _odata(self, asked: Asked, records: list[Json], modified: str) -> Json:
         params = asked.params
-        records = self._since(r"Modified ge (\S+)", params.get("$filter"))
+        records = self._since(rf"{modified} ge (\S+)", params.get("$filter"), records, modified)
         if params.get("cross-company") != "true":
             records = [record for record in records if record["dataAreaId"] == "usmf"]
         skip, top = int(params.get("$skiptoken", "0")), int(params.get("$top", str(10**9)))
-        page = records[skip : min(skip + SERVER_PAGE, top)]
-        answer: Json = {"value": [self._expanded(record, params) for record in page]}
+        page = records[skip : min(skip + self.server_page, top)]
+        answer: Json = {"value": [as_numbers(self._expanded(record, params)) for record in page]}
         if params.get("$count") == "true":
             answer["@odata.count"] = len(records)
         if skip + len(page) < min(len(records), top):
@@ -81,7 +103,8 @@ class Erp(System):
         return {name: value for name, value in record.items() if name != "Lines"}
 
     def _offsets(self, params: dict[str, str]) -> Json:
-        records = self._since(r'Modified >= "(\S+)"', params.get("q"))
+        everything = list(self.records.values())
+        records = self._since(r'Modified >= "(\S+)"', params.get("q"), everything, "Modified")
         if "orderBy" not in params:
             records.reverse()
         limit, offset = int(params["limit"]), int(params["offset"])
@@ -100,6 +123,17 @@ class Erp(System):
         page = list(self.records.values())[offset : offset + limit]
         self.page_served()
         return page
+
+
+def as_numbers(record: Json) -> Json:
+    """A record with numbers for what are decimals in it, its lines included."""
+    told = dict(record)
+    for name, value in record.items():
+        if isinstance(value, list):
+            told[name] = [as_numbers(line) for line in value]
+        elif isinstance(value, str) and name.endswith(DECIMALS):
+            told[name] = float(value)
+    return told
 
 
 if __name__ == "__main__":

@@ -65,6 +65,9 @@ class System:
                 self.records.pop(order["id"], None)
             case "fault":
                 self._faults.append(order)
+            case "many":
+                for each in order["orders"]:
+                    self.control(each)
             case "meanwhile":
                 self._meanwhile.append((self._pages + order["pages"], order["orders"]))
             case "token":
