@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from schemas.codec import Codec, Fields, Undecodable
+from schemas.codec import Codec, Fields
 from schemas.evolution import BrokenSchema, SchemaJudge
 from schemas.registry import Layered, Manifest, Recorded, Registry
 from streams.intake.reading import Reader
@@ -12,20 +12,21 @@ from streams.topology import Rulebook
 def recorded_reader(rulebook: Rulebook, schemas: Path | None = None) -> Reader:
     """Return a reader of JSON values, and of Avro bytes by recorded ids before those of the shipped manifest.
 
-    A file run never stops: rows of a table that is not what its mapping reads become dead letters.
+    A file run holds nothing back: rows of a table that is not what its mapping reads any more are read as they are, and
+    what is wrong with one is said of it.
 
     Raises `schemas.lined_yaml.UnusableFile` if the file of recorded schemas cannot be used.
     """
     registry: Registry = Manifest()
     if schemas is not None:
         registry = Layered(Recorded.read(schemas), registry)
-    codec = Codec(registry, judge=SchemaJudge(rulebook.mappings))
+    judged, as_it_is = Codec(registry, judge=SchemaJudge(rulebook.mappings)), Codec(registry)
 
     def decode(topic: str, payload: bytes) -> Fields:
         try:
-            fields: Fields = codec.decode(topic, payload)
-        except BrokenSchema as error:
-            raise Undecodable(str(error)) from error
+            fields: Fields = judged.decode(topic, payload)
+        except BrokenSchema:
+            fields = as_it_is.decode(topic, payload)
         return fields
 
     return Reader(rulebook.mappings, decode)

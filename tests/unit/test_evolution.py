@@ -19,7 +19,7 @@ from schemas.mapping import Mappings, load_mappings
 from schemas.registry import Recorded
 from schemas.whole_rows import row_of
 from streams.domain.fact import Cause
-from streams.intake.change import Change, Refusal, Unreadable
+from streams.intake.change import Change, Refusal
 from streams.intake.natives import NativeReader
 from streams.intake.reading import Reader
 from streams.sources import recorded_reader
@@ -164,12 +164,13 @@ def test_a_reader_in_service_is_stopped_at_the_first_record() -> None:
             read(reader, table, entry())
 
 
-def test_a_file_run_goes_on_and_has_dead_letters(tmp_path: Path) -> None:
+def test_a_file_run_holds_nothing_back_and_refuses_a_row_that_lacks_a_column(tmp_path: Path) -> None:
     table = Table("time_entries").drop("hours")
     told = read(recorded_reader(rulebook(), schemas_file(tmp_path, {17: table})), table, entry())
-    assert isinstance(told, Unreadable)
-    assert (told.error, told.stage) == ("Undecodable", "VALUE_CONVERTER")
-    assert told.message.startswith("psa.public.time_entries: table public.time_entries has no column hours;")
+    assert isinstance(told, Change)
+    assert told.refusal is not None
+    assert (told.id, told.row, told.refusal.kind) == ("T1", None, "validation_failed")
+    assert "hours" in " ".join(told.refusal.reasons)
 
 
 def test_a_column_is_read_under_the_name_that_it_has_now_and_those_before() -> None:
