@@ -1,7 +1,8 @@
 """A history through the whole of it: `throughline load` into Kafka, with one worker beside it, on one machine.
 
 Measured from the start of the command until the worker has nothing left to do: rows a second, and what a row costs the
-loader and the worker. Every row is an entry that is worth a trigger, so the triggers are counted.
+loader and the worker. Half of the rows are entries that bill by the hour, about as many as in the generated firm, and
+each of these is worth a trigger, so the triggers are counted; the others are work on a fixed fee, and move margins.
 """
 
 import csv
@@ -59,7 +60,7 @@ def loading(folder: Path, say: Say, rows: int = ROWS) -> Found:
     masters, entries = folder / "masters.jsonl", folder / f"{_ENTRIES}.csv"
     masters.write_text("".join(f"{json.dumps(line)}\n" for line in _masters()), encoding="utf-8")
     say(f"writing {rows:,} rows of {_ENTRIES}")
-    _write_entries(entries, rows)
+    wanted = _write_entries(entries, rows)
     with Kafka(folder / "kafka", say=say) as kafka:
         throughline(kafka.bootstrap, "topics", "apply")
         throughline(kafka.bootstrap, "load", str(masters), "--quiet")
@@ -72,8 +73,8 @@ def loading(folder: Path, say: Say, rows: int = ROWS) -> Found:
             worker.stop()
         committed.close()
         triggers = sum(1 for _ in read_all(kafka.bootstrap, TRIGGERS))
-    if triggers != rows:
-        raise Failed(f"load: {triggers:,} triggers of {rows:,} rows; see {folder}")
+    if triggers != wanted:
+        raise Failed(f"load: {triggers:,} triggers, and there should be {wanted:,}; see {folder}")
     return found._replace(triggers=triggers)
 
 
@@ -105,9 +106,9 @@ def _until_quiet(worker: Child, committed: Committed) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _write_entries(path: Path, rows: int) -> None:
-    """Write approved entries, in the order of their days, as a table is written out."""
-    chance = random.Random(1)
+def _write_entries(path: Path, rows: int) -> int:
+    """Write approved entries, in the order of their days, as a table is written out; return how many bill."""
+    chance, billing = random.Random(1), 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
@@ -118,6 +119,7 @@ def _write_entries(path: Path, rows: int) -> None:
             day = _FROM + timedelta(days=number * _DAYS // rows)
             at = f"{day + timedelta(days=1)}T{chance.randrange(24):02}:{chance.randrange(60):02}:00.000Z"
             project, resource = chance.randrange(_PROJECTS), chance.randrange(_RESOURCES)
+            billing += _is_hourly(project // _PROJECTS_A_CONTRACT)
             hours = f"{chance.randrange(1, 33) * 25 // 100}.{chance.randrange(1, 4) * 25}"
             writer.writerow(
                 (
@@ -133,6 +135,11 @@ def _write_entries(path: Path, rows: int) -> None:
                     at,
                 )
             )
+    return billing
+
+
+def _is_hourly(contract: int) -> bool:
+    return contract % 2 == 0
 
 
 def _masters() -> Iterator[dict[str, Any]]:
@@ -158,7 +165,9 @@ def _masters() -> Iterator[dict[str, Any]]:
     for number in range(_PROJECTS // _PROJECTS_A_CONTRACT):
         yield _line(
             "crm.Contract", f"C{number:03}", ContractNumber=f"C{number:03}", AccountId="A1", Status="Activated",
-            BillingType="T&M", CurrencyIsoCode="EUR", ExpensePolicy="PassThrough", RequiresAcceptance=False,
+            CurrencyIsoCode="EUR", Value="900000",
+            BillingType="T&M" if _is_hourly(number) else "Fixed Fee", ExpensePolicy="PassThrough",
+            RequiresAcceptance=False,
             PoRequired=False, LegalEntity="LE1", StartDate="2020-01-01", LastModifiedDate=_AT,
             Rates=[{"Role": "*", "Rate": "120", "EffectiveFrom": "2020-01-01"}],
         )  # fmt: skip
@@ -168,7 +177,7 @@ def _masters() -> Iterator[dict[str, Any]]:
             "psa.public.projects", project, id=project, name="x", client_id="CL1",
             contract_number=f"C{number // _PROJECTS_A_CONTRACT:03}", stage="In Delivery", billing_hold=False,
             region="EMEA", legal_entity=None, cost_center=None, currency="EUR", start_date="2020-01-01", end_date=None,
-            budget_hours=None, budget_cost=None, baseline_margin_pct=None, updated_at=_AT,
+            budget_hours="40000", budget_cost=None, baseline_margin_pct=None, updated_at=_AT,
         )  # fmt: skip
 
 
