@@ -76,6 +76,7 @@ def run(out: Path, time_entries: int, seed: int, report: Report, say: Say, *, ke
         worker.start()
         outside.begin(pipeline)
         with Gauges(pipeline, outside, port, say) as gauges, Landed(pipeline, outside.topics) as landed:
+            say("waiting until every feed is heard")
             gauges.wait(outside.names, outside.lives)
             _flow_in(pipeline, outside, worker, changes, say)
             say("all is written; waiting until the feeds have landed every row of CRM, HR and ERP as it is there")

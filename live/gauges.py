@@ -6,19 +6,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
-from urllib.parse import quote
+
+import httpx2
 
 from live.errors import PipelineError
 from live.outside import Outside
 from live.pipeline import PSA, Pipeline
 from live.program import Program
 from stack.errors import Say, silent
-from stack.http import json_of
 from stack.ports import LOOPBACK, free_ports
 from stack.prometheus import Prometheus
 
 _SCRAPE: Final = "1s"
 _LOOK_SECONDS: Final = "1"
+_ANSWER_SECONDS_MAX: Final = 15.0
 _AGAIN_SECONDS: Final = 0.25
 _HEARD_SECONDS_MAX: Final = 60.0
 
@@ -91,7 +92,7 @@ class Gauges:
             time.sleep(_AGAIN_SECONDS)  # Prometheus tells nobody what it has learnt
 
     def fresh(self, feeds: Sequence[str]) -> list[Fresh]:
-        """Return what is known now of each feed. Raises OSError if Prometheus does not answer."""
+        """Return what is known now of each feed. Raises `PipelineError` if Prometheus does not answer."""
         newest = self._by_feed("max by (feed) (throughline_feed_topics_age_seconds)")
         taken = self._by_feed("max by (feed) (throughline_feed_age_seconds)")
         lag = self._by_feed("max by (feed) (throughline_feed_slot_lag_bytes)")
@@ -103,7 +104,12 @@ class Gauges:
         return [Fresh(feed, *(column.get(feed) for column in columns)) for feed in feeds]
 
     def _by_feed(self, expression: str) -> dict[str, float]:
-        answer = json_of(f"{self.prometheus.url}/api/v1/query?query={quote(expression)}")
+        url = f"{self.prometheus.url}/api/v1/query"
+        try:
+            told = httpx2.get(url, params={"query": expression}, timeout=_ANSWER_SECONDS_MAX).raise_for_status()
+        except httpx2.HTTPError as error:
+            raise PipelineError(f"Prometheus does not answer {expression} at {url}: {error}") from error
+        answer = told.json()
         return {each["metric"].get("feed", ""): float(each["value"][1]) for each in answer["data"]["result"]}
 
 
