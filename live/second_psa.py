@@ -10,6 +10,7 @@ with TwoPsas(folder) as pipeline:
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -96,6 +97,12 @@ class BatchOfBoth(Batch):
     def lines(self) -> list[Any]:
         """The timesheet lines that are not billed as they are in the end, and triggers of none that are not undone."""
         return self._connection.execute("select * from batch.tryton_lines_that_differ").fetchall()
+
+    def net_billed(self, project: int) -> Decimal:
+        """What is billed for a project of Tryton's, as analysts have it, less what was reversed."""
+        asked = "select coalesce(sum(net), 0) from batch.net_billed where project_id = %s"
+        found = self._connection.execute(asked, (f"{TRYTON}:{project}",)).fetchone()
+        return Decimal(0) if found is None else Decimal(found[0])
 
     def lines_compared(self) -> int:
         """How many timesheet lines have a worth."""

@@ -42,10 +42,6 @@ class TakenOver:
             "employee_roles": {str(employee): "Consultant" for employee in self.people},
         }
 
-    def contracts(self) -> dict[str, str]:
-        """The contract of each project, by its id as text."""
-        return {str(self.rollout.id): ROLLOUT, str(self.support.id): SUPPORT}
-
     def lines(self, project: Project, days: int) -> Iterator[Line]:
         """Time that is to be recorded for a project: every work of it in turn, by both people, on weekdays."""
         works = [*project.works.values()]

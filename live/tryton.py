@@ -11,6 +11,10 @@ from stack.tryton_client import TrytonAway, TrytonClient
 
 _PARTY, _EMPLOYEE, _WORK = "party.party", "company.employee", "project.work"
 _TIMESHEET_WORK, _LINE = "timesheet.work", "timesheet.line"
+_INVOICE, _CHART = "account.invoice", "account.create_chart"
+_ONE = [["create", [{}]]]
+"""One row of another model, by its defaults, made with the row that has it."""
+
 _AWAY_SECONDS_MAX = 60.0
 _AGAIN_SECONDS = 0.1
 
@@ -40,10 +44,11 @@ class TrytonAtWork:
     def __init__(self, client: TrytonClient) -> None:
         self._client = client
         self.company: int = client.context["company"]
+        self._hour = _hour_that_is_sold(client, self.company)
 
     def customer(self, name: str) -> int:
         """Make a customer; return the id of its party."""
-        return self._client.create(_PARTY, {"name": name, "addresses": [["create", [{}]]]})[0]
+        return self._client.create(_PARTY, {"name": name, "addresses": _ONE})[0]
 
     def hire(self, name: str) -> int:
         """Make an employee; return its id."""
@@ -51,8 +56,10 @@ class TrytonAtWork:
         return self._client.create(_EMPLOYEE, {"party": party, "company": self.company})[0]
 
     def open_project(self, name: str, customer: int, tasks: Sequence[str]) -> Project:
-        """Make a project with tasks, on all of which time can be recorded."""
-        works = {"company": self.company, "timesheet_available": True, "list_price": Decimal(100)}
+        """Make a project with tasks, on all of which time can be recorded, and which can be invoiced."""
+        works = {
+            "company": self.company, "timesheet_available": True, "list_price": Decimal(100), "product": self._hour
+        }  # fmt: skip
         about = {"name": name, "type": "project", "party": customer, "project_invoice_method": "timesheet"}
         (project,) = self._client.create(_WORK, {**works, **about})
         rows = [{**works, "name": task, "type": "task", "parent": project} for task in tasks]
@@ -89,9 +96,40 @@ class TrytonAtWork:
 
         _patiently(once)
 
+    def invoice(self, project: Project) -> int:
+        """Have Tryton itself invoice the time of a project; return the id of the invoice, a draft."""
+        self._client.call("model.project.work.invoice", [project.id])
+        (*_, drafted) = self._client.search(_INVOICE, [("state", "=", "draft")], "id")
+        return int(drafted["id"])
+
+    def withdraw(self, invoice: int) -> None:
+        """Delete an invoice that is a draft: its time can be invoiced again."""
+        self._client.delete(_INVOICE, [invoice])
+
     def durations(self) -> dict[int, timedelta]:
         """The duration of each line there is, by id."""
         return {row["id"]: row["duration"] for row in self._client.search(_LINE, [], "duration")}
+
+
+def _hour_that_is_sold(client: TrytonClient, company: int) -> int:
+    """Make accounts from the chart that is shipped, and the product that hours are invoiced as; return its id."""
+    (chart,) = client.search("account.account.template", [("parent", "=", None)], "id")
+    session, *_ = client.call(f"wizard.{_CHART}.create")
+    asked = {"account": {"company": company, "account_template": chart["id"]}}
+    client.call(f"wizard.{_CHART}.execute", session, asked, "create_account")
+    leaf = ("childs", "=", None)
+    receivable, *_ = client.search("account.account", [("type.receivable", "=", True), leaf], "id")
+    revenue, *_ = client.search("account.account", [("type.revenue", "=", True), leaf], "id")
+    asked = {"properties": {"company": company, "account_receivable": receivable["id"]}}
+    client.call(f"wizard.{_CHART}.execute", session, asked, "create_properties")
+    client.call(f"wizard.{_CHART}.delete", session)
+    services = {"name": "Services", "accounting": True, "account_revenue": revenue["id"]}
+    (category,) = client.create("product.category", services)
+    (hour,) = client.search("product.uom", [("symbol", "=", "h")], "id")
+    sold = {"name": "Hour", "type": "service", "default_uom": hour["id"], "list_price": Decimal(100)}
+    (template,) = client.create("product.template", {**sold, "account_category": category, "products": _ONE})
+    (product,) = client.search("product.product", [("template", "=", template)], "id")
+    return int(product["id"])
 
 
 def _patiently(once: Callable[[], Told]) -> Told:

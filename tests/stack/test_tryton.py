@@ -4,7 +4,7 @@ Parts are killed meanwhile. What is billed, line by line, is what SQL over Tryto
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from threading import Thread
@@ -18,9 +18,9 @@ from firm.history import History
 from firm.size import FirmSize
 from firm.wire import Record
 from live.firm import FirmAtWork
-from live.second_psa import BatchOfBoth, TwoPsas
+from live.second_psa import BatchOfBoth, Crosswalk, TwoPsas
 from live.taken_over import ROLLOUT, SUPPORT, TakenOver
-from live.tryton import TrytonAtWork
+from live.tryton import Project, TrytonAtWork
 from schemas.codec import Codec
 from schemas.registry import Confluent
 from streams.topics import DEAD_LETTERS, EXCEPTIONS, TRIGGERS
@@ -30,9 +30,12 @@ from tests.support.kafka import values_to_end
 
 pytestmark = pytest.mark.timeout(600)
 
-FIRM = FirmSize(time_entries=600, seed=5, start=date(2025, 1, 1), months=8, dirty=0)
+FIRM = FirmSize(time_entries=500, seed=5, start=date(2025, 1, 1), months=8, dirty=0)
 SETTINGS = {"THROUGHLINE_SINKS__BATCH_SECONDS_MAX": "1", "THROUGHLINE_SINKS__POLL_SECONDS": "0.2"}
 DAYS = 20
+
+Contracts = Mapping[int, str]
+"""Project of Tryton's -> its contract."""
 
 
 def told(pipeline: TwoPsas, topic: str) -> list[dict[str, Any]]:
@@ -65,64 +68,112 @@ def killed_at_any_moment(kill: Callable[[], None], start: Callable[[], None]) ->
     return thread
 
 
-def test_work_in_tryton_is_billed_beside_the_reference_psa_whatever_is_killed_in_between(tmp_path: Path) -> None:
-    changes = list(History(FIRM).records())
-    with TwoPsas(tmp_path, SETTINGS, say=say) as pipeline:
-        taken_over = TakenOver(TrytonAtWork(pipeline.tryton.client()))
-        at_work, (rollout, support) = taken_over.at_work, (str(taken_over.rollout.id), str(taken_over.support.id))
-        elsewhere = taken_over.told_elsewhere()
-        firm = FirmAtWork(pipeline)
-        parts = parts_of(changes, 4)
+class Both:
+    """Both PSAs at work, and the worker that bills what they do."""
 
-        say("the support project has no contract yet")
-        pipeline.write_crosswalk(taken_over.crosswalk({rollout: ROLLOUT}))
-        worker = pipeline.worker("worker")
+    def __init__(self, pipeline: TwoPsas) -> None:
+        self.pipeline = pipeline
+        self.changes = list(History(FIRM).records())
+        self.firm = FirmAtWork(pipeline)
+        self.worker = pipeline.worker("worker")
+        self.taken_over = TakenOver(TrytonAtWork(pipeline.tryton.client()))
+        self.at_work = self.taken_over.at_work
+        self.rollout, self.support = self.taken_over.rollout, self.taken_over.support
+        self.elsewhere = self.taken_over.told_elsewhere()
+        self._parts = parts_of(self.changes, 4)
+
+    def write(self) -> None:
+        """Write the next part of the reference firm's history."""
+        self.firm.write(next(self._parts))
+
+    def record(self, project: Project) -> list[int]:
+        """Record time for a project of Tryton's."""
+        return [self.at_work.record(line) for line in self.taken_over.lines(project, DAYS)]
+
+    def map(self, contracts: Contracts) -> Crosswalk:
+        """Say which projects of Tryton's have which contract."""
+        crosswalk = self.taken_over.crosswalk({str(project): contract for project, contract in contracts.items()})
+        self.pipeline.write_crosswalk(crosswalk)
+        return crosswalk
+
+    def batch(self, crosswalk: Crosswalk) -> BatchOfBoth:
+        """The batch over both databases, and over what the other systems say."""
+        others = [*self.elsewhere, *(change for change in self.changes if not is_psa(change))]
+        return BatchOfBoth(self.pipeline, others, crosswalk)
+
+
+def test_work_in_tryton_is_billed_beside_the_reference_psa_whatever_is_killed_in_between(tmp_path: Path) -> None:
+    with TwoPsas(tmp_path, SETTINGS, say=say) as pipeline:
+        both = Both(pipeline)
+        at_work, worker = both.at_work, both.worker
+        contracts = {both.rollout.id: ROLLOUT, both.support.id: SUPPORT}
+        both.map({both.rollout.id: ROLLOUT})
         worker.start()
-        firm.write([*elsewhere, *next(parts)])
-        lines = [at_work.record(line) for line in taken_over.lines(taken_over.rollout, DAYS)]
+        both.firm.write(both.elsewhere)
+        both.write()
+        lines = both.record(both.rollout)
 
         say("kill -9 of Connect, while both PSAs are written to")
         pipeline.connect.kill()
-        firm.write(next(parts))
-        in_support = [at_work.record(line) for line in taken_over.lines(taken_over.support, DAYS)]
+        both.write()
+        in_support = both.record(both.support)
         pipeline.connect.start()
 
         say("kill -9 of Tryton, while people correct what they wrote")
         away = killed_at_any_moment(pipeline.tryton.kill, pipeline.tryton.start)
         for line in lines[::7]:
             at_work.correct(line, duration=timedelta(hours=2, minutes=40))
-        firm.write(next(parts))
+        both.write()
         away.join()
-        at_work.correct(lines[1], work=taken_over.rollout.works["Analysis"], date=date(2025, 2, 18))
+        at_work.correct(lines[1], work=both.rollout.works["Analysis"], date=date(2025, 2, 18))
         at_work.correct(lines[2], description="no change for anyone")
         at_work.delete(lines[3])
+        unknown = f"tryton:{both.support.id}", "open"
+        wait_until(lambda: unknown in unmapped(pipeline), lambda: str(unmapped(pipeline)))
 
-        wait_until(lambda: (f"tryton:{support}", "open") in unmapped(pipeline), lambda: str(unmapped(pipeline)))
-        say("kill -9 of the worker; it starts again with the contract of the support project")
+        say("kill -9 of the worker; it starts again with the contract of the second project")
         worker.kill()
-        crosswalk = taken_over.crosswalk({rollout: ROLLOUT, support: SUPPORT})
-        pipeline.write_crosswalk(crosswalk)
-        at_work.correct(in_support[0], work=taken_over.rollout.works["Build"])
+        batch = both.batch(both.map(contracts))
+        at_work.correct(in_support[0], work=both.rollout.works["Build"])
         at_work.delete(in_support[1])
-        others = [*elsewhere, *(change for change in changes if not is_psa(change))]
-        batch = BatchOfBoth(pipeline, others, crosswalk)
-        assert len(batch.lines()) > DAYS  # nothing of the support project is billed yet, and the batch sees it
+        assert len(batch.lines()) > DAYS  # nothing of the second project is billed yet, and the batch sees it
         worker.start()
-        firm.write(next(parts))
-        firm.close()
-
-        batch.settle()
-        assert batch.projects() == []
-        assert batch.bookings() == []
-        assert batch.lines() == []
-        assert (batch.erps.doubled, batch.erps.complaints) == ([], [])
+        both.write()
+        agreed(batch)
         worker.lives()
-        judged(pipeline, batch, {rollout: ROLLOUT, support: SUPPORT})
+        judged(pipeline, batch, contracts)
         assert len(at_work.durations()) == len(lines) + len(in_support) - 2
+
+        say("Tryton invoices a project itself, and takes it back")
+        invoiced_by_tryton(both, batch)
+        worker.lives()
         batch.close()
+        both.firm.close()
 
 
-def judged(pipeline: TwoPsas, batch: BatchOfBoth, contracts: dict[str, str]) -> None:
+def invoiced_by_tryton(both: Both, batch: BatchOfBoth) -> None:
+    """What Tryton has invoiced is billed by nobody else; what it takes back is billed as before."""
+    net = batch.net_billed(both.rollout.id)
+    assert net > 0
+    invoice = both.at_work.invoice(both.rollout)
+    wait_until(lambda: batch.net_billed(both.rollout.id) == 0, lambda: str(batch.lines()))
+    assert batch.lines() == []
+    both.at_work.withdraw(invoice)
+    wait_until(lambda: not batch.lines(), lambda: str(batch.lines()))
+    agreed(batch)
+    assert batch.net_billed(both.rollout.id) == net
+
+
+def agreed(batch: BatchOfBoth) -> None:
+    """All is as SQL over both databases says, once it has settled."""
+    batch.settle()
+    assert batch.projects() == []
+    assert batch.bookings() == []
+    assert batch.lines() == []
+    assert (batch.erps.doubled, batch.erps.complaints) == ([], [])
+
+
+def judged(pipeline: TwoPsas, batch: BatchOfBoth, contracts: Contracts) -> None:
     """No trigger twice, none of Tryton's that is not of its projects, and nothing left that somebody must look at."""
     triggers = told(pipeline, TRIGGERS)
     assert [name for name, count in Counter(one["trigger_id"] for one in triggers).items() if count > 1] == []

@@ -157,11 +157,15 @@ def test_nobody_answers() -> None:
 
 
 def test_a_line_whose_outcome_is_unknown_is_not_recorded_twice(server: Answers, client: TrytonClient) -> None:
-    server.will(LOGIN, [])
+    chart: list[Any] = [LOGIN, [{"id": 1}], [5, "start", "end"], {}, [{"id": 2}], [{"id": 3}], {}, None]
+    server.will(*chart, [4], [{"id": 5}], [6], [{"id": 7}])
+    at_work = TrytonAtWork(client)
+    server.asked.clear()
+    server.will([])
     server.answers.append((0, None))
     server.will([{"id": 9}])
     line = Line(work=2, employee=1, day=date(2026, 11, 2), duration=timedelta(hours=1))
-    assert TrytonAtWork(client).record(line) == 9
+    assert at_work.record(line) == 9
     searches = [told[0] for _, method, told, _ in server.asked if method.endswith("search_read")]
     ((created,),) = [told[0] for _, method, told, _ in server.asked if method.endswith("create")]
     assert searches == [[["uuid", "=", created["uuid"]]]] * 2
