@@ -9,6 +9,7 @@ checksums, so that trees with different pins share it.
 import hashlib
 import os
 import re
+import shutil
 import tarfile
 import tempfile
 import zlib
@@ -131,11 +132,24 @@ def fetch_into(folder: Path, name: str, say: Say, pins: Path = PINS) -> None:
         packed = folder.parent / f"{archive.artifact}.tar.gz"
         download(f"{repository(maven.central)}/{archive.path}", packed, say)
         try:
-            with tarfile.open(packed) as content:
-                content.extractall(folder / archive.artifact, filter="data")
+            _unpack(packed, folder / archive.artifact)
         except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
             raise StackError(f"{archive.path} from {repository(maven.central)} cannot be unpacked: {error}") from None
         packed.unlink()
+
+
+def _unpack(packed: Path, folder: Path) -> None:
+    """Write the files of an archive below a folder. Raises tarfile.TarError for one that would lie elsewhere."""
+    with tarfile.open(packed) as content:
+        for member in content:
+            path = (folder / member.name).resolve()
+            if not path.is_relative_to(folder.resolve()) or not (member.isfile() or member.isdir()):
+                raise tarfile.TarError(f"{member.name} is no file or folder below the archive's own")
+            found = content.extractfile(member)
+            if found is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("wb") as file:
+                    shutil.copyfileobj(found, file)
 
 
 def _fetch(name: str, pins: Path, folder: Path, expected: Checksums, say: Say) -> None:

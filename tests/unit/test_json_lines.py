@@ -117,7 +117,7 @@ def test_numbers_are_taken_as_they_are_written(tmp_path: Path) -> None:
         ),
         (line(after={**ENTRY, "work_date": "3.2.2024"}), "work_date: '3.2.2024'"),
         (json.dumps(line(after=ENTRY)).replace(str(AT), "-1"), "source.ts_ms -1 is no count of milliseconds"),
-        ("[" * 3_000, "nested too deeply"),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_a_line_that_cannot_be_loaded_is_a_reject_and_costs_no_other(tmp_path: Path, content: Any, said: str) -> None:
