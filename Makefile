@@ -9,6 +9,9 @@ READY := .venv/.ready
 NATIVE := $(wildcard schemas/native/*.[ch])
 PACKAGES = $(patsubst %/__init__.py,%,$(wildcard */__init__.py))
 
+# Tests of what stands beside the steps, and imports none of them: compiled or not, they run the same.
+BESIDE_STEPS := $(foreach part,stack compose connect salesforce feeds http oauth analytics,--ignore-glob='tests/unit/test_$(part)*')
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
@@ -37,7 +40,7 @@ test: $(READY) ## every test but the stack tier
 	$(BIN)/python -m pytest -m "not stack" -n $(WORKERS) --dist loadgroup
 
 test-compiled: compiled ## what the steps do, on compiled modules
-	PURE_PYTHON=0 $(BIN)/python -m pytest -m "unit or scenarios or properties" -n $(WORKERS)
+	PURE_PYTHON=0 $(BIN)/python -m pytest -m "unit or scenarios or properties" -n $(WORKERS) $(BESIDE_STEPS)
 
 test-stack: stack-tools ## the stack tier: real servers on this machine
 	$(BIN)/python -m pytest --stack --timeout 900 tests/stack
