@@ -53,10 +53,15 @@ def environment(name: str, say: Say, pins: Path = PINS) -> Path:
     lock, python = lock_file(name, pins), f"{sys.version_info.major}.{sys.version_info.minor}"
     folder = cache_folder() / f"{name}-{version}-{checksum(lock)[:8]}-python{python}"
     with locked(folder.parent / f"{folder.name}.lock", f"another fetch of {name} {version}", say):
-        if not (folder / _MADE).is_file():
+        if not _is_whole(folder):
             say(f"{name} {version}: installing {len(packages)} packages into {folder}")
             _make(folder, f"{name} {version}", lock, say)
     return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether it was made to its end, and the Python that it was made with is still there."""
+    return (folder / _MADE).is_file() and (folder / "bin" / "python").exists()
 
 
 def _make(folder: Path, what: str, lock: Path, say: Say) -> None:

@@ -124,7 +124,7 @@ class Tryton(ServerPart):
         server = self._postgresql
         dumped = self._environment / f"database-postgresql{server.daemon.version.split('.', maxsplit=1)[0]}.dump"
         with locked(dumped.with_suffix(".lock"), "another start of Tryton, which makes a database", self._say):
-            server.psql("--command", f"drop database if exists {_HALF_MADE}")
+            server.psql("--command", f"drop database if exists {_HALF_MADE} with (force)")
             server.psql("--command", f"create database {_HALF_MADE} owner {ROLE}")
             if dumped.is_file():
                 server.restore(_HALF_MADE, dumped, ROLE)

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.timeout(600)
 FIRM = FirmSize(time_entries=500, seed=5, start=date(2025, 1, 1), months=8, dirty=0)
 SETTINGS = {"THROUGHLINE_SINKS__BATCH_SECONDS_MAX": "1", "THROUGHLINE_SINKS__POLL_SECONDS": "0.2"}
 DAYS = 20
+LINES = "tryton.public.timesheet_line"
 
 Contracts = Mapping[int, str]
 """Project of Tryton's -> its contract."""
@@ -144,11 +145,32 @@ def test_work_in_tryton_is_billed_beside_the_reference_psa_whatever_is_killed_in
         judged(pipeline, batch, contracts)
         assert len(at_work.durations()) == len(lines) + len(in_support) - 2
 
-        say("Tryton invoices a project itself, and takes it back")
+        say("lines are read anew on request; Tryton invoices a project itself, and takes it back")
+        triggers = told(pipeline, TRIGGERS)
+        read_anew(both)
         invoiced_by_tryton(both, batch)
+        assert len(told(pipeline, TRIGGERS)) == len(triggers) + 2 * len(billed(triggers, both.rollout))
         worker.lives()
         batch.close()
         both.firm.close()
+
+
+def billed(triggers: Sequence[Mapping[str, Any]], project: Project) -> set[str]:
+    """The lines of a project that something is billed for."""
+    net: Counter[str] = Counter()
+    for one in triggers:
+        if one["project_id"] == f"tryton:{project.id}":
+            net[one["source_id"]] += one["amount"]
+    return {line for line, amount in net.items() if amount}
+
+
+def read_anew(both: Both) -> None:
+    """Have Debezium read all lines once more; it does so beside what goes on, by its signal and heartbeat tables."""
+    pipeline, bootstrap = both.pipeline, both.pipeline.kafka.bootstrap
+    assert values_to_end(bootstrap, "__debezium-heartbeat.tryton") != []
+    wanted = len(values_to_end(bootstrap, LINES)) + len(both.at_work.durations())
+    pipeline.run("connect", "snapshot", "timesheet_line", "--folder", str(pipeline.connectors))
+    wait_until(lambda: len(values_to_end(bootstrap, LINES)) >= wanted, lambda: f"{wanted} records of {LINES}")
 
 
 def invoiced_by_tryton(both: Both, batch: BatchOfBoth) -> None:

@@ -16,6 +16,7 @@ from stack.lock import lock
 from stack.tools import venv
 from stack.tryton import modules_of, settings_text
 from stack.versions import PINS, versions
+from tests.support.programs import put_program
 
 VERSIONS = (PINS / "versions.toml").read_text(encoding="utf-8")
 Commands = list[list[str]]
@@ -37,7 +38,7 @@ def run_by(ran: Commands, code_of: Callable[[list[str]], int], lines: list[str])
         words = [str(word) for word in command]
         ran.append(words)
         if "venv" in words:
-            Path(words[-1]).mkdir(parents=True)
+            put_program(Path(words[-1], "bin"), "python", "")
         return Ended(code_of(words), lines)
 
     return run
@@ -68,6 +69,9 @@ def test_it_is_made_once(pins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert said == [f"tryton 8.0.12: installing 2 packages into {folder}"]
     assert environment("tryton", said.append, pins) == folder
     assert (len(ran), len(said)) == (2, 1)
+    (folder / "bin" / "python").unlink()  # the Python that it was made with is gone
+    environment("tryton", said.append, pins)
+    assert (len(ran), len(said)) == (4, 2)
 
 
 def test_another_lock_is_another_environment(pins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
