@@ -14,8 +14,11 @@ _VERSION = "of this tree"
 
 
 def command(*words: str) -> list[str]:
-    """The command line that runs `throughline` as we run."""
-    return [sys.executable, "-c", "from streams.cli import main; main()", *words]
+    """The command line that runs `throughline` as we run.
+
+    Nothing is imported from the folder in which it runs (`-P`): one of its state would be taken for our package.
+    """
+    return [sys.executable, "-P", "-c", "from streams.cli import main; main()", *words]
 
 
 class Program:

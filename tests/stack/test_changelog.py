@@ -210,7 +210,7 @@ def makes_anew(bench: Bench) -> None:
 
 
 def test_a_restore_that_was_stopped_goes_on_where_it_was(bench: Bench) -> None:
-    worker = works_off(bench, 20_000)
+    worker = works_off(bench, 60_000)
     written = records(bench)
     worker.empty()
     worker.begin("--stops", "restored a batch", "1")  # of the first fetch, which is less than there is

@@ -33,8 +33,16 @@ from tests.stack.conftest import say
 from tests.support import deployed
 from tests.support.metrics import tell_of_a_feed, told_by_connect
 
-EMPTY: dict[str, str] = {}
+EMPTY: dict[str, str] = {
+    "Throughline feeds: 35 Held, by topic and column A": "no table is altered here, as one is in test_evolution.py",
+}
 """Queries to which nothing is the right answer here, each with the reason."""
+
+SOMETIMES: dict[str, str] = {
+    "Throughline: 9 Behind, by topic A": "a quick machine has caught up by the time Prometheus asks",
+    "Throughline: 10 Records waiting, by topic A": "the same",
+}
+"""Queries that may have an answer here, or none, each with the reason: they are asked, and must be sound."""
 
 TIME_ENTRIES = 200
 OF_NO_PROJECT = """
@@ -212,12 +220,14 @@ def queries_of(file: Path) -> Iterator[tuple[str, Asked]]:
 @pytest.mark.parametrize("file", deployed.DASHBOARDS, ids=lambda file: file.stem)
 def test_every_query_has_an_answer(site: Site, file: Path) -> None:
     queries = dict(queries_of(file))
-    site.waits_for_all({place: asked for place, asked in queries.items() if place not in EMPTY})
+    site.waits_for_all({place: asked for place, asked in queries.items() if place not in {*EMPTY, *SOMETIMES}})
+    for place in SOMETIMES.keys() & queries.keys():
+        site.ask(queries[place])
     assert {place for place, asked in queries.items() if place in EMPTY and site.ask(asked)} == set()
 
 
 def test_what_is_listed_as_empty_is_a_query() -> None:
-    assert EMPTY.keys() - {place for file in deployed.DASHBOARDS for place, _ in queries_of(file)} == set()
+    assert {*EMPTY, *SOMETIMES} - {place for file in deployed.DASHBOARDS for place, _ in queries_of(file)} == set()
 
 
 def test_connect_tells_all_that_its_rules_name(site: Site) -> None:
