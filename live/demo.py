@@ -186,7 +186,7 @@ def _show(pipeline: Pipeline, gauges: Gauges, outside: Outside, fresh: Sequence[
         table.add_row(name, answers, rows)
     console.print(table)
     console.print(_freshness(fresh))
-    console.print(pipeline.run("connect", "status", "--folder", str(outside.connectors)))
+    console.out(pipeline.run("connect", "status", "--folder", str(outside.connectors)), highlight=False)
     parts = Table("part", "version", "address", "memory", title="the stack", box=None, title_justify="left")
     for line in (line for part in [*pipeline.parts, gauges.prometheus] for line in part.lines()):
         parts.add_row(line.name, line.version, line.address, f"{line.rss_mib} MiB")
