@@ -26,7 +26,7 @@ from live.batch import Batch
 from live.demo import derived
 from live.errors import PipelineError
 from live.firm import FirmAtWork
-from live.pipeline import Pipeline
+from live.pipeline import ANALYTICS, PSA, Pipeline
 from stack.errors import StackError
 from streams.topics import TRIGGERS
 
@@ -137,6 +137,9 @@ def run(folder: Path, seed: int, time_entries: int, seconds: int, say: Say) -> V
             firm.close()
         for part in parts:
             part.start()  # a worker gives up by itself when brokers are away for long: whoever runs it starts it anew
+        for connector in (PSA, ANALYTICS):
+            # So does a task whose registry is away when it needs it; the alert of a failed connector asks for this.
+            pipeline.run("connect", "restart", connector, "--failed-only")
         batch = Batch(pipeline, [change for change in changes if not is_psa(change)])
         batch.settle()
         lost, twice = [*batch.projects(), *batch.bookings()], _doubled(pipeline)
