@@ -1,5 +1,6 @@
 """`throughline worker`: all steps under Faust's worker, until a signal stops it."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -177,6 +178,8 @@ def needed(record: logging.LogRecord) -> bool:
         record.exc_info = (type(error), error, error.__traceback__) if error is not None else None
     if isinstance(error, RuntimeError) and "Event loop is closed" in str(error):
         return False  # Faust stops its consumer thread twice after a crash; the cause was told before
+    if isinstance(error, asyncio.CancelledError):
+        return False  # an agent that is ended with the others, in the middle of a batch: no fault of its own
     if isinstance(error, EXPLAINED):
         record.msg, record.args = "stopping: %s", (error,)
         record.exc_info = None
