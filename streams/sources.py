@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from schemas.codec import Codec, Fields
-from schemas.evolution import BrokenSchema, SchemaJudge
+from schemas.codec import Codec
+from schemas.contracts import Schema
+from schemas.evolution import BrokenSchema, Reading, SchemaJudge
 from schemas.registry import Layered, Manifest, Recorded, Registry
 from streams.intake.reading import Reader
 from streams.topology import Rulebook
@@ -20,13 +21,12 @@ def recorded_reader(rulebook: Rulebook, schemas: Path | None = None) -> Reader:
     registry: Registry = Manifest()
     if schemas is not None:
         registry = Layered(Recorded.read(schemas), registry)
-    judged, as_it_is = Codec(registry, judge=SchemaJudge(rulebook.mappings)), Codec(registry)
+    judged = SchemaJudge(rulebook.mappings)
 
-    def decode(topic: str, payload: bytes) -> Fields:
+    def as_it_is(topic: str, schema_id: int, writer: Schema) -> Reading:
         try:
-            fields: Fields = judged.decode(topic, payload)
+            return judged(topic, schema_id, writer)
         except BrokenSchema:
-            fields = as_it_is.decode(topic, payload)
-        return fields
+            return Reading(writer, {})
 
-    return Reader(rulebook.mappings, decode)
+    return Reader(rulebook.mappings, Codec(registry, judge=as_it_is).decode)
