@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from connect.configuration import Configuration
+from schemas.debezium import HEARTBEAT_PREFIX
 
-HEARTBEAT_PREFIX: Final = "__debezium-heartbeat."
 _PREFIX: Final = "topic.prefix"
 _READS: Final = frozenset({"topics", "topics.regex"})
 

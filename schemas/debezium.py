@@ -17,6 +17,8 @@ Converter = Callable[[Any], Any]
 Row = dict[str, Any]
 
 HEARTBEAT_PREFIX: Final = "__debezium-heartbeat."
+"""What the name of a topic of heartbeats begins with; the name of the feed follows."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 UNAVAILABLE_TEXT: Final = "__debezium_unavailable_value"

@@ -72,9 +72,6 @@ BESIDE: Final[tuple[Topic, ...]] = (
     ),
 )
 
-HEARTBEATS: Final = "__debezium-heartbeat."
-"""What the name of a topic of heartbeats begins with; the name of the feed follows."""
-
 ASSEMBLY_LOOKUPS: Final = "assembly.lookups"
 
 ADDED: Final[tuple[Topic, ...]] = (

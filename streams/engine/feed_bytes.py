@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from connect.feeds.contract import Change, Fatal, Reject, Row
 from schemas.codec import Codec
 from schemas.contracts import DEBEZIUM, load_contracts
+from schemas.debezium import HEARTBEAT_PREFIX
 from schemas.debezium_writing import debezium_subject
 from schemas.history import history_of
 from schemas.registry import Registry, UnknownSchema
@@ -18,7 +19,7 @@ from streams.engine.transport.producer import ANY_PARTITION, Encoded
 from streams.intake.change import Unreadable
 from streams.intake.deadletter import dead_letter
 from streams.step import Record
-from streams.topics import DEAD_LETTERS, FEED_MEMORY, HEARTBEATS
+from streams.topics import DEAD_LETTERS, FEED_MEMORY
 
 HEARTBEAT_SUBJECT: Final = f"{DEBEZIUM}heartbeat"
 _SAID_MAX: Final = 2_000
@@ -105,7 +106,7 @@ class FeedBytes:
         """Return a sign of life, as Debezium writes it."""
         value = self._codec.encode(HEARTBEAT_SUBJECT, {"ts_ms": now})
         key = f"Struct{{serverName={self._feed.name}}}"
-        return Encoded(HEARTBEATS + self._feed.name, key.encode(), value, now, ANY_PARTITION, None)
+        return Encoded(HEARTBEAT_PREFIX + self._feed.name, key.encode(), value, now, ANY_PARTITION, None)
 
 
 def memory_key(name: str, key: str) -> bytes:

@@ -19,11 +19,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from schemas.debezium import HEARTBEAT_PREFIX
 from streams.config import Settings
 from streams.engine.clients import admin_client
 from streams.engine.cluster import TopicsError, changelog_of
 from streams.engine.writer import RECORD_BYTES_MAX
-from streams.topics import DEAD_LETTERS, FEED_MEMORY, HEARTBEATS, TOPICS, Role
+from streams.topics import DEAD_LETTERS, FEED_MEMORY, TOPICS, Role
 
 _ANSWER_SECONDS_MAX = 30.0
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -81,7 +82,7 @@ def wanted_topics(
     kept_ms = {Role.SOURCE: source_ms, Role.INTERNAL: _INTERNAL_MS, Role.PUBLIC: _FOR_GOOD}
     roles = {name: topic.role for name, topic in TOPICS.items()}
     roles |= dict.fromkeys(sorted(set(further) - TOPICS.keys()), Role.SOURCE)
-    heartbeats = {HEARTBEATS + feed for feed in (*feeds, *settings.feeds_expected)}
+    heartbeats = {HEARTBEAT_PREFIX + feed for feed in (*feeds, *settings.feeds_expected)}
     roles |= dict.fromkeys(sorted({*heartbeats, *between}), Role.INTERNAL)
     topics = []
     for name, role in roles.items():

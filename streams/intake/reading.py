@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any, Final
 
 from schemas.codec import Undecodable
-from schemas.debezium import NoEnvelope, is_reread, reread_position
+from schemas.debezium import HEARTBEAT_PREFIX, NoEnvelope, is_reread, reread_position
 from schemas.history import HISTORY_EPOCH, is_history
 from schemas.mapping import Mappings
 from streams.domain.calendar import start_of
@@ -16,7 +16,6 @@ from streams.intake.fields import TEXT_MAX, Fault, shown
 from streams.intake.natives import NativeReader
 from streams.intake.rows import Refused, RowReader
 from streams.step import Record
-from streams.topics import HEARTBEATS
 
 Decode = Callable[[str, bytes], Mapping[str, Any]]
 """(topic, bytes) to an envelope with native values; raises schemas.codec.Undecodable, or what stops its topic."""
@@ -67,8 +66,8 @@ class Reader:
             return None
         if isinstance(value, Unreadable):
             return value
-        if record.topic.startswith(HEARTBEATS):
-            return Heartbeat(record.topic[len(HEARTBEATS) :], record.timestamp)
+        if record.topic.startswith(HEARTBEAT_PREFIX):
+            return Heartbeat(record.topic[len(HEARTBEAT_PREFIX) :], record.timestamp)
         try:
             if isinstance(value, bytes):
                 value = self._envelope_of(record.topic, value)
@@ -121,7 +120,7 @@ class Reader:
             native = self._natives.get(record.topic)
             if native is not None:
                 return self._native(native, record, op == "d", row, (cause, reread))
-            return self._without_mapping(record, op == "d", row, cause)._replace(feed=feed)
+            return self._without_mapping(record, op == "d", row, cause, feed)
         try:
             identity = reader.identity_of(row)
         except KeyError as error:
@@ -163,12 +162,14 @@ class Reader:
         except Fault as fault:
             raise EnvelopeFault(str(fault)) from None
 
-    def _without_mapping(self, record: Record, deleted: bool, row: Any, cause: Cause) -> Change:
+    def _without_mapping(self, record: Record, deleted: bool, row: Any, cause: Cause, feed: str) -> Change:
         if not record.key:
             raise EnvelopeFault("the record has no key")
         refusal = Refusal("unmapped_value", (f"{NO_MAPPING}no mapping file declares topic {record.topic}",))
         identity = _likely_identity(row) or record.key
-        return Change("", record.topic, record.key, identity, None, deleted, None if deleted else refusal, row, cause)
+        return Change(
+            "", record.topic, record.key, identity, None, deleted, None if deleted else refusal, row, cause, feed=feed
+        )  # fmt: skip
 
     def _envelope(self, record: Record, envelope: Any) -> tuple[str, dict[str, Any], Cause, bool]:
         if not isinstance(envelope, dict):
@@ -208,7 +209,7 @@ class Reader:
             refusal = Refusal("validation_failed", (str(error),))
             return Change("", topic, scope, identity, None, False, refusal, raw, cause)
         if isinstance(change, NativeChange):
-            return self._without_mapping(record, False, raw, cause)
+            return self._without_mapping(record, False, raw, cause, "")
         return change._replace(cause=cause)
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 
+from schemas.debezium import HEARTBEAT_PREFIX
 from schemas.mapping import Mappings, Ownership
 from streams.domain.fact import Cause, Claim, Fact
 from streams.domain.kept import Home, Kept, Refused, Silence, Violation
@@ -27,7 +28,6 @@ from streams.topics import (
     DEAD_LETTERS,
     DRIFT_CLAIMS,
     EXCEPTIONS,
-    HEARTBEATS,
     PERSON_FACTS,
     SOURCES,
 )
@@ -278,7 +278,7 @@ def intake_step(
 ) -> Step:
     """Declare the step that takes rows in, and listens for the feeds that are expected to be heard."""
     fingerprint = f"{mappings.fingerprint}:{ownership.fingerprint}"
-    heartbeats = [HEARTBEATS + feed for feed in feeds]
+    heartbeats = [HEARTBEAT_PREFIX + feed for feed in feeds]
     topics = dict.fromkeys((*[topic.name for topic in SOURCES], *mappings.topics, *heartbeats))
 
     def begin(context: Context) -> IntakeBehaviour:

@@ -5,11 +5,12 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from schemas.debezium import HEARTBEAT_PREFIX
 from streams.domain.calendar import MINUTE_MS
 from streams.intake.reading import Reader
 from streams.simulator import Simulator
 from streams.step import Record
-from streams.topics import ALERTS, HEARTBEATS
+from streams.topics import ALERTS
 from streams.topology import topology
 from tests.support.streams import Collected, instant_of, reader, rulebook
 
@@ -28,7 +29,7 @@ def piecewise(simulator: Simulator, random: Random, crash_rate: float) -> None:
 
 def beat(simulator: Simulator, feed: str, random: Random) -> None:
     """Let a heartbeat come on any partition."""
-    record = Record(HEARTBEATS + feed, f"key {random.randrange(100)}", b"", 0)
+    record = Record(HEARTBEAT_PREFIX + feed, f"key {random.randrange(100)}", b"", 0)
     simulator.feed(record._replace(value=reader().read(record)))
 
 

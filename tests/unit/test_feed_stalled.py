@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from schemas.debezium import HEARTBEAT_PREFIX
 from streams.behaviour import Behaviour
 from streams.config import Settings
 from streams.engine.topic_setup import wanted_topics
@@ -15,7 +16,7 @@ from streams.partitioning import partition_of
 from streams.policy import SHIPPED, load_policy
 from streams.simulator import Simulator
 from streams.step import Record, Step
-from streams.topics import ALERTS, AUDIT, DRIFT_CLAIMS, HEARTBEATS
+from streams.topics import ALERTS, AUDIT, DRIFT_CLAIMS
 from streams.topology import Rulebook, topology
 from tests.support.feed import Feed
 from tests.support.streams import Collected, Stores, file_run, instant_of, reader, record_of, rulebook
@@ -73,7 +74,7 @@ class Service:
 
     def beat(self, feed: str = "psa", key: str = "a key", written_at: int = 0) -> None:
         """Let a heartbeat come, on the partition of its key."""
-        record = Record(HEARTBEATS + feed, key, b"", written_at)
+        record = Record(HEARTBEAT_PREFIX + feed, key, b"", written_at)
         value = reader().read(record)
         self.simulator.feed(record._replace(value=value))
         self.simulator.settle()
@@ -346,5 +347,5 @@ def test_heartbeats_of_the_feeds_expected_are_read_and_their_topics_made() -> No
     assert heartbeats <= set(intake.reads)
     assert not any(heartbeats & {*step.reads} for step in others)
     made = {wanted.name: wanted.config for wanted in wanted_topics(Settings(feeds_expected=("psa", "salesforce")))}
-    assert {name for name in made if name.startswith(HEARTBEATS)} == heartbeats
+    assert {name for name in made if name.startswith(HEARTBEAT_PREFIX)} == heartbeats
     assert made["__debezium-heartbeat.psa"]["cleanup.policy"] == "delete"
