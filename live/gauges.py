@@ -4,8 +4,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 import httpx2
 
@@ -16,6 +15,7 @@ from live.program import Program
 from stack.errors import Say, silent
 from stack.ports import LOOPBACK, free_ports
 from stack.prometheus import Prometheus
+from stack.standing import Standing
 
 _SCRAPE: Final = "1s"
 _LOOK_SECONDS: Final = "1"
@@ -40,7 +40,7 @@ class Fresh(NamedTuple):
     gaps: float | None
 
 
-class Gauges:
+class Gauges(Standing):
     """A Prometheus over worker, feeds and Connect, and the watch over connectors and feeds."""
 
     def __init__(self, pipeline: Pipeline, outside: Outside, worker_port: int, say: Say = silent) -> None:
@@ -68,15 +68,6 @@ class Gauges:
     def stop(self) -> None:
         """Stop Prometheus; the watch is stopped with the pipeline."""
         self.prometheus.stop()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def wait(self, feeds: Sequence[str], lives: Callable[[], None]) -> None:
         """Wait until all feeds were heard; `lives` raises if one has ended.

@@ -12,8 +12,7 @@ import signal
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -34,6 +33,7 @@ from stack.kafka_files import (
 from stack.parts import Line
 from stack.ports import free_ports
 from stack.server import Server
+from stack.standing import Standing
 from stack.tools import ask, java
 from stack.versions import versions
 
@@ -94,7 +94,7 @@ class _Layout(NamedTuple):
     nodes: list[Node]
 
 
-class Kafka:
+class Kafka(Standing):
     """A cluster in a folder, which keeps its records, its ports and its number of brokers.
 
     `brokers`: 1 or 3; None: as many as the folder holds, else 1. `first_port`: brokers listen there and on the ports
@@ -210,15 +210,6 @@ class Kafka:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / _LAYOUT).write_text(json.dumps(layout._asdict()), encoding="utf-8")
         return layout
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def is_cluster(folder: Path) -> bool:

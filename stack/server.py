@@ -6,13 +6,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from stack.daemon import Daemon, tail_of
 from stack.errors import Say, StackError, silent
 from stack.parts import Line, line_of
 from stack.ports import LOOPBACK, free_ports, is_free
+from stack.standing import Standing
 
 START_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 30.0
@@ -118,7 +117,7 @@ class Server(ABC):
         return f"{tail_of(self.daemon.log, _LOG_LINES_SHOWN)}\nThe whole log is {self.daemon.log}"
 
 
-class ServerPart(Server):
+class ServerPart(Server, Standing):
     """A part that is one server, which keeps its port.
 
     `port`: it listens there; None: as before, else on a free one. `bound`: it ends with the program that started it,
@@ -150,16 +149,6 @@ class ServerPart(Server):
     def lines(self) -> list[Line]:
         """One line: each part says it so."""
         return [self.line()]
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.resume()
-        self.stop()
 
 
 def was_started(folder: Path) -> bool:
