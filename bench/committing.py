@@ -9,6 +9,7 @@ in a transaction of its own; a line `id microseconds` goes to standard output on
 import json
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def main(dsn: str, templates: str, rate: str, seconds: str) -> None:
     """Write at a rate, in changes a second, for so many seconds."""
     entries: list[dict[str, Any]] = json.loads(Path(templates).read_text(encoding="utf-8"))
     per_second, changes = int(rate), int(rate) * int(seconds)
-    with PsaDatabase(dsn) as database:
+    with closing(PsaDatabase(dsn)) as database:
         began = time.monotonic()
         for number in range(changes):
             early = began + number / per_second - time.monotonic()

@@ -4,12 +4,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     OffsetSpec,
 )
 from confluent_kafka.cimpl import NewTopic
+
+from streams.engine.to_the_end import read_to_the_end
 
 PARTITIONS = 4
 COMPACTED = {"cleanup.policy": "compact"}
@@ -95,14 +97,7 @@ def read_all(brokers: str, topic: str) -> Iterator[Message]:
     try:
         numbers = consumer.list_topics(topic, timeout=_ANSWER_SECONDS_MAX).topics[topic].partitions
         consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
-        left = len(numbers)
-        while left:
-            for message in consumer.consume(10_000, 1.0):
-                error = message.error()
-                if error is None:
-                    yield message
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    left -= 1
+        yield from read_to_the_end(consumer, len(numbers), {}, _ANSWER_SECONDS_MAX)
     finally:
         consumer.close()
 

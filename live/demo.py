@@ -6,14 +6,12 @@ end, SQL over the source database says whether all of it is right.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.schema_registry import SchemaRegistryClient
 from rich.console import Console
 from rich.table import Table
 
@@ -23,22 +21,19 @@ from firm.history import History
 from firm.size import FirmSize
 from firm.wire import Record
 from live.batch import Batch
+from live.derived import derived
 from live.firm import FirmAtWork
 from live.gauges import Fresh, Gauges
 from live.landed import Landed
 from live.outside import Outside
 from live.pipeline import ANALYTICS, PSA, Pipeline, PipelineError
 from live.program import Program
-from schemas.codec import Codec
-from schemas.registry import Confluent
 from stack.ports import free_ports
-from streams.topics import DEAD_LETTERS, PUBLIC
 
 HISTORY_MONTHS: Final = 8
 SETTINGS: Final = {"THROUGHLINE_SINKS__BATCH_SECONDS_MAX": "2", "THROUGHLINE_SINKS__POLL_SECONDS": "0.25"}
 _PART_RECORDS = 500
 _TOLD_SECONDS = 2.0
-_READ_SECONDS = 10.0
 
 Say = Callable[[str], None]
 Report = Callable[[Sequence[dict[str, Any]], Path, int], object]
@@ -68,14 +63,17 @@ def run(out: Path, time_entries: int, seed: int, report: Report, say: Say, *, ke
     history = History(FirmSize(time_entries, seed, start, HISTORY_MONTHS, dirty=0)).records()
     changes = [change for change in history if change.timestamp <= now]
     with (
-        Outside(out / "outside") as outside,
+        closing(Outside(out / "outside")) as outside,
         Pipeline(out / "stack", {**SETTINGS, **outside.settings}, say=say) as pipeline,
     ):
         (port,) = free_ports(1)
         worker = pipeline.worker("worker", metrics_port=port)
         worker.start()
         outside.begin(pipeline)
-        with Gauges(pipeline, outside, port, say) as gauges, Landed(pipeline, outside.topics) as landed:
+        with (
+            Gauges(pipeline, outside, port, say) as gauges,
+            closing(Landed(pipeline, outside.topics)) as landed,
+        ):
             say("waiting until every feed is heard")
             gauges.wait(outside.names, outside.lives)
             _flow_in(pipeline, outside, worker, changes, say)
@@ -94,35 +92,6 @@ def run(out: Path, time_entries: int, seed: int, report: Report, say: Say, *, ke
             finally:
                 batch.close()
     return outcome
-
-
-def derived(pipeline: Pipeline) -> Iterator[dict[str, Any]]:
-    """Yield what public topics hold now, decoded, each key's records in order."""
-    topics = [topic.name for topic in PUBLIC if topic.name != DEAD_LETTERS]
-    consumer = Consumer(
-        {"bootstrap.servers": pipeline.kafka.bootstrap, "group.id": "throughline-demo", "enable.partition.eof": True,
-         "isolation.level": "read_committed", "enable.auto.commit": False, "log_level": 2}
-    )  # fmt: skip
-    with SchemaRegistryClient({"url": pipeline.registry.confluent_url}) as client:
-        codec = Codec(Confluent(client))
-        known = consumer.list_topics(timeout=_READ_SECONDS).topics
-        places = [TopicPartition(name, number, 0) for name in topics for number in known[name].partitions]
-        consumer.assign(places)
-        ahead = {(place.topic, place.partition) for place in places}
-        while ahead:
-            for message in consumer.consume(1_000, 0.1):
-                topic, key, value = message.topic() or "", message.key(), message.value()
-                if message.error() is not None:  # an end, which comes once more behind what is written meanwhile
-                    ahead.discard((topic, message.partition() or 0))
-                    continue
-                yield {
-                    "topic": topic,
-                    "key": None if key is None else key.decode(),
-                    "value": None if value is None else codec.decode(topic, value),
-                    "timestamp": message.timestamp()[1],
-                    "headers": (),
-                }
-    consumer.close()
 
 
 def _flow_in(pipeline: Pipeline, outside: Outside, worker: Program, changes: Sequence[Record], say: Say) -> None:

@@ -48,7 +48,7 @@ class FirmAtWork:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.__exit__()  # type: ignore[no-untyped-call]  # it has no other way to close
+        self._client.close()
         self._leave()
 
     def _place(self, change: Record) -> str:

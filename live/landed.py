@@ -3,8 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -66,7 +65,7 @@ class Landed:
     def close(self) -> None:
         """Close the connections."""
         self._consumer.close()
-        self._client.__exit__()  # type: ignore[no-untyped-call]  # it has no other way to close
+        self._client.close()
 
     def _read(self) -> bool:
         """Take in what has landed meanwhile, for a short time; return whether there was anything."""
@@ -100,11 +99,3 @@ class Landed:
         written = self._bytes.of(topic, {"before": None, "after": row, "op": "c", "ts_ms": 0, "source": source})
         landed: Row = self._codec.decode(topic, written)["after"]
         return landed
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -23,12 +23,11 @@ from firm.moments import DAY_MS
 from firm.size import FirmSize
 from firm.topics import paced
 from live.batch import Batch
-from live.demo import derived
+from live.derived import trigger_ids
 from live.errors import PipelineError
 from live.firm import FirmAtWork
 from live.pipeline import ANALYTICS, PSA, Pipeline
 from stack.errors import StackError
-from streams.topics import TRIGGERS
 
 DAYS, MONTHS = 7, 2
 SECONDS = 120
@@ -153,7 +152,7 @@ def run(folder: Path, seed: int, time_entries: int, seconds: int, say: Say) -> V
 
 def _doubled(pipeline: Pipeline) -> list[str]:
     """The triggers that are in their topic twice."""
-    ids = Counter(record["value"]["trigger_id"] for record in derived(pipeline) if record["topic"] == TRIGGERS)
+    ids = Counter(trigger_ids(pipeline))
     return [f"trigger {trigger} is there {count} times" for trigger, count in ids.items() if count > 1]
 
 

@@ -1,6 +1,6 @@
 """The firm's other systems, simulated: CRM, HR and ERP as programs, each read by the feed that would read the real one.
 
-with Outside(folder / "outside") as outside, Pipeline(folder / "stack", outside.settings) as pipeline:
+with closing(Outside(folder / "outside")) as outside, Pipeline(folder / "stack", outside.settings) as pipeline:
     outside.begin(pipeline)
     outside.write(changes)
 """
@@ -10,8 +10,7 @@ import shutil
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from connect.configuration import CONNECTORS_FOLDER
 from connect.freshness import heard_as
@@ -114,11 +113,3 @@ class Outside:
 
     def _system_of(self, topic: str) -> System | None:
         return next((system for system in self._systems if topic.startswith(system.prefix)), None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

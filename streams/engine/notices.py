@@ -1,22 +1,21 @@
 """Records of topics beside the flow, such as notices of connectors: read to their end, from where they were left."""
 
 import logging
-import time
-from collections.abc import Iterator
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from schemas.codec import Codec, Undecodable
 from schemas.registry import Registry
 from streams.config import Settings
 from streams.engine.clients import client_config
 from streams.engine.cluster import TopicsError
+from streams.engine.drained import Place
+from streams.engine.to_the_end import read_to_the_end
 
 log = logging.getLogger("throughline.notices")
 
 _ANSWER_SECONDS_MAX = 10.0
-_POLL_SECONDS = 0.2
 
 
 class Notices:
@@ -25,7 +24,7 @@ class Notices:
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self._settings = settings
         self._codec = Codec(registry)
-        self._positions: dict[tuple[str, int], int] = {}
+        self._positions: dict[Place, int] = {}
 
     def new(self, topic: str) -> list[dict[str, Any]]:
         """Return what was written and committed since the last call, in order of time; nothing of a missing topic.
@@ -47,7 +46,7 @@ class Notices:
             return None
         return fields
 
-    def _read(self, topic: str) -> tuple[list[Message], dict[tuple[str, int], int]]:
+    def _read(self, topic: str) -> tuple[list[Message], dict[Place, int]]:
         consumer = Consumer(
             client_config(self._settings)
             | {
@@ -66,35 +65,15 @@ class Notices:
             if not numbers:
                 return [], {}
             consumer.assign([TopicPartition(topic, n, self._positions.get((topic, n), 0)) for n in numbers])
-            ends: dict[tuple[str, int], int] = {}
-            messages = list(self._until_ends(consumer, topic, len(numbers), ends))
+            ends: dict[Place, int] = {}
+            messages = list(read_to_the_end(consumer, len(numbers), ends, _ANSWER_SECONDS_MAX))
+        except TimeoutError as error:
+            raise self._refused(f"{topic} is {error}") from None
         except KafkaException as error:
             raise self._refused(error.args[0].str()) from error
         finally:
             consumer.close()
         return sorted(messages, key=lambda message: (message.timestamp()[1], message.offset() or 0)), ends
-
-    def _until_ends(
-        self, consumer: Consumer, topic: str, partitions: int, ends: dict[tuple[str, int], int]
-    ) -> Iterator[Message]:
-        """Yield records until every partition is read to its end, which is noted."""
-        came_at = time.monotonic()
-        while len(ends) < partitions:
-            message = consumer.poll(_POLL_SECONDS)
-            if message is None:
-                if time.monotonic() - came_at > _ANSWER_SECONDS_MAX:
-                    raise self._refused(f"{topic} is not read to its end within {_ANSWER_SECONDS_MAX:.0f} s")
-                continue
-            came_at, error = time.monotonic(), message.error()
-            place, offset = (topic, message.partition() or 0), message.offset() or 0
-            if error is None:
-                if place in ends:  # written after its end was seen, while others are still read
-                    ends[place] = offset + 1
-                yield message
-            elif error.code() == KafkaError._PARTITION_EOF:
-                ends[place] = offset
-            elif not error.retriable():
-                raise KafkaException(error)
 
     def _refused(self, said: str) -> TopicsError:
         return TopicsError(f"brokers {self._settings.brokers}: {said}; check the setting brokers, and that Kafka runs")

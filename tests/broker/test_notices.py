@@ -11,6 +11,7 @@ from streams.config import Settings
 from streams.engine.cluster import TopicsError
 from streams.engine.embedded import EmbeddedBroker
 from streams.engine.notices import Notices
+from streams.engine.to_the_end import read_to_the_end
 from tests.support.messages import message, news
 
 
@@ -69,10 +70,9 @@ class Client:
 
 
 def test_what_is_written_behind_an_end_that_was_seen_is_not_read_twice() -> None:
-    notices = Notices(Settings(), Manifest())
     end = KafkaError(KafkaError._PARTITION_EOF)
     late = message("told", 0, 1, None, b"")
     client = Client(news(end, "told", 0, 1), late, news(end, "told", 1, 0))
     ends: dict[tuple[str, int], int] = {}
-    assert list(notices._until_ends(client, "told", 2, ends)) == [late]  # type: ignore[arg-type]
+    assert list(read_to_the_end(client, 2, ends, 10.0)) == [late]  # type: ignore[arg-type]
     assert ends == {("told", 0): 2, ("told", 1): 0}

@@ -126,7 +126,7 @@ def test_the_erp_deletes_nothing_and_says_so(tmp_path: Path) -> None:
 
 def test_a_change_of_no_system_is_refused(tmp_path: Path) -> None:
     psa = next(change for change in CHANGES if change.topic.startswith("psa."))
-    with Outside(tmp_path) as outside:
+    with closing(Outside(tmp_path)) as outside:
         assert outside.names == ["crm", "hr-workday", "erp-dynamics"]
         assert sorted(file.name for file in outside.connectors.iterdir()) == [
             "analytics.json", "crm.json", "erp-dynamics.json", "hr-workday.json", "psa.json",

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -171,7 +171,7 @@ class Site:
         with SchemaRegistryClient({"url": self.pipeline.registry.confluent_url}) as registry:
             feed = Feed(self.pipeline.kafka.bootstrap, SourceBytes(Confluent(registry)))
             assert feed.write([*others, *others[:10]], lambda *_: None) == len(others) + 10
-        with PsaDatabase(self.pipeline.psa_dsn) as database:
+        with closing(PsaDatabase(self.pipeline.psa_dsn)) as database:
             assert database.apply(psa) == len(psa)
         self.pipeline.postgresql.psql("--command", OF_NO_PROJECT, database=PSA)
 

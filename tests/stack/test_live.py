@@ -5,17 +5,14 @@ from datetime import date
 from pathlib import Path
 from typing import Protocol
 
-from confluent_kafka.schema_registry import SchemaRegistryClient
-
 from firm.database import is_psa
 from firm.history import History
 from firm.size import FirmSize
 from live.batch import Batch
+from live.derived import trigger_ids
 from live.firm import FirmAtWork
 from live.pipeline import Pipeline
-from schemas.codec import Codec
-from schemas.registry import Confluent
-from streams.topics import DEAD_LETTERS, TRIGGERS
+from streams.topics import DEAD_LETTERS
 from tests.stack.conftest import say
 from tests.support.kafka import values_to_end
 
@@ -31,14 +28,6 @@ class Killable(Protocol):
     def kill(self) -> None: ...
 
     def start(self) -> None: ...
-
-
-def triggers_of(pipeline: Pipeline) -> list[str]:
-    """The id of each trigger in the topic, as often as it is there."""
-    with SchemaRegistryClient({"url": pipeline.registry.confluent_url}) as client:
-        codec = Codec(Confluent(client))
-        values = values_to_end(pipeline.kafka.bootstrap, TRIGGERS)
-        return [codec.decode(TRIGGERS, value)["trigger_id"] for value in values if value is not None]
 
 
 def test_rows_of_the_database_come_out_as_a_batch_says_whatever_is_killed_in_between(tmp_path: Path) -> None:
@@ -72,7 +61,7 @@ def test_rows_of_the_database_come_out_as_a_batch_says_whatever_is_killed_in_bet
         assert (batch.erps.doubled, batch.erps.complaints) == ([], [])
         worker.lives()
 
-        triggers = triggers_of(pipeline)
+        triggers = trigger_ids(pipeline)
         assert [trigger for trigger, count in Counter(triggers).items() if count > 1] == []
         assert batch.count("billing") == len(triggers) > 500
         assert values_to_end(pipeline.kafka.bootstrap, DEAD_LETTERS) == []

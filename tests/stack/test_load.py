@@ -9,6 +9,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -20,12 +21,12 @@ from firm.history import History
 from firm.size import FirmSize
 from firm.wire import Record
 from live.batch import Batch
+from live.derived import trigger_ids
 from live.firm import FirmAtWork
 from live.pipeline import ANALYTICS, PSA, Pipeline
 from live.program import Program
 from streams.topics import DEAD_LETTERS
 from tests.stack.conftest import say
-from tests.stack.test_live import triggers_of
 from tests.support.kafka import values_to_end
 
 pytestmark = pytest.mark.timeout(300)
@@ -75,7 +76,7 @@ def test_a_history_is_loaded_beside_live_changes_and_killed_and_a_batch_agrees(t
     pipeline = Pipeline(tmp_path, SETTINGS, say=say)
     try:
         pipeline.start(connectors=(ANALYTICS,))
-        with PsaDatabase(pipeline.psa_dsn) as database:
+        with closing(PsaDatabase(pipeline.psa_dsn)) as database:
             database.apply(change for change in before if is_psa(change))
         pipeline.run("connect", "apply", PSA, "--folder", str(capturing_no_history(tmp_path / "connectors")))
         file = tmp_path / "history.jsonl.gz"
@@ -106,7 +107,7 @@ def test_a_history_is_loaded_beside_live_changes_and_killed_and_a_batch_agrees(t
         assert batch.bookings() == []
         assert batch.projects_compared() > 0
         worker.lives()
-        triggers = triggers_of(pipeline)
+        triggers = trigger_ids(pipeline)
         assert [trigger for trigger, count in Counter(triggers).items() if count > 1] == []
         assert batch.count("billing") == len(triggers) > 400
         assert values_to_end(pipeline.kafka.bootstrap, DEAD_LETTERS) == []
