@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
@@ -38,7 +38,6 @@ FIRM = FirmSize(time_entries=2_000, seed=1, start=date(2025, 1, 1), months=6)
 QUIET_SECONDS = 5.0
 STRAGGLERS_SECONDS_MAX = 30.0
 WARM_UP_SECONDS = 5.0
-TARGETS_MS: Final = {"p50": 1_000, "p99": 3_000}
 
 
 Rows = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -62,7 +61,7 @@ def capture(folder: Path, say: Say, per_second: int = CHANGES_PER_SECOND, second
             templates.write_text(json.dumps(_templates(pipeline, worker, read)), encoding="utf-8")
             say(f"{per_second} row changes a second for {seconds} s, each a transaction of its own")
             seen = _timed(pipeline, worker, read, (str(templates), str(per_second), str(seconds)))
-        memory = {line.name: line.rss_mib or 0 for line in _lines(pipeline)}
+        memory = {line.name: line.rss_mib or 0 for part in pipeline.parts for line in part.lines()}
     return Found(seen, memory)
 
 
@@ -155,11 +154,6 @@ def _timed(pipeline: Pipeline, worker: Program, reader: _Reader, how: Sequence[s
         raise Failed(f"{len(missing)} of {len(committed_at)} approvals have no trigger; see {pipeline.folder}")
     from_on = min(committed_at.values()) + WARM_UP_SECONDS
     return sorted((readable_at[name] - at) * 1_000 for name, at in committed_at.items() if at >= from_on)
-
-
-def _lines(pipeline: Pipeline) -> Iterator[Any]:
-    for part in pipeline.parts:
-        yield from part.lines()
 
 
 def report(folder: Path, say: Say, seconds: int = SECONDS) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def _timed(folder: Path, brokers: str, worker: Child, committed: Committed, rows
         while not load.has_ended():
             worker.alive()
             load_cpu_s = max(load_cpu_s, load.cpu_s())
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)  # what it used is lost with it: it is looked at while it runs
     _until_quiet(worker, committed)
     took = time.monotonic() - began
     spent = worker.cpu_s() - cpu_s
@@ -103,7 +103,7 @@ def _until_quiet(worker: Child, committed: Committed) -> None:
         worker.alive()
         if time.monotonic() > deadline:
             raise Failed(f"load: {sum(left.values()):,} records are open after {RUN_SECONDS_MAX:.0f} s")
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)  # brokers tell nobody that a group has caught up
 
 
 def _write_entries(path: Path, rows: int) -> int:

@@ -4,6 +4,7 @@ Each is read by a feed of its own, by a configuration that is shipped but for ad
 there is told in the system's own words: the inverse of what its feed reads.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +45,7 @@ class System(Protocol):
         """End it."""
 
 
-class _ByRecord:
+class _ByRecord(ABC):
     """A system whose records are put one by one, many at once."""
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -63,8 +64,9 @@ class _ByRecord:
     def _order(self, **order: Any) -> None:
         self._simulator.order(f"{self._url}/_control", order)
 
+    @abstractmethod
     def _change(self, change: Record) -> dict[str, Any]:
-        raise NotImplementedError
+        """Return the order that has a change happen there."""
 
 
 class Workday(_ByRecord):

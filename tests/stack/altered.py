@@ -5,9 +5,7 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 import urllib.request
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,25 +24,16 @@ from schemas.registry import Confluent
 from stack.ports import free_ports
 from streams.topics import DEAD_LETTERS, EXCEPTIONS, TRIGGERS
 from tests.stack.conftest import say
+from tests.stack.waiting import eventually
 from tests.support import feed
 from tests.support.kafka import read_to_end, values_to_end
 
-ARRIVES_SECONDS_MAX = 180.0
-LOOK_AGAIN_SECONDS = 0.3
 HOURS_RATE = 100
 
 WORTH = """
 select 'T' || id, hours::numeric * %s from public.time_entries
 union all select id, {column} from public.milestones where {column} is not null
 """
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something of another program's doing holds."""
-    until = time.monotonic() + ARRIVES_SECONDS_MAX
-    while not holds():
-        assert time.monotonic() < until, "it does not come about"
-        time.sleep(LOOK_AGAIN_SECONDS)  # nobody tells when another program has come so far
 
 
 class Entries:

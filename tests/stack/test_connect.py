@@ -2,9 +2,8 @@
 
 import json
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -12,10 +11,9 @@ import pytest
 
 from connect.configuration import CONNECTORS_FOLDER, read
 from tests.stack.psa import HEARTBEATS, ROWS, Psa
+from tests.stack.waiting import eventually
 
 OWN_KEYS = ("clients", "resources", "projects")
-ARRIVES_SECONDS_MAX = 180.0
-LOOK_AGAIN_SECONDS = 0.2
 MANY = 3_000
 
 
@@ -32,14 +30,6 @@ def psa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Psa]:
         yield made
     finally:
         made.stop()
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something of another program's doing holds."""
-    until = time.monotonic() + ARRIVES_SECONDS_MAX
-    while not holds():
-        assert time.monotonic() < until, "it does not come about"
-        time.sleep(LOOK_AGAIN_SECONDS)  # nobody tells when another program has come so far
 
 
 class Writer:

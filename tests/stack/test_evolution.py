@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack.altered import Altered, eventually
+from tests.stack.altered import Altered
+from tests.stack.waiting import eventually
 
 ENTRIES, MILESTONES = "psa.public.time_entries", "psa.public.milestones"
 AMOUNT = "amount: {kind: money, optional: true,"
