@@ -69,12 +69,20 @@ class Broker(Server):
             self._format(program, jars)
         return java_command(program, jars, "kafka.Kafka", PROPERTIES_FILE)
 
+    def wait(self) -> None:
+        """Wait until it answers, with one client for all of the asking. Raises `StackError`."""
+        self._admin = _admin(self.address)
+        try:
+            super().wait()
+        finally:
+            self._admin = None
+
     def answers(self) -> bool:
         """Whether it answers, and the cluster it describes has it as a member and has a controller."""
-        if self._admin is None:
-            self._admin = _admin(self.address)
+        # A client that has been told of the other brokers asks any of them: only a new one is sure to ask this one.
+        admin = self._admin or _admin(self.address)
         try:
-            cluster = self._admin.describe_cluster(request_timeout=_ASK_SECONDS).result()
+            cluster = admin.describe_cluster(request_timeout=_ASK_SECONDS).result()
         except KafkaException:
             return False
         return cluster.controller is not None and self.node.number in {node.id for node in cluster.nodes}
