@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rocksdict import (
+    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
     Options,
@@ -25,10 +26,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from state.store import Writes
-
-Entry = tuple[bytes, bytes | None]
-"""A key and its new value; None deletes."""
+from state.store import Entry, Writes, entries_of, entry_key
 
 FORMAT = b"1"
 """How keys and values are laid out. Another format is rebuilt from the changelog, not read."""
@@ -155,7 +153,7 @@ class RocksStore:
 
     def apply(self, writes: Writes) -> None:
         """Make all writes visible at once."""
-        self._write([(entry_key(table, key), value) for table, rows in writes.items() for key, value in rows.items()])
+        self._write(entries_of(writes))
 
     def apply_entries(self, entries: Sequence[Entry], position: int | None, now: int) -> None:
         """Make entries of the changelog visible at once, with the position they lead to; None leaves it as it is."""
@@ -255,11 +253,6 @@ def set_aside(folder: Path, now: int) -> Path:
     return aside
 
 
-def entry_key(table: str, key: str) -> bytes:
-    """Return the key of a table's key in database and changelog."""
-    return f"{table}\x00{key}".encode()
-
-
 def _write_options() -> WriteOptions:
     options = WriteOptions()
     options.no_slowdown = True
@@ -272,6 +265,11 @@ def _options(memory: RocksMemory | None) -> Options:
     options.set_max_open_files(256)
     options.set_keep_log_file_num(2)
     blocks.set_bloom_filter(10, False)
+    # In parts: whole, the index and filter of a large file outgrow what a shard of the cache holds, and would be read
+    # and unpacked again for every key.
+    blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
+    blocks.set_partition_filters(True)
+    blocks.set_pin_top_level_index_and_filter(True)
     if memory is None:
         options.set_write_buffer_size(16 * MEGABYTE)
     else:

@@ -9,6 +9,20 @@ Writes = Mapping[str, Mapping[str, bytes | None]]
 """Table name to key to new value; None deletes."""
 
 
+Entry = tuple[bytes, bytes | None]
+"""A write as changelog and database have it: `table NUL key`, and the new value; None deletes."""
+
+
+def entry_key(table: str, key: str) -> bytes:
+    """Return the key of a table's key in database and changelog."""
+    return f"{table}\x00{key}".encode()
+
+
+def entries_of(writes: Writes) -> list[Entry]:
+    """Return writes as entries."""
+    return [(entry_key(table, key), value) for table, rows in writes.items() for key, value in rows.items()]
+
+
 class Store(Protocol):
     """Byte values under string keys, in named tables. Keys order by code point, which is UTF-8 byte order."""
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
-from state.rocks import Entry, RocksStore
+from state.rocks import RocksStore
+from state.store import Entry
 from streams.engine.clients import admin_client, client_config
 from streams.engine.cluster import TopicsError
 from streams.engine.kit import Kit

@@ -13,7 +13,8 @@ from faust.types import TP
 
 from state import State
 from state.cache import CacheBudget
-from state.rocks import Entry, RocksStore, entry_key
+from state.rocks import RocksStore
+from state.store import Entry, entries_of
 from streams.engine.kit import Kit
 from streams.engine.tracing import traces_of, tracing
 from streams.engine.transport.batch import Batch
@@ -181,12 +182,7 @@ class Partition:
             task.context.traces.clear()
             self._metrics.counted(task.step.name, task.context.counts)
             task.context.counts.clear()
-        changes = [
-            (entry_key(table, key), value)
-            for state in self._states
-            for table, writes in state.take_writes().items()
-            for key, value in writes.items()
-        ]
+        changes = [entry for state in self._states for entry in entries_of(state.take_writes())]
         moved, self._moved = self._moved, set()
         if not moved and (outputs or changes):
             moved = self._fence()

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from faust.types import TP
 
-from state.rocks import Entry
+from state.store import Entry
 from streams.engine.transport.producer import Encoded
 
 

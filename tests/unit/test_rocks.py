@@ -9,15 +9,8 @@ from pathlib import Path
 import pytest
 from rocksdict import Options, Rdict
 
-from state.rocks import (
-    MEGABYTE,
-    RocksMemory,
-    RocksStore,
-    StoreCorrupt,
-    StoreUnavailable,
-    entry_key,
-    set_aside,
-)
+from state.rocks import MEGABYTE, RocksMemory, RocksStore, StoreCorrupt, StoreUnavailable, set_aside
+from state.store import entry_key
 
 NOW = 1_700_000_000_000
 
@@ -199,7 +192,8 @@ def position_and_keys(folder: Path) -> tuple[int | None, list[str]]:
 RESTORING = """
 import sys
 from pathlib import Path
-from state.rocks import MEGABYTE, RocksMemory, RocksStore, entry_key
+from state.rocks import MEGABYTE, RocksMemory, RocksStore
+from state.store import entry_key
 
 folder, restored = Path(sys.argv[1]), int(sys.argv[2])
 store = RocksStore(folder, RocksMemory(8 * MEGABYTE))
