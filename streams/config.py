@@ -74,7 +74,7 @@ class Sinks(BaseModel):
         default=Path("throughline-exchange"),
         description="Folder of the managed file exchange: outgoing batches and the ERP's acknowledgements.",
     )
-    batch_lines_max: int = Field(default=200, ge=1, le=100_000, description="Postings in one batch file, at most.")
+    batch_lines_max: int = Field(default=1_000, ge=1, le=100_000, description="Postings in one batch file, at most.")
     batch_seconds_max: float = Field(
         default=5.0, gt=0, le=86_400, description="Seconds that the first posting of a batch waits for others, at most."
     )

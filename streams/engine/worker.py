@@ -38,7 +38,7 @@ from streams.engine.wire import ContractWire, Wire, registry_of
 from streams.intake.reading import Reader
 from streams.policy import load_policy
 from streams.sinks.delivery import Limits
-from streams.sinks.file_exchange import FileExchange
+from streams.sinks.file_exchange import FileExchanges
 from streams.step import Step
 from streams.topology import Rulebook, topology
 
@@ -95,7 +95,7 @@ def steps_of(settings: Settings) -> tuple[tuple[Step, ...], Wire]:
     judge = SchemaJudge(rulebook.mappings, settings.contracts.passed_schemas)
     reader = Reader(rulebook.mappings, Codec(registry, judge=judge).decode_change, settings.epochs)
     limits = Limits(postings_max=sinks.batch_lines_max, age_ms_max=round(sinks.batch_seconds_max * 1000))
-    posting = posting_step(lambda system: FileExchange(sinks.folder, system), limits, round(sinks.poll_seconds * 1000))
+    posting = posting_step(FileExchanges(sinks.folder).open, limits, round(sinks.poll_seconds * 1000))
     return (*topology(rulebook, reader, settings.feeds_expected), posting), ContractWire(registry, reader)
 
 

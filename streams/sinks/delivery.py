@@ -6,11 +6,12 @@ with the receipts returned and the consumed input. After a crash the memory may 
 `Delivery` therefore asks the target about everything it has not asked about before, and never sends on trust.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol
+from itertools import islice
+from typing import Generic
 
-from pydantic import TypeAdapter
+import msgspec
 from sortedcontainers import SortedDict
 
 from streams.sinks.contract import (
@@ -28,22 +29,7 @@ from streams.sinks.contract import (
     posting_id_of,
     receipt_of,
 )
-
-
-class Memory(Protocol):
-    """Ordered bytes under string keys, such as one table of a partition's state."""
-
-    def get(self, key: str) -> bytes | None:
-        """Return the value of a key, or None."""
-
-    def put(self, key: str, value: bytes) -> None:
-        """Set the value of a key."""
-
-    def delete(self, key: str) -> None:
-        """Forget a key."""
-
-    def scan(self, prefix: str) -> Iterable[tuple[str, bytes]]:
-        """Return all pairs whose key begins with the prefix, in key order."""
+from streams.sinks.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +59,8 @@ class _Open(Generic[P]):
     receipt: Receipt
 
 
-_receipts = TypeAdapter(Receipt)
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+_receipts = msgspec.json.Decoder(Receipt)
 
 
 class Delivery(Generic[P]):
@@ -87,10 +74,11 @@ class Delivery(Generic[P]):
         self._sink = sink
         self._memory = memory
         self._limits = limits
-        self._intents: TypeAdapter[tuple[int, P]] = TypeAdapter(tuple[int, posting_type])  # type: ignore[valid-type]
+        self._intents: msgspec.json.Decoder[tuple[int, P]] = msgspec.json.Decoder(tuple[int, posting_type])  # type: ignore[valid-type]
         self._open: dict[str, _Open[P]] = {}
         self._pending: SortedDict[int, _Open[P]] = SortedDict()
         self._awaiting: dict[str, _Open[P]] = {}
+        self._uncertain: dict[str, _Open[P]] = {}  # of these, whose outcome is unknown
         self._doubtful: dict[str, None] = {}
         self._changed: list[Receipt] = []
         self._problems: list[Problem] = []
@@ -120,7 +108,7 @@ class Delivery(Generic[P]):
                 continue
             entry = _Open(self._next, posting, now, receipt_of(posting, Status.PENDING))
             self._next += 1
-            self._memory.put(self._open_key(entry.sequence), self._intents.dump_json((now, posting)))
+            self._memory.put(self._open_key(entry.sequence), _encode((now, posting)))
             self._hold(entry)
             self._doubt(posting.posting_id, posting.reverses)
             self._publish(entry.receipt)
@@ -165,7 +153,7 @@ class Delivery(Generic[P]):
         if entry is not None:
             return entry.receipt
         stored = self._memory.get(self._receipt_key(posting_id))
-        return None if stored is None else _receipts.validate_json(stored)
+        return None if stored is None else _receipts.decode(stored)
 
     def open_receipts(self) -> list[Receipt]:
         """Return the receipts without a final answer, in order of intent."""
@@ -176,7 +164,7 @@ class Delivery(Generic[P]):
     def _load(self) -> None:
         prefix = f"{self.system}/open/"
         for key, stored in self._memory.scan(prefix):
-            intended_at, posting = self._intents.validate_json(stored)
+            intended_at, posting = self._intents.decode(stored)
             receipt = self.receipt(posting.posting_id)
             if receipt is None:
                 raise Fatal(f"delivery memory of {self.system}: open posting {posting.posting_id} has no receipt")
@@ -226,13 +214,10 @@ class Delivery(Generic[P]):
 
     def _ready(self) -> list[_Open[P]]:
         """Return what may be sent now, in order; what a reversal makes needless is superseded on the way."""
-        blocked = {
-            entry.posting.order_key
-            for entry in self._awaiting.values()
-            if entry.receipt.status is Status.UNKNOWN or not self._sink.pipelined
-        }
+        holding = self._uncertain if self._sink.pipelined else self._awaiting
+        blocked = {entry.posting.order_key for entry in holding.values()}
         ready: dict[str, _Open[P]] = {}
-        for entry in list(self._pending.values()):
+        for entry in self._in_order():
             key = entry.posting.order_key
             if key in blocked:
                 continue
@@ -245,6 +230,18 @@ class Delivery(Generic[P]):
             if len(ready) == self._limits.postings_max:
                 break
         return list(ready.values())
+
+    def _in_order(self) -> Iterator[_Open[P]]:
+        """Yield what is not sent yet, in order of intent; who asks may take some of it away meanwhile.
+
+        A target that has been away for long has left many: no more of them are looked at than are sent.
+        """
+        place: int | None = None
+        while window := list(islice(self._pending.irange(place, inclusive=(False, True)), self._limits.postings_max)):
+            for place in window:
+                entry = self._pending.get(place)
+                if entry is not None:
+                    yield entry
 
     def _may_reverse(self, reversal: _Open[P], trigger_id: str) -> bool:
         """Return whether a reversal may go; if it never has to, give it and its original their final receipts."""
@@ -358,20 +355,23 @@ class Delivery(Generic[P]):
             self._publish(receipt)
 
     def _publish(self, receipt: Receipt) -> None:
-        self._memory.put(self._receipt_key(receipt.posting_id), _receipts.dump_json(receipt))
+        self._memory.put(self._receipt_key(receipt.posting_id), _encode(receipt))
         self._changed.append(receipt)
 
     def _hold(self, entry: _Open[P]) -> None:
         self._open[entry.posting.posting_id] = entry
         if entry.receipt.status is Status.PENDING:
             self._pending[entry.sequence] = entry
-        else:
-            self._awaiting[entry.posting.posting_id] = entry
+            return
+        self._awaiting[entry.posting.posting_id] = entry
+        if entry.receipt.status is Status.UNKNOWN:
+            self._uncertain[entry.posting.posting_id] = entry
 
     def _drop(self, entry: _Open[P]) -> None:
         self._open.pop(entry.posting.posting_id, None)
         self._pending.pop(entry.sequence, None)
         self._awaiting.pop(entry.posting.posting_id, None)
+        self._uncertain.pop(entry.posting.posting_id, None)
 
     def _raise_fatal(self) -> None:
         if self._fatal is not None:

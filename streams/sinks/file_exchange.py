@@ -4,9 +4,8 @@
     ROOT/SYSTEM/acknowledged/SYSTEM-00000001.csv   written by the ERP, read here
 each with its checksum beside it (`.csv.sha256`). Formats are in `batch_file`, atomic appearance in `durable_files`.
 
-The outbound folder is the memory of what was sent: numbers have no gaps, each posting id stands in exactly one batch,
-whatever died at whatever step. Writers (several workers may share a folder) take turns by a lock on it. A sink object
-that was interrupted by an exception other than `Retriable` and `Skippable` is not used again.
+The outbound folder is the memory of what was sent (`outbound`); several workers may share it. A sink object that was
+interrupted by an exception other than `Retriable` and `Skippable` is not used again.
 """
 
 import errno
@@ -15,31 +14,11 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from streams.sinks.batch_file import (
-    Acknowledgement,
-    Batch,
-    number_text,
-    parse_acknowledgement,
-    parse_batch,
-    render_batch,
-    unfit,
-)
+from streams.sinks.batch_file import Acknowledgement, Batch, number_text, parse_acknowledgement, unfit
 from streams.sinks.contract import Answers, Fatal, Posting, Problem, Receipt, Retriable, Skippable, Status, receipt_of
-from streams.sinks.durable_files import (
-    BadFile,
-    Files,
-    LocalFiles,
-    Stamp,
-    checksum_of,
-    locked,
-    prepare,
-    publish,
-    read_checked,
-    tidy,
-    write_checksum,
-)
+from streams.sinks.durable_files import BadFile, Files, LocalFiles, Stamp, checksum_of, read_checked
+from streams.sinks.outbound import Outbound
 
-_HIGHEST_NAME = ".highest"
 _QUIET_MS = 2_000  # whatever the grain of the folder's clock, a change after this long shows in its time of change
 _FULL_LOOK_MS = 60_000
 _PASSING = frozenset({
@@ -53,22 +32,18 @@ class FileExchange:
 
     pipelined = True  # lines and batches are booked in order of their numbers
 
-    def __init__(self, root: Path, system: str, files: Files | None = None) -> None:
+    def __init__(self, root: Path, system: str, files: Files | None = None, batches: Outbound | None = None) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", system):
             raise ValueError(f"system {system!r}: use small letters, digits and hyphens, it names files")
         self.system = system
         self.outbound = root / system / "outbound"
         self.acknowledged = root / system / "acknowledged"
         self._files: Files = LocalFiles() if files is None else files
-        self._name = re.compile(rf"{re.escape(system)}-(\d{{8}})\.csv")
-        self._batch_of: dict[str, int] = {}
-        self._highest = 0
         self._read: dict[str, tuple[Stamp, Stamp | None]] = {}
         self._wrong: set[str] = set()
         self._looked: tuple[Stamp, int] | None = None
-        self._left: Stamp | None = None  # of the outbound folder, as this sink left it
         with self._failing(self.outbound, nothing_sent=True):
-            self._files.make_folder(self.outbound)
+            self.batches = Outbound(self.outbound, system, self._files) if batches is None else batches
             self._files.make_folder(self.acknowledged)
 
     def post(self, postings: Sequence[Posting], now: int) -> list[Receipt]:
@@ -76,22 +51,25 @@ class FileExchange:
         refused = {posting.posting_id: reason for posting in postings if (reason := unfit(posting)) is not None}
         if refused:
             raise Skippable(refused)
-        with self._failing(self.outbound, nothing_sent=True), locked(self._files, self.outbound):
-            self._catch_up()
-            known = [posting.posting_id for posting in postings if posting.posting_id in self._batch_of]
-            fresh = tuple(posting for posting in postings if posting.posting_id not in self._batch_of)
+        with self._failing(self.outbound, nothing_sent=True), self.batches.locked():
+            self.batches.catch_up()
+            sent_before = self.batches.batch_of
+            known = [posting.posting_id for posting in postings if posting.posting_id in sent_before]
+            fresh = [posting for posting in postings if posting.posting_id not in sent_before]
             receipts = self._known(known)
             if fresh:
-                self._write(Batch(self.system, self._highest + 1, now, fresh))
+                batch = self.batches.prepare(fresh, now)
+                with self._failing(self.batch_path(batch.number), nothing_sent=False):
+                    self.batches.publish(batch)
         sent = [receipt_of(posting, Status.SENT, first_sent_at=now) for posting in fresh]
         return [*receipts, *sent]
 
     def find(self, posting_ids: Collection[str]) -> list[Receipt]:
         """Return a receipt for each of these that stands in a batch: `sent`, or as the ERP answered."""
         with self._failing(self.outbound, nothing_sent=True):
-            with locked(self._files, self.outbound):
-                self._catch_up()
-            return self._known([posting_id for posting_id in posting_ids if posting_id in self._batch_of])
+            with self.batches.locked():
+                self.batches.catch_up()
+            return self._known([posting_id for posting_id in posting_ids if posting_id in self.batches.batch_of])
 
     def poll(self, now: int) -> Answers:
         """Read the acknowledgements that are new or were replaced; a wrong one is a problem and answers nothing.
@@ -148,108 +126,17 @@ class FileExchange:
 
     def batch_path(self, number: int) -> Path:
         """Return where a batch lies."""
-        return self.outbound / f"{self.system}-{number_text(number)}.csv"
-
-    # Writing --------------------------------------------------------------------------------------------------------
-
-    def _write(self, batch: Batch) -> None:
-        path = self.batch_path(batch.number)
-        self._left = None
-        prepare(self._files, path, render_batch(batch))
-        with self._failing(path, nothing_sent=False):
-            publish(self._files, path)
-            self._index(batch)
-            self._keep_highest()
-            self._left = self._files.stamp(self.outbound)
-
-    def _is_as_left(self) -> bool:
-        """Tell whether nobody has written or removed a batch since this sink wrote or looked. Only under the lock.
-
-        Another writer may have come within the grain of the folder's clock: the batch it wrote tells.
-        """
-        if self._files.stamp(self.outbound) != self._left:
-            return False
-        try:
-            self._files.stamp(self.batch_path(self._highest + 1))
-        except FileNotFoundError:
-            return True
-        return False
-
-    def _catch_up(self) -> None:
-        """Clear what a crash left, and take in the batches written since the last look. Only under the lock.
-
-        It is asked at every call, and all the batches there ever were are looked at only if there is something new.
-        """
-        if self._is_as_left():
-            return
-        for name in tidy(self._files, self.outbound):
-            if self._name.fullmatch(name):
-                self._restore_checksum(name)
-        numbers = self._numbers(self.outbound)
-        stated = self._stated_highest()
-        missing = sorted(set(range(1, max([stated, *numbers]) + 1)) - set(numbers))
-        if missing:
-            raise Fatal(
-                f"{self.outbound}: batches {', '.join(map(number_text, missing[:5]))} ({len(missing)} in all) were "
-                "written and are gone; put them back, so that nothing is sent twice"
-            )
-        for number in numbers[self._highest :]:
-            self._index(self._batch(number))
-        if stated < self._highest:
-            self._keep_highest()
-        self._left = self._files.stamp(self.outbound)
-
-    def _restore_checksum(self, name: str) -> None:
-        """Give a batch its checksum back, if its own totals say that it is whole."""
-        content = self._files.read(self.outbound / name)
-        try:
-            parse_batch(content, name)
-        except BadFile as error:
-            raise Fatal(f"{self.outbound}: {error}; the batch has no checksum either: put back both files") from error
-        write_checksum(self._files, self.outbound / name, content)
-
-    def _numbers(self, folder: Path) -> list[int]:
-        found = (self._name.fullmatch(name) for name in self._files.names(folder))
-        return sorted(int(match[1]) for match in found if match)
-
-    def _index(self, batch: Batch) -> None:
-        for posting in batch.postings:
-            self._batch_of[posting.posting_id] = batch.number
-        self._highest = batch.number
-
-    def _stated_highest(self) -> int:
-        try:
-            text = self._files.read(self.outbound / _HIGHEST_NAME)
-        except FileNotFoundError:
-            return 0
-        # A crash can leave it empty or old, never too high: the batches themselves say the rest.
-        return int(text) if text.isdigit() else 0
-
-    def _keep_highest(self) -> None:
-        """Note the highest number, so that batches taken away are missed and their numbers not used again."""
-        temporary = self.outbound / f"{_HIGHEST_NAME}.tmp"
-        self._files.write(temporary, number_text(self._highest).encode())
-        self._files.rename(temporary, self.outbound / _HIGHEST_NAME)
+        return self.batches.path_of(number)
 
     # Reading --------------------------------------------------------------------------------------------------------
-
-    def _batch(self, number: int) -> Batch:
-        path = self.batch_path(number)
-        try:
-            batch = parse_batch(read_checked(self._files, path), path.name)
-        except BadFile as error:
-            raise Fatal(f"{self.outbound}: {error}; put back the batch as it was written") from error
-        if (batch.system, batch.number) != (self.system, number):
-            raise Fatal(f"{path}: holds batch {batch.number} of {batch.system}; put back the batch as it was written")
-        return batch
 
     def _known(self, posting_ids: Collection[str]) -> list[Receipt]:
         """Return what batches and their acknowledgements say of postings that stand in a batch."""
         wanted = set(posting_ids)
         receipts: list[Receipt] = []
-        for number in sorted({self._batch_of[posting_id] for posting_id in wanted}):
+        for number in sorted({self.batches.batch_of[posting_id] for posting_id in wanted}):
             path = self.acknowledged / self.batch_path(number).name
-            batch = self._batch(number)
+            batch = self.batches.read(number)
             try:
                 answered = self._receipts(batch, parse_acknowledgement(read_checked(self._files, path), path.name))
             except (FileNotFoundError, BadFile):
@@ -273,7 +160,7 @@ class FileExchange:
                 f"{name}: answers batch {acknowledgement.number} of {acknowledgement.system}, not what its name says"
             )
         try:
-            batch = self._batch(acknowledgement.number)
+            batch = self.batches.read(acknowledgement.number)
         except FileNotFoundError as error:
             raise BadFile(f"{name}: batch {number_text(acknowledgement.number)} was never written") from error
         return self._receipts(batch, acknowledgement)
@@ -317,6 +204,20 @@ class FileExchange:
             if error.errno in _PASSING:
                 raise Retriable(text, nothing_sent=nothing_sent) from error
             raise Fatal(f"{text}; restore the folder and its permissions, then start the sink again") from error
+
+
+class FileExchanges:
+    """The exchanges of one program: its sinks of one system share what is known of the outbound folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._batches: dict[str, Outbound] = {}
+
+    def open(self, system: str) -> FileExchange:
+        """Return a sink of a system. Raises `ValueError` for a name that none may have, `Retriable` and `Fatal`."""
+        sink = FileExchange(self._root, system, batches=self._batches.get(system))
+        self._batches[system] = sink.batches
+        return sink
 
 
 def _subject(name: str) -> str:

@@ -11,8 +11,8 @@ import pytest
 
 from streams.sinks.batch_file import read_batch
 from streams.sinks.contract import Fatal, Retriable, Status
-from streams.sinks.durable_files import LocalFiles, Stamp, checksum_of, locked
-from streams.sinks.file_exchange import FileExchange
+from streams.sinks.durable_files import LocalFiles, Stamp, checksum_of, digest_of, locked
+from streams.sinks.file_exchange import FileExchange, FileExchanges
 from tests.contract.simulators.faults import WHEN, Faults, FaultyFiles, Killed
 from tests.contract.station import NOON
 from tests.contract.targets import MIXED, SYSTEM, postings
@@ -118,6 +118,21 @@ def test_batches_that_were_taken_away_stop_the_sink(tmp_path: Path, gone: list[i
             same.post(postings(MIXED[3:]), NOON)
 
 
+def test_sinks_of_one_program_go_on_once_a_batch_is_put_back(tmp_path: Path) -> None:
+    exchanges = FileExchanges(tmp_path)
+    one, two = exchanges.open(SYSTEM), exchanges.open(SYSTEM)
+    one.post(postings(MIXED[:1]), NOON)
+    batch = one.batch_path(1).read_bytes()
+    one.batch_path(1).unlink()
+    for sink in (one, two):
+        with pytest.raises(Fatal, match="batches 00000001 "):
+            sink.post(postings(MIXED[1:2]), NOON)
+    checksum_of(one.batch_path(1)).write_text(f"{digest_of(batch)}  {one.batch_path(1).name}\n")
+    one.batch_path(1).write_bytes(batch)
+    assert [receipt.status for receipt in two.post(postings(MIXED[:2]), NOON)] == [Status.SENT, Status.SENT]
+    assert [p.source_id for p in read_batch(two.batch_path(2)).postings] == ["T2"]
+
+
 def test_a_number_is_not_used_again_though_its_writer_died_before_noting_it(tmp_path: Path) -> None:
     faults = Faults()
     sink = FileExchange(tmp_path, SYSTEM, FaultyFiles(faults))
@@ -147,8 +162,10 @@ def test_a_batch_under_the_number_of_another_stops_the_sink(tmp_path: Path) -> N
         sink.find(["another"])
 
 
-def test_two_writers_share_a_folder_without_gaps_or_doubles(tmp_path: Path) -> None:
-    one, two = FileExchange(tmp_path, SYSTEM), FileExchange(tmp_path, SYSTEM)
+@pytest.mark.parametrize("programs", [1, 2])
+def test_two_writers_share_a_folder_without_gaps_or_doubles(tmp_path: Path, programs: int) -> None:
+    exchanges = [FileExchanges(tmp_path) for _ in range(programs)]
+    one, two = exchanges[0].open(SYSTEM), exchanges[-1].open(SYSTEM)
     one.post(postings(MIXED[:1]), NOON)
     two.post(postings(MIXED[1:3]), NOON)
     receipts = one.post(postings(MIXED[1:4]), NOON + 1)
