@@ -26,6 +26,7 @@ class GroupMember:
         self._checkpoints = checkpoints
         self._restoring: asyncio.Task[None] | None = None
         self._app: Any = None
+        self.derived = frozenset(topic for step in assignment.steps for topic in step.writes)
 
     def join(self, app: Any) -> None:
         """Belong to an app: its consumer brings the records, and it ends if partitions cannot be taken over."""

@@ -109,6 +109,7 @@ class Watch(Service):
         stalled: dict[TP, float] = {}
         lags: dict[TP, tuple[int, float]] = {}
         waits: dict[int, int] = {}
+        behind = self._app.consumer.waiting()
         for number, partition in self._assignment.partitions.items():
             if partition.ready:
                 self._metrics.state(number, partition.store.size_bytes())
@@ -119,7 +120,7 @@ class Watch(Service):
             age_s = max(0.0, (self._clock() - taken_at) / 1000) if waiting and taken_at else 0.0
             lags[tp] = max(lags.get(tp, (0, 0.0)), (waiting, age_s))  # of several readers, who is furthest behind
             before, stood_s = self._seen.get((reader, tp), (-1, 0.0))
-            held = (reader, tp.topic) in self._held(tp)
+            held = tp in behind or (reader, tp.topic) in self._held(tp)
             stood_s = stood_s + passed_s if before == position and waiting and not held else 0.0
             seen[reader, tp] = position, stood_s
             if stood_s:

@@ -100,7 +100,18 @@ worker.py     faust.worker:Worker.execute_from_commandline  self
 
 # What our classes add to Faust's: a name of Faust's own that comes to be the same would be overridden unawares.
 ADDED = {
-    consumer.Consumer: {"acks", "owner", "resume", "commit_offsets", "taken", "caught_up", "hold", "begin", "end"},
+    consumer.Consumer: {
+        "acks",
+        "owner",
+        "resume",
+        "commit_offsets",
+        "taken",
+        "caught_up",
+        "hold",
+        "waiting",
+        "begin",
+        "end",
+    },
     conductor.Conductor: {"_feeder", "_feed", "_consumer"},
     producer.Producer: {"take_sent"},
     driver.Transport: set(),

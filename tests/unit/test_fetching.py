@@ -277,3 +277,110 @@ def test_an_error_of_the_client_is_told_in_words() -> None:
     assert (type(failed), str(failed)) == (FetchError, "fetching failed: no answer")
     defect = ValueError("a defect")
     assert _explained(defect) is defect
+
+
+class Paused:
+    """A client whose partitions end where they are said to, and that notes which of them are paused."""
+
+    def __init__(self) -> None:
+        self.ends: dict[TP, int] = {}
+        self.paused: set[TP] = set()
+
+    def get_watermark_offsets(self, place: TopicPartition, **_how: Any) -> tuple[int, int]:
+        return 0, self.ends.get(TP(place.topic, place.partition), -1001)
+
+    def pause(self, places: list[TopicPartition]) -> None:
+        self.paused |= {TP(place.topic, place.partition) for place in places}
+
+    def resume(self, places: list[TopicPartition]) -> None:
+        self.paused -= {TP(place.topic, place.partition) for place in places}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+ORDERS, MORE_ORDERS, FACTS = TP("orders", 0), TP("orders", 1), TP("facts", 0)
+
+
+@pytest.fixture
+def worker() -> tuple[Fetching, Paused]:
+    """Give a thread that fetches orders, and facts that are derived of them, in its first generation."""
+    config = {"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0}
+    made, client = Fetching(config, ["orders", "facts"], Listener(), derived=["facts"]), Paused()
+    made._consumer.close()
+    made._consumer = client  # type: ignore[assignment]
+    made._begin_generation([ORDERS, MORE_ORDERS, FACTS])
+    client.pause([TopicPartition(*tp) for tp in made.assigned])
+    return made, client
+
+
+def look(thread: Fetching) -> None:
+    """Let it do what it does between two fetches, long after it did so last."""
+    while not thread._resumes.empty():
+        thread._resumes.get_nowait()()
+    thread._looked_at = 0.0
+    thread._let_sources_wait()
+    thread._resume_where_drained()
+
+
+def fetch_fact(thread: Fetching, client: Paused, offset: int, end: int) -> None:
+    client.ends[FACTS] = end
+    thread._hand_over([message("facts", 0, offset, "k", b"v")], thread.generation)
+
+
+def test_sources_are_not_fetched_while_much_of_what_they_led_to_is_under_way(worker: tuple[Fetching, Paused]) -> None:
+    thread, client = worker
+    thread.resume([ORDERS, MORE_ORDERS, FACTS], thread.generation)
+    fetch_fact(thread, client, 0, 20_000)
+    look(thread)
+    assert (client.paused, thread.waiting()) == (set(), frozenset())  # 19,999 to come, and the one that is held
+    fetch_fact(thread, client, 1, 20_002)
+    look(thread)
+    assert client.paused == thread.waiting() == {ORDERS, MORE_ORDERS}
+    thread.room.give_back(FACTS, 2, thread.generation)
+    fetch_fact(thread, client, 14_999, 20_001)
+    look(thread)
+    assert client.paused == {ORDERS, MORE_ORDERS}  # 5,001 to come, and one that is held
+    thread.room.give_back(FACTS, 1, thread.generation)
+    client.ends[FACTS] = 20_000
+    look(thread)
+    assert (client.paused, thread.waiting()) == (set(), frozenset())
+
+
+def test_sources_that_wait_are_fetched_only_once_they_are_ready(worker: tuple[Fetching, Paused]) -> None:
+    thread, client = worker
+    thread.resume([ORDERS, FACTS], thread.generation)
+    fetch_fact(thread, client, 0, 30_000)
+    look(thread)
+    thread.resume([MORE_ORDERS], thread.generation)  # restored by now
+    look(thread)
+    assert client.paused == {ORDERS, MORE_ORDERS}
+    fetch_fact(thread, client, 29_998, 30_000)
+    look(thread)
+    assert client.paused == set()
+
+
+def test_what_is_paused_for_want_of_room_stays_so_when_sources_wait_no_more(worker: tuple[Fetching, Paused]) -> None:
+    thread, client = worker
+    thread.resume([ORDERS, MORE_ORDERS, FACTS], thread.generation)
+    thread.room.take(ORDERS, 20_000)
+    thread._pause_where_full()
+    fetch_fact(thread, client, 0, 30_000)
+    look(thread)
+    fetch_fact(thread, client, 29_998, 30_000)
+    look(thread)
+    assert client.paused == {ORDERS}
+    thread.room.give_back(ORDERS, 20_000, thread.generation)
+    look(thread)
+    assert client.paused == set()
+
+
+def test_a_new_assignment_waits_for_nothing_of_the_last(worker: tuple[Fetching, Paused]) -> None:
+    thread, client = worker
+    thread.resume([ORDERS, FACTS], thread.generation)
+    fetch_fact(thread, client, 0, 30_000)
+    look(thread)
+    thread._begin_generation([ORDERS, FACTS])
+    thread.resume([ORDERS, FACTS], thread.generation)
+    look(thread)
+    assert (client.paused & {ORDERS, FACTS}, thread.waiting()) == (set(), frozenset())

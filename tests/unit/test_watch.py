@@ -77,6 +77,7 @@ class Worker:
     def __init__(self) -> None:
         self.ends = {ORDERS: 10, MOVES: 10}
         self.waits: str | None = None
+        self.behind: frozenset[TP] = frozenset()
         self.partition = Partition()
         self.metrics = Metrics()
         begin: Any = None
@@ -90,7 +91,9 @@ class Worker:
         self.ends[TP("postings", 1)] = 3
         app: Any = SimpleNamespace(
             acks=SimpleNamespace(reached=lambda: {ORDERS: 0, **self.acked}),
-            consumer=SimpleNamespace(highwater=self.ends.__getitem__, assignment=lambda: {ORDERS, MOVES}),
+            consumer=SimpleNamespace(
+                highwater=self.ends.__getitem__, assignment=lambda: {ORDERS, MOVES}, waiting=lambda: self.behind
+            ),
             checkpoints=SimpleNamespace(waits_for=lambda: self.waits),
         )
         assignment: Any = self.assignment
@@ -169,6 +172,16 @@ def test_who_is_held_does_not_stand_still_and_its_lag_is_told(worker: Worker) ->
     assert worker.watch.waiting[0] == 5
     worker.ends[MOVES] = 12  # others of the same partition are watched as before
     assert worker.pass_seconds(30) == {MOVES: 30.0}
+
+
+def test_a_source_that_waits_for_what_is_under_way_does_not_stand_still_and_that_does(worker: Worker) -> None:
+    worker.ends |= {ORDERS: 500, MOVES: 12}
+    worker.behind = frozenset({ORDERS})
+    assert worker.pass_seconds(30) == {MOVES: 30.0}
+    assert worker.metrics.lags["orders"] == (490, 3.5)
+    worker.behind = frozenset()
+    worker.come_to(moves=12)
+    assert worker.pass_seconds(1) == {ORDERS: 1.0}
 
 
 def test_an_agent_of_single_events_that_stands_still_is_seen(worker: Worker) -> None:

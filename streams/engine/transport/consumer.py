@@ -18,6 +18,9 @@ from streams.partitioning import partition_of
 class Owner(Protocol):
     """Who owns the partitions assigned: opens and closes their state, and commits for them."""
 
+    derived: frozenset[str]
+    """The topics that steps write for each other."""
+
     def client_config(self) -> Mapping[str, Any]:
         """Return the settings of the Kafka consumer."""
 
@@ -56,7 +59,7 @@ class Consumer(FaustConsumer):
         chosen = frozenset(topics)
         if self._fetching is None:
             listener = _OnLoop(self, asyncio.get_running_loop())
-            self._fetching = Fetching(self.owner.client_config(), chosen, listener)
+            self._fetching = Fetching(self.owner.client_config(), chosen, listener, self.owner.derived)
             self._fetching.start()
         elif chosen - self._fetching.topics:
             raise NotOffered(f"topics subscribed to after the start: {', '.join(chosen)}")
@@ -116,6 +119,10 @@ class Consumer(FaustConsumer):
         """Note records as taken in, which makes room for others."""
         if self._fetching is not None:
             self._fetching.room.give_back(tp, records, generation)
+
+    def waiting(self) -> frozenset[TP]:
+        """Return the partitions of sources that wait for what is under way; it is what must not stand still then."""
+        return self._fetching.waiting() if self._fetching is not None else frozenset()
 
     def caught_up(self) -> bool:
         """Return whether all there was has been taken in, as far as fetching knows."""

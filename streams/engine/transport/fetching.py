@@ -18,6 +18,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from faust.types import TP
 
 from streams.engine.transport.batch import Batch
+from streams.engine.transport.midstream import Midstream
 from streams.engine.transport.room import Room
 
 log = logging.getLogger("throughline.fetching")
@@ -27,6 +28,7 @@ FETCHED_RECORDS_MAX = 5_000
 
 _POLL_SECONDS = 0.05
 _ROOM_SECONDS = 0.5
+_LOOK_SECONDS = 0.1
 _ENDS_SECONDS = 1.0
 _HELD_ENDS_SECONDS = 5.0
 _SERVE_SECONDS = 0.005
@@ -73,10 +75,13 @@ class Listener(Protocol):
 class Fetching(threading.Thread):
     """A consumer in a thread of its own. What the group has not read yet is read from the beginning.
 
-    `config` is that of the client, `listener` is told what comes and goes.
+    `config` is that of the client, `listener` is told what comes and goes, `derived` names the topics of which most is
+    taken in before more of the others is fetched.
     """
 
-    def __init__(self, config: Mapping[str, Any], topics: Iterable[str], listener: Listener) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], topics: Iterable[str], listener: Listener, derived: Iterable[str] = ()
+    ) -> None:
         super().__init__(name="fetching", daemon=True)
         self.generation = 0
         self.room = Room()
@@ -89,6 +94,9 @@ class Fetching(threading.Thread):
         self._resumes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self.assigned: frozenset[TP] = frozenset()
+        self._midstream = Midstream(derived)
+        self._looked_at = 0.0
+        self._resumed: frozenset[TP] = frozenset()
         self._ends_asked_at = 0.0
         self._seen_ends: dict[TP, int] = {}
         """Ends that were seen since records of theirs came. What lies behind one is of a transaction that is open."""
@@ -107,13 +115,18 @@ class Fetching(threading.Thread):
         """
         return len(self._seen_ends.keys() | self._held) == len(self.assigned) and not self.room.held()
 
+    def waiting(self) -> frozenset[TP]:
+        """Return the partitions of sources that wait for what is under way."""
+        return self._midstream.sources(self.assigned) if self._midstream.sources_wait else frozenset()
+
     def resume(self, tps: Iterable[TP], generation: int) -> None:
         """Begin to fetch partitions of an assignment, unless it is over."""
         chosen = frozenset(tps)
 
         def resume() -> None:
             if generation == self.generation:
-                self._consumer.resume(_places(chosen & self.assigned))
+                self._resumed |= chosen & self.assigned
+                self._consumer.resume(_places((chosen & self.assigned) - self.waiting()))
 
         self._resumes.put(resume)
         self.room.wake()
@@ -174,6 +187,7 @@ class Fetching(threading.Thread):
             while not waiting.empty():
                 waiting.get_nowait()()
         self._note_ends()
+        self._let_sources_wait()
         self._resume_where_drained()
         if not self.room.wait(_ROOM_SECONDS):
             self._pause_where_full()
@@ -219,6 +233,7 @@ class Fetching(threading.Thread):
             after = _offset(held[-1]) + 1 if held else 0
             batches.append(Batch(tp, held, max(end, after), self.generation))
             self.room.take(tp, len(held))
+            self._midstream.fetched(tp, max(end, after))
             if end >= after:
                 self._seen_ends[tp] = end
             else:
@@ -233,9 +248,25 @@ class Fetching(threading.Thread):
             self._consumer.pause(_places(full))
 
     def _resume_where_drained(self) -> None:
-        drained = self.room.resume_drained() - self._held
+        drained = self.room.resume_drained() - self._held - self.waiting()
         if drained:
             self._consumer.resume(_places(drained))
+
+    def _let_sources_wait(self) -> None:
+        """Pause sources while much of what they led to is under way, and let them come again after."""
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_SECONDS:
+            return
+        self._looked_at = now
+        if self._midstream.look(self._cached_end, self.room.held_of):
+            sources = self._midstream.sources(self._resumed) - self._held
+            if self._midstream.sources_wait:
+                self._consumer.pause(_places(sources))
+            else:
+                self._consumer.resume(_places(sources - self.room.paused()))
+
+    def _cached_end(self, tp: TP) -> int:
+        return int(self._consumer.get_watermark_offsets(TopicPartition(*tp), cached=True)[1])
 
     def _note_ends(self) -> None:
         now = time.monotonic()
@@ -245,7 +276,7 @@ class Fetching(threading.Thread):
             for tp in self.assigned - ends.keys():
                 end = self._seen_ends.get(tp)
                 if end is None:
-                    _, end = self._consumer.get_watermark_offsets(TopicPartition(*tp), cached=True)
+                    end = self._cached_end(tp)
                 if end >= 0:
                     ends[tp] = end
             self.ends = ends
@@ -313,6 +344,8 @@ class Fetching(threading.Thread):
     def _begin_generation(self, assigned: Iterable[TP]) -> None:
         self.generation += 1
         self.assigned = frozenset(assigned)
+        self._resumed = frozenset()
+        self._midstream.begin(self.assigned)
         self._seen_ends = {}
         self.ends = {}
         self._held, self._held_ends, self._held_ends_asked_at = frozenset(), {}, 0.0

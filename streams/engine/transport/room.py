@@ -44,6 +44,16 @@ class Room:
         with self._changed:
             return sum(self._held.values())
 
+    def held_of(self, tp: TP) -> int:
+        """Return how many records are held of a partition."""
+        with self._changed:
+            return self._held.get(tp, 0)
+
+    def paused(self) -> frozenset[TP]:
+        """Return the partitions that are paused."""
+        with self._changed:
+            return frozenset(self._paused)
+
     def left(self) -> bool:
         """Return whether there is room."""
         return self._total < self._records_max
