@@ -1,7 +1,6 @@
 """Facts move the ledger: each kind of fact changes the book and marks what must be settled."""
 
-from collections.abc import Callable, Iterator
-from datetime import date
+from collections.abc import Callable
 
 from streams.domain.calendar import date_of, iso_date
 from streams.domain.canonical import Assignment, Expense, Milestone, TimeEntry
@@ -120,25 +119,20 @@ class Application:
         self._forget_outlooks(key, person)
 
     def _release(self, key: str, person: Person) -> None:
-        """Settle what has waited for the first answer: all that the resource has done under this key."""
-        for item_key, work in self._work_of(key, person, None):
-            self._book.mark(item_key, work.cause)
+        """Settle what has waited for the first answer."""
+        for item_key in self._book.take_waiting(key, person.resource_id):
+            work = self._book.item(item_key).work
+            if work is not None:
+                self._book.mark(item_key, work.cause)
 
     def _recost(self, key: str, person: Person, before: Person) -> None:
         book = self._book
         since = costs_change_on(before.cost_rates, person.cost_rates)
         if since is not None:
-            for item_key, _ in self._work_of(key, person, since):
-                if item_key[1] == TIME_ENTRY and item_key not in book.dirty_items:
+            for item_key, _, resource in book.worked_since(key, since):
+                mine = resource == person.resource_id and item_key[1] == TIME_ENTRY
+                if mine and item_key not in book.dirty_items:
                     book.mark(item_key, person.cause)
-
-    def _work_of(self, key: str, person: Person, since: date | None) -> Iterator[tuple[ItemKey, Work]]:
-        """Yield what a resource has done under a key, from a day on."""
-        for item_key, _, resource in self._book.worked_since(key, since):
-            if resource == person.resource_id:
-                work = self._book.item(item_key).work
-                if work is not None:
-                    yield item_key, work
 
     def _forget_outlooks(self, key: str, person: Person) -> None:
         book = self._book

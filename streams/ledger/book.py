@@ -30,6 +30,7 @@ TABLES: Final[dict[str, Any]] = {
     "ledger.by_day": tuple[str, str],
     "ledger.work_day": int,
     "ledger.billable_day": Decimal,
+    "ledger.unanswered": bool,
     "ledger.held": int,
     "ledger.over_cap": bool,
     "ledger.person": Person,
@@ -61,6 +62,7 @@ class Book:
         self.by_day = context.table("ledger.by_day")
         self.work_days = context.table("ledger.work_day")
         self.billable_days = context.table("ledger.billable_day")
+        self.unanswered = context.table("ledger.unanswered")
         self.held = context.table("ledger.held")
         self.over_cap = context.table("ledger.over_cap")
         self.persons = context.table("ledger.person")
@@ -158,6 +160,20 @@ class Book:
         for index, (role, resource) in self.by_day.between(start, end):
             _, _, kind, item_id = index.split(SEP, 3)
             found.append(((key, kind, item_id), role, resource))
+        return found
+
+    def wait_for(self, key: ItemKey, work: Work) -> None:
+        """Settle an item once it is known who its resource is."""
+        ledger, kind, item_id = key
+        self.unanswered.put(SEP.join((ledger, work.resource_id, iso_date(work.day), kind, item_id)), True)
+
+    def take_waiting(self, key: str, resource_id: str) -> list[ItemKey]:
+        """Return what waits to know who a resource is, in order of day, kind and id; it waits no more."""
+        found: list[ItemKey] = []
+        for place, _ in self.unanswered.scan(f"{key}{SEP}{resource_id}{SEP}"):
+            self.unanswered.delete(place)
+            _, kind, item_id = place[len(key) + len(resource_id) + 2 :].split(SEP, 2)
+            found.append((key, kind, item_id))
         return found
 
     def forget_months(self, key: str) -> None:

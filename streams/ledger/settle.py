@@ -119,7 +119,8 @@ class Settlement:
         if work is not None and work.resource_id:
             person = book.persons.get(f"{key[0]}{SEP}{work.resource_id}")
             if person is None or person.version < 0:
-                return  # settled when the answer comes
+                book.wait_for(key, work)
+                return
         terms = book.terms(key[0])
         state = book.contract(key[0])
         project = book.project(key[0], work.project_id) if work is not None else ProjectState()
