@@ -29,6 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -55,6 +56,8 @@ _WRITE_SECONDS_USUAL = 2.0
 
 _WAIT_SECONDS_FIRST = 0.25
 _WAIT_SECONDS_MAX = 5.0
+
+_WRITTEN = itemgetter(1)  # of an entry of the changelog
 
 _ROUND = ""
 """Who waits, beside the steps by their names."""
@@ -345,7 +348,7 @@ class Checkpoints(Service):
         self._committed_at = time.monotonic()
         now, commit = self._kit.clock(), this.commit
         size = self._metrics.written(commit.outputs)
-        size += sum(bytes_of(value for _, value in entries) for entries in commit.changes.values())
+        size += sum(bytes_of(map(_WRITTEN, entries)) for entries in commit.changes.values())
         self._metrics.checkpoint(self._committed_at - this.began, size)
         for timestamp, records in this.ages:
             self._metrics.latency(max(0, now - timestamp) / 1000, records)

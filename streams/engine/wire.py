@@ -18,7 +18,7 @@ from streams.config import Contracts
 from streams.domain.made import made
 from streams.engine.facts import MESSAGES, FactShapes
 from streams.intake.reading import Reader
-from streams.step import Record
+from streams.step import Headers, Record
 from streams.topics import DEAD_LETTERS, KNOWN, Role
 
 _SUBJECTS = {message: f"{CANONICAL}{name}" for name, message in MESSAGES.items()}
@@ -72,26 +72,21 @@ def records_of(topic: str, partition: int, messages: Sequence[Message], read: Ca
     """Return records whose values are what `read` makes of each record with its bytes. Raises `CutShort`."""
     records: list[Record] = []
     for message in messages:
-        key, headers = message.key(), message.headers()
-        raw = made(
-            Record,
-            (
-                topic,
-                None if key is None else key.decode("utf-8", "surrogateescape"),
-                message.value(),
-                max(message.timestamp()[1], 0),
-                partition,
-                message.offset(),
-                tuple(headers) if headers else (),
-            ),
-        )
+        key, timestamp, offset, headers = _place_of(message)
         try:
-            value = read(raw)
+            value = read(made(Record, (topic, key, message.value(), timestamp, partition, offset, headers)))
         except BrokenSchema as broken:
-            raise CutShort(records, raw.offset, broken) from broken
+            raise CutShort(records, offset, broken) from broken
         # Not by _replace, which costs as much as all of the above.
-        records.append(made(Record, (*raw[:2], value, *raw[3:])))
+        records.append(made(Record, (topic, key, value, timestamp, partition, offset, headers)))
     return records
+
+
+def _place_of(message: Message) -> tuple[str | None, int, int, Headers]:
+    """Return the key, timestamp, offset and headers of a message."""
+    key, headers = message.key(), message.headers()
+    told = None if key is None else key.decode("utf-8", "surrogateescape")
+    return told, max(message.timestamp()[1], 0), message.offset() or 0, tuple(headers) if headers else ()  # type: ignore[arg-type]  # a list, where there are any
 
 
 class ContractWire:
@@ -104,20 +99,28 @@ class ContractWire:
 
     def records(self, topic: str, partition: int, messages: Sequence[Message], /) -> list[Record]:
         """Return records that carry changes, messages or derived records, as `read` does."""
-        return records_of(topic, partition, messages, self.read)
+        known = KNOWN.get(topic)
+        if known is None or known.role is Role.SOURCE:
+            return records_of(topic, partition, messages, self._reader.read)
+        records: list[Record] = []
+        for message in messages:
+            key, timestamp, offset, headers = _place_of(message)
+            value = self._decoded(topic, message.value())
+            records.append(made(Record, (topic, key, value, timestamp, partition, offset, headers)))
+        return records
 
     def read(self, record: Record, /) -> Any:
         """Return a change, a message or a derived record.
 
         Raises `schemas.codec.Undecodable` for bytes of an internal or public topic: they are ours, and a defect.
         """
-        value = record.value
         topic = KNOWN.get(record.topic)
         if topic is None or topic.role is Role.SOURCE:
             return self._reader.read(record)
-        if value is None or record.topic == DEAD_LETTERS:
-            return value
-        return self._codec.decode(record.topic, value)
+        return self._decoded(record.topic, record.value)
+
+    def _decoded(self, topic: str, value: bytes | None) -> Any:
+        return value if value is None or topic == DEAD_LETTERS else self._codec.decode(topic, value)
 
     def write(self, topic: str, value: Any, /) -> bytes | None:
         """Return the bytes of an output. Raises `schemas.codec.Unencodable` for one that breaks its contract."""
