@@ -1,16 +1,16 @@
 """A history through the whole of it: `throughline load` into Kafka, with one worker beside it, on one machine.
 
-Measured from the start of the command until the worker has nothing left to do: rows a second, and what a row costs the
-loader and the worker. Half of the rows are entries that bill by the hour, about as many as in the generated firm, and
-each of these is worth a trigger, so the triggers are counted; the others are work on a fixed fee, and move margins.
+The history is a generated firm's over three years, as its systems hold it in the end: one version of each row, written
+out table by table. Measured from the start of the command until the worker has nothing left to do: rows a second, and
+what a row costs the loader and the worker. Then every entry that can bill must have one trigger, or be held.
 """
 
 import csv
 import json
-import random
 import time
-from collections.abc import Iterator
-from datetime import date, timedelta
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,20 +19,25 @@ from bench.firm import GROUP, throughline
 from bench.running import Child, Failed
 from bench.topics import Committed, read_all
 from bench.variants.firm import settings_of
+from firm.database import PREFIX
+from firm.final import identity_of
+from firm.history import History
+from firm.size import FirmSize
+from schemas.codec import Codec
+from schemas.registry import Manifest
 from stack.kafka import Kafka
 from streams.engine.worker import steps_of
-from streams.topics import TRIGGERS
+from streams.topics import EXCEPTIONS, TRIGGERS
 
 RESULT: Final = Path(__file__).parent / "results" / "load.json"
 ROWS: Final = 1_000_000
 TARGET_ROWS_PER_S: Final = 10_000
 RUN_SECONDS_MAX: Final = 900.0
 
-_ENTRIES: Final = "psa.public.time_entries"
-_PROJECTS, _RESOURCES, _PROJECTS_A_CONTRACT = 400, 100, 2
-_FROM, _DAYS = date(2023, 1, 2), 1_000
-_AT: Final = "2022-12-01T08:00:00.000Z"
-_AT_MS: Final = 1_669_881_600_000
+_ENTRIES: Final = f"{PREFIX}time_entries"
+_ENTRIES_OF_ROWS: Final = 0.84
+"""Of all rows, nearly as many are entries as in the firm: so many are asked of it."""
+_FROM, _MONTHS = date(2022, 1, 3), 36
 _LOOK_SECONDS = 0.2
 _MARKS_A_PARTITION = 1
 """The mark that ends a transaction takes an offset, and is committed a second later where no record follows."""
@@ -54,42 +59,43 @@ class Found(NamedTuple):
         return self.rows / self.seconds
 
 
+class _Tables(NamedTuple):
+    """A firm's history as files, one a table; how many rows they hold, and which entries bill or are held."""
+
+    paths: tuple[Path, ...]
+    rows: int
+    billable: frozenset[str]
+
+
 def loading(folder: Path, say: Say, rows: int = ROWS) -> Found:
-    """Measure. Raises `Failed` if a trigger is missing, or there twice."""
+    """Measure. Raises `Failed` if an entry has no trigger and no hold, or a trigger is there twice."""
     folder.mkdir(parents=True, exist_ok=True)
-    masters, entries = folder / "masters.jsonl", folder / f"{_ENTRIES}.csv"
-    masters.write_text("".join(f"{json.dumps(line)}\n" for line in _masters()), encoding="utf-8")
-    say(f"writing {rows:,} rows of {_ENTRIES}")
-    wanted = _write_entries(entries, rows)
+    say(f"writing the tables of a firm, about {rows:,} rows")
+    tables = _write_out(folder / "tables", FirmSize(round(rows * _ENTRIES_OF_ROWS), start=_FROM, months=_MONTHS))
     with Kafka(folder / "kafka", say=say) as kafka:
         throughline(kafka.bootstrap, "topics", "apply")
-        throughline(kafka.bootstrap, "load", str(masters), "--quiet")
         steps, _ = steps_of(settings_of(kafka.bootstrap, GROUP, folder))
         committed = Committed(kafka.bootstrap, GROUP, sorted({topic for step in steps for topic in step.reads}))
         with Child(folder / "worker.log", "bench.variants.firm", kafka.bootstrap, GROUP, str(folder)) as worker:
             _until_quiet(worker, committed)
-            say("the load begins")
-            found = _timed(folder, kafka.bootstrap, worker, committed, rows)
+            say(f"the load of {tables.rows:,} rows begins")
+            found = _timed(folder, kafka.bootstrap, worker, committed, tables)
             worker.stop()
         committed.close()
-        triggers = sum(1 for _ in read_all(kafka.bootstrap, TRIGGERS))
-    if triggers != wanted:
-        raise Failed(f"load: {triggers:,} triggers, and there should be {wanted:,}; see {folder}")
-    return found._replace(triggers=triggers)
+        return found._replace(triggers=_checked(kafka.bootstrap, tables.billable))
 
 
-def _timed(folder: Path, brokers: str, worker: Child, committed: Committed, rows: int) -> Found:
+def _timed(folder: Path, brokers: str, worker: Child, committed: Committed, tables: _Tables) -> Found:
     environment = {"THROUGHLINE_BROKERS": brokers, "THROUGHLINE_GROUP": GROUP}
     began, cpu_s, load_cpu_s = time.monotonic(), worker.cpu_s(), 0.0
-    words = ("load", str(folder / f"{_ENTRIES}.csv"))
+    words = ("load", *map(str, tables.paths))
     with Child(folder / "load.log", "bench.loading", *words, environment=environment) as load:
         while not load.has_ended():
             worker.alive()
             load_cpu_s = max(load_cpu_s, load.cpu_s())
             time.sleep(_LOOK_SECONDS)  # what it used is lost with it: it is looked at while it runs
     _until_quiet(worker, committed)
-    took = time.monotonic() - began
-    spent = worker.cpu_s() - cpu_s
+    rows, took, spent = tables.rows, time.monotonic() - began, worker.cpu_s() - cpu_s
     return Found(rows, took, load_cpu_s / rows * 1e6, spent / rows * 1e6, worker.rss_mb(), 0)
 
 
@@ -106,88 +112,63 @@ def _until_quiet(worker: Child, committed: Committed) -> None:
         time.sleep(_LOOK_SECONDS)  # brokers tell nobody that a group has caught up
 
 
-def _write_entries(path: Path, rows: int) -> int:
-    """Write approved entries, in the order of their days, as a table is written out; return how many bill."""
-    chance, billing = random.Random(1), 0
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            ("id", "project_id", "resource_id", "role", "work_date", "hours", "billable", "status", "approved_at",
-             "updated_at")
-        )  # fmt: skip
-        for number in range(rows):
-            day = _FROM + timedelta(days=number * _DAYS // rows)
-            at = f"{day + timedelta(days=1)}T{chance.randrange(24):02}:{chance.randrange(60):02}:00.000Z"
-            project, resource = chance.randrange(_PROJECTS), chance.randrange(_RESOURCES)
-            billing += _is_hourly(project // _PROJECTS_A_CONTRACT)
-            hours = f"{chance.randrange(1, 33) * 25 // 100}.{chance.randrange(1, 4) * 25}"
-            writer.writerow(
-                (
-                    f"T{number:07}",
-                    f"P{project:03}",
-                    f"R{resource:03}",
-                    "Engineer",
-                    day,
-                    hours,
-                    "true",
-                    "Approved",
-                    at,
-                    at,
-                )
-            )
-    return billing
-
-
-def _is_hourly(contract: int) -> bool:
-    return contract % 2 == 0
-
-
-def _masters() -> Iterator[dict[str, Any]]:
-    """The firm around the entries: nothing of it holds a trigger back."""
-    yield _line(
-        "erp.LegalEntity", "LE1", Id="LE1", Name="One", Currency="EUR", Country="DE", TaxCode="VAT19", ErpSystem="files"
-    )
-    yield _line("crm.Account", "A1", Id="A1", Name="Acme", Status="Active", LastModifiedDate=_AT)
-    yield _line("erp.Customer", "CU1", Id="CU1", CrmAccountId="A1", LegalEntity="LE1", Status="Active")
-    yield _line(
-        "psa.public.clients", "CL1", id="CL1", name="Acme", crm_account_id="A1", status="Active", updated_at=_AT
-    )
-    for number in range(_RESOURCES):
-        yield _line(
-            "hr.Worker", f"E{number:03}", EmployeeId=f"E{number:03}", Name="x", Status="Active", Region="EMEA",
-            CostCenter="D", WeeklyCapacityHours="40", LastModified=_AT,
-            CostRates=[{"Rate": "55", "Currency": "EUR", "EffectiveFrom": "2020-01-01"}],
-        )  # fmt: skip
-        resource = f"R{number:03}"
-        yield _line(
-            "psa.public.resources", resource, id=resource, employee_id=f"E{number:03}", name="x", updated_at=_AT
-        )
-    for number in range(_PROJECTS // _PROJECTS_A_CONTRACT):
-        yield _line(
-            "crm.Contract", f"C{number:03}", ContractNumber=f"C{number:03}", AccountId="A1", Status="Activated",
-            CurrencyIsoCode="EUR", Value="900000",
-            BillingType="T&M" if _is_hourly(number) else "Fixed Fee", ExpensePolicy="PassThrough",
-            RequiresAcceptance=False,
-            PoRequired=False, LegalEntity="LE1", StartDate="2020-01-01", LastModifiedDate=_AT,
-            Rates=[{"Role": "*", "Rate": "120", "EffectiveFrom": "2020-01-01"}],
-        )  # fmt: skip
-    for number in range(_PROJECTS):
-        project = f"P{number:03}"
-        yield _line(
-            "psa.public.projects", project, id=project, name="x", client_id="CL1",
-            contract_number=f"C{number // _PROJECTS_A_CONTRACT:03}", stage="In Delivery", billing_hold=False,
-            region="EMEA", legal_entity=None, cost_center=None, currency="EUR", start_date="2020-01-01", end_date=None,
-            budget_hours="40000", budget_cost=None, baseline_margin_pct=None, updated_at=_AT,
-        )  # fmt: skip
-
-
-def _line(topic: str, key: str, **row: Any) -> dict[str, Any]:
-    source = {"connector": "bench", "name": "bench", "ts_ms": _AT_MS, "snapshot": True, "position": 1}
-    return {
-        "topic": topic,
-        "key": key,
-        "value": {"op": "r", "before": None, "after": row, "ts_ms": _AT_MS, "source": source},
+def _checked(brokers: str, billable: frozenset[str]) -> int:
+    """Return how many triggers there are. Raises `Failed` where money is missing or doubled."""
+    codec = Codec(Manifest())
+    triggers = [codec.decode(TRIGGERS, message.value() or b"") for message in read_all(brokers, TRIGGERS)]
+    held = (codec.decode(EXCEPTIONS, message.value() or b"") for message in read_all(brokers, EXCEPTIONS))
+    told = {trigger["source_id"] for trigger in triggers} | {
+        exception["entity_id"] for exception in held if exception["kind"] == "billing_hold"
     }
+    doubled = sum(times - 1 for times in Counter(trigger["trigger_id"] for trigger in triggers).values())
+    if doubled or (missing := billable - told):
+        raise Failed(f"load: {doubled} triggers are doubled, {len(missing):,} entries have neither trigger nor hold")
+    return len(triggers)
+
+
+def _write_out(folder: Path, size: FirmSize) -> _Tables:
+    folder.mkdir()
+    tables: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {}
+    for record in History(size).records():
+        before, after = record.value["before"], record.value["after"]
+        identity, rows = identity_of(record.topic, after or before), tables.setdefault(record.topic, {})
+        if after is None:
+            rows.pop(identity, None)
+        else:
+            rows[identity] = record.key, after
+    paths = []
+    for topic, rows in sorted(tables.items()):
+        if topic == _ENTRIES:
+            paths.append(_as_csv(folder / f"{topic}.csv", [row for _, row in rows.values()]))
+        else:
+            paths.append(_as_lines(folder / f"{topic}.jsonl", topic, rows.values()))
+    return _Tables(tuple(paths), sum(map(len, tables.values())), frozenset(_billable(tables)))
+
+
+def _as_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def _as_lines(path: Path, topic: str, rows: Iterable[tuple[str, dict[str, Any]]]) -> Path:
+    source = {"connector": "bench", "name": "bench", "ts_ms": 0, "snapshot": True, "position": 1}
+    with path.open("w", encoding="utf-8") as file:
+        for key, row in rows:
+            value = {"op": "r", "before": None, "after": row, "ts_ms": 0, "source": source}
+            file.write(f"{json.dumps({'topic': topic, 'key': key, 'value': value})}\n")
+    return path
+
+
+def _billable(tables: Mapping[str, Mapping[str, tuple[str, dict[str, Any]]]]) -> Iterator[str]:
+    """Yield the entries that bill by the hour or are held."""
+    hourly = {number for number, (_, row) in tables["crm.Contract"].items() if row["BillingType"] in ("T&M", "T&M NTE")}
+    projects = {name for name, (_, row) in tables[f"{PREFIX}projects"].items() if row["contract_number"] in hourly}
+    for name, (_, row) in tables[_ENTRIES].items():
+        if row["status"] == "Approved" and row["billable"] and row["project_id"] in projects:
+            yield name
 
 
 def report(folder: Path, say: Say, rows: int = ROWS) -> dict[str, Any]:
