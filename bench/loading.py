@@ -1,21 +1,24 @@
-"""A history through the whole of it: `throughline load` into Kafka, with one worker beside it, on one machine.
+"""A history through the whole of it: `throughline load` into Kafka, with two workers beside it, on one machine.
 
 The history is a generated firm's over three years, as its systems hold it in the end: one version of each row, written
-out table by table. Measured from the start of the command until the worker has nothing left to do: rows a second, and
-what a row costs the loader and the worker. Then every entry that can bill must have one trigger, or be held.
+out table by table. Measured from the start of the command until the workers have nothing left to do, triggers written
+to the file exchange included: rows a second, and what a row costs the loader and the workers. Then every
+entry that can bill must have one trigger, or be held.
 """
 
 import csv
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bench.broker import Say
 from bench.firm import GROUP, throughline
+from bench.members import share_out
 from bench.running import Child, Failed
 from bench.topics import Committed, read_all
 from bench.variants.firm import settings_of
@@ -38,6 +41,10 @@ _ENTRIES: Final = f"{PREFIX}time_entries"
 _ENTRIES_OF_ROWS: Final = 0.84
 """Of all rows, nearly as many are entries as in the firm: so many are asked of it."""
 _FROM, _MONTHS = date(2022, 1, 3), 36
+_WORKERS: Final = 2
+_SETTINGS: Final = {"THROUGHLINE_STATE_MEMORY_MB": "512"}
+"""As docs/loading.md advises: the state of a history does not fit into what a worker of live changes needs."""
+
 _LOOK_SECONDS = 0.2
 _MARKS_A_PARTITION = 1
 """The mark that ends a transaction takes an offset, and is committed a second later where no record follows."""
@@ -49,8 +56,8 @@ class Found(NamedTuple):
     rows: int
     seconds: float
     load_cpu_us: float
-    worker_cpu_us: float
-    worker_rss_mb: float
+    workers_cpu_us: float
+    worker_rss_mb: tuple[float, ...]
     triggers: int
 
     @property
@@ -72,41 +79,52 @@ def loading(folder: Path, say: Say, rows: int = ROWS) -> Found:
     folder.mkdir(parents=True, exist_ok=True)
     say(f"writing the tables of a firm, about {rows:,} rows")
     tables = _write_out(folder / "tables", FirmSize(round(rows * _ENTRIES_OF_ROWS), start=_FROM, months=_MONTHS))
-    with Kafka(folder / "kafka", say=say) as kafka:
+    with Kafka(folder / "kafka", say=say) as kafka, ExitStack() as stack:
         throughline(kafka.bootstrap, "topics", "apply")
         steps, _ = steps_of(settings_of(kafka.bootstrap, GROUP, folder))
-        committed = Committed(kafka.bootstrap, GROUP, sorted({topic for step in steps for topic in step.reads}))
-        with Child(folder / "worker.log", "bench.variants.firm", kafka.bootstrap, GROUP, str(folder)) as worker:
-            _until_quiet(worker, committed)
-            say(f"the load of {tables.rows:,} rows begins")
-            found = _timed(folder, kafka.bootstrap, worker, committed, tables)
+        committed = stack.enter_context(
+            closing(Committed(kafka.bootstrap, GROUP, sorted({topic for step in steps for topic in step.reads})))
+        )
+        workers = [stack.enter_context(_worker(folder / f"worker-{n}", kafka.bootstrap)) for n in range(_WORKERS)]
+        share_out(kafka.bootstrap, GROUP, workers)
+        say(f"the load of {tables.rows:,} rows begins")
+        found = _timed(folder, kafka, workers, committed, tables)
+        for worker in workers:
             worker.stop()
-        committed.close()
         return found._replace(triggers=_checked(kafka.bootstrap, tables.billable))
 
 
-def _timed(folder: Path, brokers: str, worker: Child, committed: Committed, tables: _Tables) -> Found:
-    environment = {"THROUGHLINE_BROKERS": brokers, "THROUGHLINE_GROUP": GROUP}
-    began, cpu_s, load_cpu_s = time.monotonic(), worker.cpu_s(), 0.0
+def _worker(folder: Path, brokers: str) -> Child:
+    words = (brokers, GROUP, str(folder))
+    return Child(folder.with_suffix(".log"), "bench.variants.firm", *words, environment=_SETTINGS)
+
+
+def _timed(folder: Path, kafka: Kafka, workers: Sequence[Child], committed: Committed, tables: _Tables) -> Found:
+    environment = {"THROUGHLINE_BROKERS": kafka.bootstrap, "THROUGHLINE_GROUP": GROUP}
+    began, cpu_s, load_cpu_s = time.monotonic(), [worker.cpu_s() for worker in workers], 0.0
     words = ("load", *map(str, tables.paths))
     with Child(folder / "load.log", "bench.loading", *words, environment=environment) as load:
         while not load.has_ended():
-            worker.alive()
+            for worker in workers:
+                worker.alive()
             load_cpu_s = max(load_cpu_s, load.cpu_s())
             time.sleep(_LOOK_SECONDS)  # what it used is lost with it: it is looked at while it runs
-    _until_quiet(worker, committed)
-    rows, took, spent = tables.rows, time.monotonic() - began, worker.cpu_s() - cpu_s
-    return Found(rows, took, load_cpu_s / rows * 1e6, spent / rows * 1e6, worker.rss_mb(), 0)
+    _until_quiet(workers, committed)
+    rows, took = tables.rows, time.monotonic() - began
+    spent = sum(worker.cpu_s() - before for worker, before in zip(workers, cpu_s, strict=True))
+    rss_mb = tuple(worker.rss_mb() for worker in workers)
+    return Found(rows, took, load_cpu_s / rows * 1e6, spent / rows * 1e6, rss_mb, 0)
 
 
-def _until_quiet(worker: Child, committed: Committed) -> None:
-    """Wait until a worker has taken in all there is, and nothing is under way in it. Raises `Failed`."""
+def _until_quiet(workers: Sequence[Child], committed: Committed) -> None:
+    """Wait until workers have taken in all there is, and nothing is under way in them. Raises `Failed`."""
     deadline = time.monotonic() + RUN_SECONDS_MAX
     while True:
         left = committed.open(committed.offsets())
         if all(records <= _MARKS_A_PARTITION for records in left.values()):
             return
-        worker.alive()
+        for worker in workers:
+            worker.alive()
         if time.monotonic() > deadline:
             raise Failed(f"load: {sum(left.values()):,} records are open after {RUN_SECONDS_MAX:.0f} s")
         time.sleep(_LOOK_SECONDS)  # brokers tell nobody that a group has caught up
@@ -179,9 +197,10 @@ def report(folder: Path, say: Say, rows: int = ROWS) -> dict[str, Any]:
         "rows_per_s": round(found.rows_per_s),
         "target_rows_per_s": TARGET_ROWS_PER_S,
         "seconds": round(found.seconds, 1),
+        "workers": _WORKERS,
         "load_cpu_us_per_row": round(found.load_cpu_us, 1),
-        "worker_cpu_us_per_row": round(found.worker_cpu_us, 1),
-        "worker_rss_mb": round(found.worker_rss_mb),
+        "workers_cpu_us_per_row": round(found.workers_cpu_us, 1),
+        "worker_rss_mb": [round(rss_mb) for rss_mb in found.worker_rss_mb],
         "triggers": found.triggers,
     }
     say(f"load: {figures}")

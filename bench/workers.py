@@ -6,21 +6,18 @@ All input is written while the workers are stopped (SIGSTOP) with their partitio
 import signal
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-
 from bench.broker import Broker, Say
+from bench.members import share_out
 from bench.reference.avro import INPUTS, MARGINS, TRIGGERS
 from bench.running import Child, Failed, Run
 from bench.side_by_side import Input, check
 from bench.topics import COMPACTED, Committed, make_topics, remove_topics
 from bench.variants.codecs import FASTAVRO
 
-ASSIGN_SECONDS_MAX = 60.0
 RUN_SECONDS_MAX = 300.0
 _LOOK_SECONDS = 0.02
 _SESSION_SECONDS = 30
@@ -46,7 +43,7 @@ class Workers:
         committed = Committed(self._brokers, group, read)
         with ExitStack() as stack:
             workers = [stack.enter_context(self._start(group, prefix, slot)) for slot in range(count)]
-            self._await_assignment(group, workers)
+            share_out(self._brokers, group, workers)
             for worker in workers:
                 worker.send(signal.SIGSTOP)
             self._input.write(prefix)
@@ -68,22 +65,6 @@ class Workers:
         options = (f"session_timeout_s={_SESSION_SECONDS}",)
         arguments = (self._brokers, group, str(folder), FASTAVRO, prefix, *options)
         return Child(self._folder / f"{group}-{slot}.log", "bench.variants.engine", *arguments)
-
-    def _await_assignment(self, group: str, workers: Sequence[Child]) -> None:
-        admin = AdminClient({"bootstrap.servers": self._brokers, "log_level": 2})
-        deadline = time.monotonic() + ASSIGN_SECONDS_MAX
-        while True:
-            with suppress(KafkaException):  # a broker that has just started does not know its groups yet
-                members = admin.describe_consumer_groups([group])[group].result(30.0).members
-                held = [len(member.assignment.topic_partitions) for member in members if member.assignment]
-                if len(held) == len(workers) and all(held):
-                    break
-            for worker in workers:
-                worker.alive()
-            if time.monotonic() > deadline:
-                raise Failed(f"{group}: the partitions were not shared out within {ASSIGN_SECONDS_MAX:.0f} s")
-            time.sleep(_LOOK_SECONDS)
-        time.sleep(1.0)  # what was assigned is opened and restored, which the group does not tell
 
     def _drain(self, committed: Committed, ends: dict[tuple[str, int], int], workers: Sequence[Child]) -> None:
         deadline = time.monotonic() + RUN_SECONDS_MAX

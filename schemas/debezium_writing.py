@@ -112,4 +112,6 @@ def _days(value: date | str) -> int:
 
 def _zoned(value: datetime | str) -> str:
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if isinstance(value, str) and len(value) == 24 and value[19] == "." and value[-1] == "Z":
+        return f"{value[:-1]}000Z"  # as the JSON view has it
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

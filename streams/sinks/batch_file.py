@@ -23,7 +23,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 from unicodedata import category
 
 from pydantic import TypeAdapter, ValidationError
@@ -35,6 +37,9 @@ from streams.sinks.durable_files import BadFile, LocalFiles, digest_of, read_che
 
 VERSION = "1"
 _COLUMNS = tuple(field.name for field in fields(Posting) if field.name != "system")
+_VALUES = attrgetter(*_COLUMNS)
+_AMOUNT = _COLUMNS.index("amount")
+_DECIMALS = (_COLUMNS.index("quantity"), _COLUMNS.index("rate"))
 _POSTINGS = TypeAdapter(Posting)
 _BATCHES_KEPT = 16
 _OPTIONAL = frozenset({"reverses", "project_id", "po_number", "quantity", "rate"})
@@ -103,9 +108,10 @@ def unfit(posting: Posting) -> str | None:
         return f"currency {currency!r} is no ISO 4217 code"
     if posting.amount != round_money(posting.amount, currency):
         return f"amount {posting.amount} has more digits than {currency} has (smallest unit {minor_unit(currency)})"
-    for name in _COLUMNS:
-        value = getattr(posting, name)
-        # Only signs that cannot be printed are of those categories, and hardly any text has one.
+    values = _VALUES(posting)
+    if "" not in values and "".join(value for value in values if isinstance(value, str)).isprintable():
+        return None  # only signs that cannot be printed are of those categories, and hardly any text has one
+    for name, value in zip(_COLUMNS, values, strict=True):
         if isinstance(value, str) and not value.isprintable() and _breaks_lines(value):
             return f"{name} holds a control character: {value!r}"
         if value == "" and name in _OPTIONAL:
@@ -124,7 +130,7 @@ def render_batch(batch: Batch) -> bytes:
         ("columns", "line", *_COLUMNS),
     ]
     for line, posting in enumerate(batch.postings, 1):
-        rows.append(("detail", line, *(_text(posting, name) for name in _COLUMNS)))
+        rows.append(("detail", line, *_shown(posting)))
     totals = batch.totals
     rows += [("control", currency, lines, _money_text(total, currency)) for currency, (lines, total) in totals.items()]
     rows.append(("trailer", number_text(batch.number), len(batch.postings), len(totals)))
@@ -194,13 +200,14 @@ def _money_text(amount: Decimal, currency: str) -> str:
     return f"{round_money(amount, currency):f}"
 
 
-def _text(posting: Posting, name: str) -> str:
-    value = getattr(posting, name)
-    if value is None:
-        return ""
-    if name == "amount":
-        return _money_text(posting.amount, posting.currency)
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+def _shown(posting: Posting) -> list[Any]:
+    """Return the fields of a line; what is None, a date or a whole number, is as CSV writes it already."""
+    values = list(_VALUES(posting))
+    for place in _DECIMALS:
+        if values[place] is not None:
+            values[place] = f"{values[place]:f}"
+    values[_AMOUNT] = _money_text(posting.amount, posting.currency)
+    return values
 
 
 def _posting(reader: "_Reader", system: str, values: Sequence[str]) -> Posting:

@@ -5,7 +5,7 @@ and the target can be asked about it. Instants are milliseconds since 1970, UTC.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -268,12 +268,8 @@ def receipt_of(
 
 def completed(known: Receipt, answer: Receipt, attempts: int, first_sent_at: int | None) -> Receipt:
     """Return the known receipt with the target's answer; the earliest known time of sending stays."""
-    return replace(
-        known,
-        status=answer.status,
-        document_id=answer.document_id,
-        answered_at=answer.answered_at,
-        error=answer.error,
-        attempts=attempts,
-        first_sent_at=first_sent_at if known.first_sent_at is None else known.first_sent_at,
-    )
+    first = first_sent_at if known.first_sent_at is None else known.first_sent_at
+    return Receipt(
+        known.posting_id, known.trigger_id, known.system, answer.document_id, answer.status, attempts, first,
+        answer.answered_at, answer.error, known.contract_number, known.project_id,
+    )  # fmt: skip
