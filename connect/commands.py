@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
@@ -141,15 +142,17 @@ class _Commands:
         port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of /metrics.")] = WATCH_PORT,
         host: Annotated[str, typer.Option(help="Address of this machine at which they are answered.")] = "127.0.0.1",
         every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 15.0,
+        restart: Annotated[bool, typer.Option(help="Restart what has failed, later and later.")] = True,
         folder: Folder = CONNECTORS_FOLDER,
         config: Config = None,
     ) -> None:
-        """Tell Prometheus how connectors and feeds are, and how fresh, until SIGTERM or Ctrl-C."""
+        """Tell Prometheus how connectors and feeds are, and how fresh, and restart what failed, until Ctrl-C."""
         from connect.watch import watch_until_stopped
 
         with self._connect(config, 0.0) as connect:
             files, looks = read_all(folder), self._looks(config, connect)
-            watch_until_stopped(files, connect.running, looks, (host, port), every)
+            anew = partial(connect.restart, failed_only=True) if restart else None
+            watch_until_stopped(files, (connect.running, anew), looks, (host, port), every)
 
     def _looks(self, config: Path | None, connect: "ConnectRest") -> tuple["Look", ...]:
         from connect.database import SlotLook

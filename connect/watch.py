@@ -1,10 +1,11 @@
 """The watch over connectors and feeds: looks every few seconds, and tells Prometheus what it found.
 
-It owns no connector and changes nothing. A place that does not answer leaves its figures out and is counted as unknown:
-what was true a minute ago may not be any more.
+It restarts what has failed of the connectors it knows, unless it is told not to, and changes nothing else. A place that
+does not answer leaves its figures out and is counted as unknown: what was true a minute ago may not be any more.
 """
 
 import logging
+import random
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, start_
 from connect.configuration import Configuration, UnusableConfiguration
 from connect.freshness import Look, heard_as
 from connect.rest import ConnectError, Standing
+from connect.restarts import Restarts
 from connect.status import lines
 from connect.watch_metrics import WatchMetrics
 
@@ -25,18 +27,24 @@ log = logging.getLogger("throughline.connect")
 Running = Callable[[], Mapping[str, Standing]]
 """Asks Connect how its connectors are. Raises `ConnectError`."""
 
+Restart = Callable[[str], None]
+"""Has Connect restart what has failed of a connector. Raises `ConnectError`."""
+
 
 class Outside(NamedTuple):
     """What the watch takes from outside: Connect, places that know of freshness, the clock, and where it says things.
 
-    `clock`: milliseconds since 1970. `wait`: waits for so many seconds, and says whether the watch is to end.
+    `restart` is None where nothing is restarted. `clock`: milliseconds since 1970. `wait`: waits for so many seconds,
+    and says whether the watch is to end. `chance`: a number from 0 to 1.
     """
 
     running: Running
+    restart: Restart | None
     looks: Sequence[Look]
     clock: Callable[[], int]
     wait: Callable[[float], bool]
     say: Callable[[str], None]
+    chance: Callable[[], float]
 
 
 class Watch:
@@ -46,6 +54,7 @@ class Watch:
         self._files = files
         self._metrics = metrics
         self._outside = outside
+        self._restarts = Restarts(outside.chance)
         self._said: frozenset[str] = frozenset()
 
     def run(self, every_s: float) -> None:
@@ -66,11 +75,27 @@ class Watch:
             unknown["connect"] = 1
             failures.append(str(error))
         known = {name: standing for name, standing in running.items() if name in self._files}
+        failures += self._restart(known)
         found, not_learnt = lines(self._files, known, self._outside.looks)
         unknown["freshness"] = len(not_learnt)
         feeds = [(heard_as(self._files[line.name]), line) for line in found]
         self._metrics.set(feeds, unknown, self._outside.clock())
         self._tell([*failures, *not_learnt])
+
+    def _restart(self, known: Mapping[str, Standing]) -> list[str]:
+        """Restart what is due, and return what went wrong with that."""
+        wrong: list[str] = []
+        restart = self._outside.restart
+        if restart is None:
+            return wrong
+        for name in self._restarts.due(known, self._outside.clock()):
+            self._outside.say(f"{name}: restarted, as {'; '.join(known[name].failures)}")
+            self._metrics.restarted(heard_as(self._files[name]))
+            try:
+                restart(name)
+            except ConnectError as error:
+                wrong.append(f"whether {name} is restarted: {error}")
+        return wrong
 
     def _tell(self, failures: Sequence[str]) -> None:
         for failure in failures:
@@ -81,12 +106,12 @@ class Watch:
 
 def watch_until_stopped(
     files: Mapping[str, Configuration],
-    running: Running,
+    asked: tuple[Running, Restart | None],
     looks: Sequence[Look],
     address: tuple[str, int],
     every_s: float,
 ) -> None:
-    """Look every few seconds and answer Prometheus at an address, until SIGTERM or SIGINT.
+    """Look every few seconds and answer Prometheus at an address, until SIGTERM or SIGINT. `asked` is of Connect.
 
     Raises:
         UnusableConfiguration: The port cannot be listened on.
@@ -97,7 +122,7 @@ def watch_until_stopped(
     registry, stop = CollectorRegistry(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    outside = Outside(running, looks, lambda: time.time_ns() // 1_000_000, stop.wait, log.warning)
+    outside = Outside(*asked, looks, lambda: time.time_ns() // 1_000_000, stop.wait, log.warning, random.random)
     watch = Watch(files, WatchMetrics(registry), outside)
     host, port = address
     try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from connect.database import SLOT_STATES
 from connect.freshness import Freshness
@@ -37,6 +37,10 @@ class WatchMetrics:
         self._tables = self._gauge(
             "feed_snapshot_left_tables", "Tables that the newest snapshot has not read whole.", ["feed"]
         )
+        self._restarted = Counter(
+            "throughline_feed_connector_restarts", "How often what had failed of a connector was restarted.", ["feed"],
+            registry=registry,
+        )  # fmt: skip
         self._unknown = self._gauge(
             "feed_watch_unknown",
             "How much could not be learnt at the last look.",
@@ -47,6 +51,10 @@ class WatchMetrics:
     def _gauge(self, name: str, documentation: str, labels: Sequence[str]) -> Gauge:
         return Gauge(f"throughline_{name}", documentation, labels, registry=self._registry)
 
+    def restarted(self, feed: str) -> None:
+        """Count a restart."""
+        self._restarted.labels(feed).inc()
+
     def set(self, feeds: Iterable[tuple[str, Line]], unknown: dict[str, int], now_ms: int) -> None:
         """Set all figures as a look found them; what is not known has none."""
         for gauge in (self._state, self._age, self._lag, self._left, self._slot, self._rows, self._tables):
@@ -54,6 +62,7 @@ class WatchMetrics:
         for feed, line in feeds:
             if line.state != FEED_STATE and not unknown["connect"]:
                 _set_state(self._state, feed, CONNECTOR_STATES, state_of(line.standing))
+                self._restarted.labels(feed)  # from zero, so that Prometheus sees the first one as an increase
             self._set_freshness(feed, line.freshness, now_ms)
         for place in PLACES:
             self._unknown.labels(place).set(unknown[place])

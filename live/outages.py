@@ -28,6 +28,7 @@ from live.errors import PipelineError
 from live.firm import FirmAtWork
 from live.pipeline import ANALYTICS, PSA, Pipeline
 from stack.errors import StackError
+from stack.ports import free_ports
 
 DAYS, MONTHS = 7, 2
 SECONDS = 120
@@ -35,6 +36,8 @@ SETTINGS = {"THROUGHLINE_SINKS__BATCH_SECONDS_MAX": "1", "THROUGHLINE_SINKS__POL
 _QUIET_SECONDS = (0.5, 3.0)
 _AWAY_SECONDS = (0.1, 9.0)
 _TWO_AT_ONCE = 0.25
+_RESTARTED_SECONDS_MAX = 180.0
+_LOOK_SECONDS = 1.0
 
 Say = Callable[[str], None]
 
@@ -108,6 +111,20 @@ class Outages:
             part.start() if way == "kill" else part.resume()
 
 
+def _until_connectors_run(pipeline: Pipeline, say: Say) -> None:
+    """Wait for the watch to restart what met a part that was away, and failed. Raises `PipelineError`."""
+    deadline = time.monotonic() + _RESTARTED_SECONDS_MAX
+    say("all is back; the watch restarts what has failed of connectors")
+    while True:
+        try:
+            pipeline.run("connect", "status", PSA, ANALYTICS)
+            return
+        except PipelineError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_LOOK_SECONDS)
+
+
 def run(folder: Path, seed: int, time_entries: int, seconds: int, say: Say) -> Verdict:
     """Let a firm work for a week, in so many seconds, while parts of its stack fail.
 
@@ -121,8 +138,10 @@ def run(folder: Path, seed: int, time_entries: int, seconds: int, say: Say) -> V
     week = changes[len(before) :]
     with Pipeline(folder, SETTINGS, say=say) as pipeline:
         workers = [pipeline.worker(f"worker-{number}") for number in (1, 2)]
-        for worker in workers:
-            worker.start()
+        (port,) = free_ports(1)
+        watch = pipeline.program("watch", "connect", "watch", "--port", str(port), "--every", "2")
+        for program in (*workers, watch):
+            program.start()
         parts: list[Part] = [*workers, pipeline.connect, pipeline.postgresql, pipeline.registry, pipeline.kafka]
         outages, firm = Outages(parts, seed, say), FirmAtWork(pipeline)
         say(f"{len(before):,} changes of the months before, in peace")
@@ -136,9 +155,7 @@ def run(folder: Path, seed: int, time_entries: int, seconds: int, say: Say) -> V
             firm.close()
         for part in parts:
             part.start()  # a worker gives up by itself when brokers are away for long: whoever runs it starts it anew
-        for connector in (PSA, ANALYTICS):
-            # So does a task whose registry is away when it needs it; the alert of a failed connector asks for this.
-            pipeline.run("connect", "restart", connector, "--failed-only")
+        _until_connectors_run(pipeline, say)
         batch = Batch(pipeline, [change for change in changes if not is_psa(change)])
         batch.settle()
         lost, twice = [*batch.projects(), *batch.bookings()], _doubled(pipeline)

@@ -7,7 +7,8 @@ from prometheus_client import CollectorRegistry
 from connect.configuration import Configuration
 from connect.freshness import Freshness, Unknown
 from connect.rest import ConnectError, Standing, Task
-from connect.watch import Outside, Watch
+from connect.restarts import Restarts
+from connect.watch import Outside, Restart, Watch
 from connect.watch_metrics import WatchMetrics, state_of
 from tests.support.metrics import series
 
@@ -15,6 +16,7 @@ PSA = Configuration(name="psa", config={"connector.class": "org.example.Source",
 FEED = Configuration(name="hr", config={"connector.class": "throughline.workday"})
 SINK = Configuration(name="analytics", config={"connector.class": "org.example.Sink", "topics": "a"})
 RUNS = Standing("RUNNING", "", (Task(0, "RUNNING", ""),))
+FAILED = Standing("RUNNING", "", (Task(0, "FAILED", "java.net.ConnectException: refused\n\tat x"),))
 NOW = 1_800_000_000_000
 
 
@@ -26,10 +28,28 @@ class World:
         self.fresh: dict[str, Freshness | str] = {}
         self.said: list[str] = []
         self.waits = 0
+        self.now = NOW
+        self.restarted: list[str] = []
+        self.refuses = ""
+        self.files = {"psa": PSA, "hr": FEED, "analytics": SINK}
+        self.watch = self.watched(self.restart)
+
+    def watched(self, restart: Restart | None) -> Watch:
+        outside = Outside(self.ask, restart, [self], lambda: self.now, self.wait, self.said.append, lambda: 1.0)
         self.registry = CollectorRegistry()
-        outside = Outside(self.ask, [self], lambda: NOW, self.wait, self.said.append)
-        files = {"psa": PSA, "hr": FEED, "analytics": SINK}
-        self.watch = Watch(files, WatchMetrics(self.registry), outside)
+        return Watch(self.files, WatchMetrics(self.registry), outside)
+
+    def restart(self, name: str) -> None:
+        self.restarted.append(name)
+        if self.refuses:
+            raise ConnectError(self.refuses)
+
+    def look_after(self, seconds: float) -> list[str]:
+        """Look after some seconds, and return what was restarted."""
+        self.now += round(seconds * 1000)
+        before = len(self.restarted)
+        self.watch.look()
+        return self.restarted[before:]
 
     def ask(self) -> Mapping[str, Standing]:
         if isinstance(self.running, str):
@@ -114,3 +134,60 @@ def test_a_connector_is_as_well_as_its_worst_task() -> None:
         "none": "missing", "well": "running", "a task failed": "failed", "itself failed": "failed",
         "without tasks": "unassigned", "a task waits": "unassigned", "paused": "paused", "paused and failed": "failed",
     }  # fmt: skip
+
+
+def test_what_has_failed_is_restarted_later_and_later_and_counted() -> None:
+    world = World()
+    world.running = {"psa": FAILED, "stray": FAILED, "analytics": RUNS}
+    assert world.look_after(0) == []
+    assert world.told("connector_restarts_total") == {("delivery",): 0, ("analytics",): 0}
+    assert world.look_after(9.9) == []
+    assert world.look_after(0.1) == ["psa"]
+    assert world.said == ["psa: restarted, as task 0 failed: java.net.ConnectException: refused"]
+    waits = [20, 40, 80, 160, 320, 600, 600]
+    for wait in waits:
+        assert world.look_after(wait - 0.1) == []
+        assert world.look_after(0.1) == ["psa"]
+    assert world.told("connector_restarts_total") == {("delivery",): 1 + len(waits), ("analytics",): 0}
+
+
+def test_after_ten_minutes_of_running_a_failure_is_restarted_as_soon_as_the_first() -> None:
+    world = World()
+    world.running = {"psa": FAILED}
+    assert [world.look_after(seconds) for seconds in (0, 10, 20)] == [[], ["psa"], ["psa"]]
+    world.running = {"psa": RUNS}
+    assert world.look_after(599) == []
+    world.running = {"psa": FAILED}
+    assert world.look_after(0) == ["psa"]  # it is long due, and the next one waits for longer
+    assert [world.look_after(79), world.look_after(1)] == [[], ["psa"]]
+    world.running = {"psa": RUNS}
+    assert world.look_after(600) == []
+    world.running = {"psa": FAILED}
+    assert [world.look_after(0), world.look_after(10)] == [[], ["psa"]]
+
+
+def test_what_somebody_paused_or_stopped_is_left_alone_and_all_is_where_nothing_is_to_be_restarted() -> None:
+    world = World()
+    world.running = {"psa": FAILED._replace(state="PAUSED"), "analytics": FAILED._replace(state="STOPPED")}
+    assert [world.look_after(0), world.look_after(10_000)] == [[], []]
+    world.watch = world.watched(None)
+    world.running = {"psa": FAILED}
+    assert [world.look_after(0), world.look_after(10_000)] == [[], []]
+    assert world.said == []
+
+
+def test_a_restart_that_connect_refuses_is_said_and_tried_again() -> None:
+    world = World()
+    world.running, world.refuses = {"psa": FAILED}, "Connect at http://c: HTTP 500"
+    assert [world.look_after(seconds) for seconds in (0, 10, 20)] == [[], ["psa"], ["psa"]]
+    told = "psa: restarted, as task 0 failed: java.net.ConnectException: refused"
+    refused = "not known: whether psa is restarted: Connect at http://c: HTTP 500"
+    assert world.said == [told, refused, told]
+
+
+def test_restarts_of_several_do_not_come_at_one_time() -> None:
+    chances = iter((0.0, 1.0, 0.5, 0.5))
+    restarts = Restarts(lambda: next(chances))
+    failed = {"psa": FAILED, "hr": FAILED}
+    due = [restarts.due(failed, NOW + ms) for ms in (0, 4_999, 5_000, 9_999, 10_000)]
+    assert due == [[], [], ["psa"], [], ["hr"]]
