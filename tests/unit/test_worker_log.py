@@ -69,6 +69,16 @@ def test_what_faust_says_last_of_a_crash_is_left_out(caplog: pytest.LogCaptureFi
     assert any("crash" in record.getMessage().lower() for record in caplog.records)
 
 
+def test_an_agent_that_is_cancelled_is_no_crash(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("faust.agents")
+    for error in (asyncio.CancelledError(), DEFECT):
+        try:
+            raise error
+        except BaseException:
+            log.exception("[^-Agent*: intake]: Crashed reason=%r", error)
+    assert told(caplog) == [(f"[^-Agent*: intake]: Crashed reason={DEFECT!r}", True)]
+
+
 def test_a_client_without_brokers_is_heard_once_in_a_while_and_everybody_else_always() -> None:
     repeats, told = Repeats(), []
 
