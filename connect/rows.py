@@ -19,6 +19,8 @@ _SHOWN_MAX: Final = 60
 _TRUE: Final = frozenset({"true", "t", "1"})
 _FALSE: Final = frozenset({"false", "f", "0"})
 
+_UNFIT: Final = (ValueError, ArithmeticError, TypeError, RecursionError)
+
 Row = dict[str, Any]
 
 
@@ -63,7 +65,12 @@ class RowShape:
         """Return a row of values; fields that are not there are null. Raises `RowFault`."""
         if unknown := values.keys() - self._fields.keys():
             raise RowFault(f"{self.topic} has no field {', '.join(sorted(unknown))}")
-        row = {name: _converted(self._fields[name], value) for name, value in values.items()}
+        fields, row = self._fields, dict[str, Any]()
+        try:
+            for name, value in values.items():
+                row[name] = None if value is None else _CONVERTERS[fields[name].kind](fields[name], value)
+        except _UNFIT:
+            row = {name: _converted(fields[name], value) for name, value in values.items()}  # which says what is wrong
         return self.of_row(row)
 
     def of_row(self, row: Row) -> Read:
@@ -123,7 +130,7 @@ def _converted(field: FieldSpec, value: Any) -> Any:
         return None
     try:
         return _CONVERTERS[field.kind](field, value)
-    except (ValueError, ArithmeticError, TypeError, RecursionError) as error:
+    except _UNFIT as error:
         said = repr(value)
         said = said if len(said) <= _SHOWN_MAX else said[:_SHOWN_MAX] + "…"
         why = str(error) if type(error) in (ValueError, RowFault) else f"no {field.kind}"

@@ -111,7 +111,7 @@ class Delivery(Generic[P]):
             self._memory.put(self._open_key(entry.sequence), _encode((now, posting)))
             self._hold(entry)
             self._doubt(posting.posting_id, posting.reverses)
-            self._publish(entry.receipt)
+            self._changed.append(entry.receipt)  # not kept: that it is open says as much
         return self._drain()
 
     def send(self, now: int, flush: bool = False) -> list[Receipt]:
@@ -165,9 +165,7 @@ class Delivery(Generic[P]):
         prefix = f"{self.system}/open/"
         for key, stored in self._memory.scan(prefix):
             intended_at, posting = self._intents.decode(stored)
-            receipt = self.receipt(posting.posting_id)
-            if receipt is None:
-                raise Fatal(f"delivery memory of {self.system}: open posting {posting.posting_id} has no receipt")
+            receipt = self.receipt(posting.posting_id) or receipt_of(posting, Status.PENDING)
             entry = _Open(int(key.removeprefix(prefix)), posting, intended_at, receipt)
             self._hold(entry)
             self._doubt(posting.posting_id, posting.reverses)
