@@ -17,7 +17,7 @@ LONGEST_MS: Final = 600_000
 """Between two restarts, at most."""
 
 SETTLED_MS: Final = 600_000
-"""A connector that has run for so long since its last restart begins anew with the first wait."""
+"""A connector that has not failed for so long begins anew with the first wait."""
 
 _BY_HAND: Final = frozenset({"PAUSED", "STOPPED"})
 
