@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from bench.running import Child, Failed
 
 _SECONDS_MAX = 60.0
+_ANSWER_SECONDS_MAX = 5.0
 _LOOK_SECONDS = 0.02
 
 
@@ -18,8 +19,8 @@ def share_out(brokers: str, group: str, workers: Sequence[Child]) -> None:
     admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
     deadline = time.monotonic() + _SECONDS_MAX
     while True:
-        with suppress(KafkaException):  # a broker that has just started does not know its groups yet
-            members = admin.describe_consumer_groups([group])[group].result(30.0).members
+        with suppress(KafkaException, TimeoutError):  # a broker that has just started does not know its groups yet
+            members = admin.describe_consumer_groups([group])[group].result(_ANSWER_SECONDS_MAX).members
             held = [len(member.assignment.topic_partitions) for member in members if member.assignment]
             if len(held) == len(workers) and all(held):
                 break
