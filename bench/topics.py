@@ -96,8 +96,9 @@ def read_all(brokers: str, topic: str) -> Iterator[Message]:
     )
     try:
         numbers = consumer.list_topics(topic, timeout=_ANSWER_SECONDS_MAX).topics[topic].partitions
-        consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
-        yield from read_to_the_end(consumer, len(numbers), {}, _ANSWER_SECONDS_MAX)
+        places = [TopicPartition(topic, number, 0) for number in numbers]
+        consumer.assign(places)
+        yield from read_to_the_end(consumer, places, {}, _ANSWER_SECONDS_MAX)
     finally:
         consumer.close()
 

@@ -30,7 +30,7 @@ def derived(pipeline: Pipeline, topics: Sequence[str] = READABLE) -> Iterator[di
         known = consumer.list_topics(timeout=_READ_SECONDS).topics
         places = [TopicPartition(name, number, 0) for name in topics for number in known[name].partitions]
         consumer.assign(places)
-        for message in read_to_the_end(consumer, len(places), {}, _READ_SECONDS):
+        for message in read_to_the_end(consumer, places, {}, _READ_SECONDS):
             topic, key, value = message.topic() or "", message.key(), message.value()
             yield {
                 "topic": topic,

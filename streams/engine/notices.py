@@ -64,9 +64,10 @@ class Notices:
             numbers = [*known[topic].partitions] if topic in known else []
             if not numbers:
                 return [], {}
-            consumer.assign([TopicPartition(topic, n, self._positions.get((topic, n), 0)) for n in numbers])
+            places = [TopicPartition(topic, n, self._positions.get((topic, n), 0)) for n in numbers]
+            consumer.assign(places)
             ends: dict[Place, int] = {}
-            messages = list(read_to_the_end(consumer, len(numbers), ends, _ANSWER_SECONDS_MAX))
+            messages = list(read_to_the_end(consumer, places, ends, _ANSWER_SECONDS_MAX))
         except TimeoutError as error:
             raise self._refused(f"{topic} is {error}") from None
         except KafkaException as error:

@@ -1,9 +1,13 @@
-"""Topics read up to where they end now, by consumers that tell of ends (`enable.partition.eof`)."""
+"""Topics read up to where they end when reading begins, by consumers that tell of ends (`enable.partition.eof`).
+
+That a partition is at its end is told only when brokers have nothing for a while (`fetch.wait.max.ms`, half a second):
+of one that is written to more often, never. So where it ends is asked first, and a record from there on tells as much.
+"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.engine.drained import Place
 
@@ -11,30 +15,37 @@ _POLL_SECONDS = 0.2
 
 
 def read_to_the_end(
-    consumer: Consumer, partitions: int, ends: dict[Place, int], silence_seconds_max: float
+    consumer: Consumer, places: Sequence[TopicPartition], ends: dict[Place, int], silence_seconds_max: float
 ) -> Iterator[Message]:
-    """Yield the records of as many partitions as are assigned until each is read to its end, which `ends` has then.
+    """Yield the records of places, which are assigned, until each is read to its end; `ends` then has the offsets.
 
-    Of one that is written to meanwhile, an end comes more than once; what lies behind the first is yielded, too.
+    What is written to one behind its end, while others are still read, is yielded, too.
 
     Raises:
-        KafkaException: A partition cannot be read.
+        KafkaException: A partition cannot be read, or where it ends cannot be learnt.
         TimeoutError: Brokers say nothing for so long.
     """
+    wanted = {(place.topic, place.partition): _end(consumer, place, silence_seconds_max) for place in places}
     came_at = time.monotonic()
-    while len(ends) < partitions:
+    while len(ends) < len(wanted):
         message = consumer.poll(_POLL_SECONDS)
         if message is None:
             if time.monotonic() - came_at > silence_seconds_max:
                 raise TimeoutError(f"not read to the end within {silence_seconds_max:.0f} s")
             continue
         came_at, error = time.monotonic(), message.error()
-        place, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
+        at, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
         if error is None:
-            if place in ends:  # written after its end was seen, while others are still read
-                ends[place] = offset + 1
+            if at in ends or offset + 1 >= wanted[at]:
+                ends[at] = offset + 1
             yield message
         elif error.code() == KafkaError._PARTITION_EOF:
-            ends[place] = offset
+            ends[at] = offset
         elif not error.retriable():
             raise KafkaException(error)
+
+
+def _end(consumer: Consumer, place: TopicPartition, seconds_max: float) -> int:
+    """Return where a partition ends now; for a reader of what is committed, before what is not."""
+    _, end = consumer.get_watermark_offsets(place, timeout=seconds_max)
+    return end

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, Message, Producer, TopicPartition
 
 from schemas.codec import Codec
 from schemas.registry import Manifest
@@ -60,10 +60,19 @@ def test_brokers_that_do_not_answer_are_named() -> None:
 
 
 class Client:
-    """A consumer that hands out what it is given."""
+    """A consumer that hands out what it is given, of partitions that end where it is told."""
 
-    def __init__(self, *messages: Message) -> None:
+    def __init__(self, ends: dict[int, int], *messages: Message) -> None:
+        self.ends = ends
+        self.places = [TopicPartition("told", number) for number in ends]
         self.messages = [*messages]
+
+    def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+        assert timeout > 0
+        return 0, self.ends[place.partition]
+
+    def read(self, ends: dict[tuple[str, int], int]) -> list[Message]:
+        return list(read_to_the_end(self, self.places, ends, 10.0))  # type: ignore[arg-type]
 
     def poll(self, _seconds: float) -> Message:
         return self.messages.pop(0)
@@ -72,7 +81,23 @@ class Client:
 def test_what_is_written_behind_an_end_that_was_seen_is_not_read_twice() -> None:
     end = KafkaError(KafkaError._PARTITION_EOF)
     late = message("told", 0, 1, None, b"")
-    client = Client(news(end, "told", 0, 1), late, news(end, "told", 1, 0))
+    client = Client({0: 1, 1: 0}, news(end, "told", 0, 1), late, news(end, "told", 1, 0))
     ends: dict[tuple[str, int], int] = {}
-    assert list(read_to_the_end(client, 2, ends, 10.0)) == [late]  # type: ignore[arg-type]
+    assert client.read(ends) == [late]
     assert ends == {("told", 0): 2, ("told", 1): 0}
+
+
+def test_a_topic_that_is_written_to_all_the_while_is_read_to_where_it_ended_at_first() -> None:
+    written = [message("told", 0, offset, None, b"") for offset in range(5)]
+    client = Client({0: 2}, *written)
+    ends: dict[tuple[str, int], int] = {}
+    assert client.read(ends) == written[:2]
+    assert ends == {("told", 0): 2}
+    assert client.messages == written[2:]
+
+
+def test_a_record_behind_an_end_tells_that_it_was_reached_where_what_is_before_it_is_no_record() -> None:
+    mark, behind = 1, message("told", 0, 2, None, b"")
+    ends: dict[tuple[str, int], int] = {}
+    assert Client({0: mark + 1}, behind, behind).read(ends) == [behind]
+    assert ends == {("told", 0): 3}
