@@ -27,6 +27,7 @@ from live.derived import trigger_ids
 from live.errors import PipelineError
 from live.firm import FirmAtWork
 from live.pipeline import ANALYTICS, PSA, Pipeline
+from live.program import Program
 from stack.errors import StackError
 from stack.ports import free_ports
 
@@ -38,6 +39,8 @@ _AWAY_SECONDS = (0.1, 9.0)
 _TWO_AT_ONCE = 0.25
 _RESTARTED_SECONDS_MAX = 180.0
 _LOOK_SECONDS = 1.0
+_RESTARTED = ": restarted, as "
+"""What the watch's log says of each restart."""
 
 Say = Callable[[str], None]
 
@@ -111,18 +114,25 @@ class Outages:
             part.start() if way == "kill" else part.resume()
 
 
-def _until_connectors_run(pipeline: Pipeline, say: Say) -> None:
-    """Wait for the watch to restart what met a part that was away, and failed. Raises `PipelineError`."""
+def _until_connectors_run(pipeline: Pipeline, watch: Program, say: Say) -> None:
+    """Wait for the watch to restart what met a part that was away, and failed; say what it has restarted.
+
+    Raises:
+        PipelineError: A connector still does not run.
+    """
     deadline = time.monotonic() + _RESTARTED_SECONDS_MAX
     say("all is back; the watch restarts what has failed of connectors")
     while True:
         try:
             pipeline.run("connect", "status", PSA, ANALYTICS)
-            return
+            break
         except PipelineError:
             if time.monotonic() > deadline:
                 raise
         time.sleep(_LOOK_SECONDS)
+    restarts = [line for line in watch.log.read_text("utf-8").splitlines() if _RESTARTED in line]
+    for line in [*restarts, f"restarts by the watch: {len(restarts)}, by hand: none"]:
+        say(line)
 
 
 def run(folder: Path, seed: int, time_entries: int, seconds: int, say: Say) -> Verdict:
@@ -155,7 +165,7 @@ def run(folder: Path, seed: int, time_entries: int, seconds: int, say: Say) -> V
             firm.close()
         for part in parts:
             part.start()  # a worker gives up by itself when brokers are away for long: whoever runs it starts it anew
-        _until_connectors_run(pipeline, say)
+        _until_connectors_run(pipeline, watch, say)
         batch = Batch(pipeline, [change for change in changes if not is_psa(change)])
         batch.settle()
         lost, twice = [*batch.projects(), *batch.bookings()], _doubled(pipeline)
