@@ -2,8 +2,8 @@
 
 The history is a generated firm's over three years, as its systems hold it in the end: one version of each row, written
 out table by table. Measured from the start of the command until the workers have nothing left to do, triggers written
-to the file exchange included: rows a second, and what a row costs the loader and the workers. Then every
-entry that can bill must have one trigger, or be held.
+to the file exchange included: rows a second, and what a row costs the loader and the workers. Then every entry that can
+bill must have one trigger, or be held.
 """
 
 import csv
@@ -23,9 +23,10 @@ from bench.running import Child, Failed
 from bench.topics import Committed, read_all
 from bench.variants.firm import settings_of
 from firm.database import PREFIX
-from firm.final import identity_of
+from firm.final import final_records
 from firm.history import History
 from firm.size import FirmSize
+from firm.wire import Record
 from schemas.codec import Codec
 from schemas.registry import Manifest
 from stack.kafka import Kafka
@@ -139,31 +140,27 @@ def _checked(brokers: str, billable: frozenset[str]) -> int:
         exception["entity_id"] for exception in held if exception["kind"] == "billing_hold"
     }
     doubled = sum(times - 1 for times in Counter(trigger["trigger_id"] for trigger in triggers).values())
-    if doubled or (missing := billable - told):
+    missing = billable - told
+    if doubled or missing:
         raise Failed(f"load: {doubled} triggers are doubled, {len(missing):,} entries have neither trigger nor hold")
     return len(triggers)
 
 
 def _write_out(folder: Path, size: FirmSize) -> _Tables:
     folder.mkdir()
-    tables: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {}
-    for record in History(size).records():
-        before, after = record.value["before"], record.value["after"]
-        identity, rows = identity_of(record.topic, after or before), tables.setdefault(record.topic, {})
-        if after is None:
-            rows.pop(identity, None)
-        else:
-            rows[identity] = record.key, after
+    last, tables = final_records(History(size).records()), dict[str, list[Record]]()
+    for record in last.values():
+        tables.setdefault(record.topic, []).append(record)
     paths = []
-    for topic, rows in sorted(tables.items()):
+    for topic, records in sorted(tables.items()):
         if topic == _ENTRIES:
-            paths.append(_as_csv(folder / f"{topic}.csv", [row for _, row in rows.values()]))
+            paths.append(_as_csv(folder / f"{topic}.csv", [record.value["after"] for record in records]))
         else:
-            paths.append(_as_lines(folder / f"{topic}.jsonl", topic, rows.values()))
-    return _Tables(tuple(paths), sum(map(len, tables.values())), frozenset(_billable(tables)))
+            paths.append(_as_lines(folder / f"{topic}.jsonl", records))
+    return _Tables(tuple(paths), len(last), frozenset(_billable(last)))
 
 
-def _as_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
+def _as_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -171,21 +168,23 @@ def _as_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def _as_lines(path: Path, topic: str, rows: Iterable[tuple[str, dict[str, Any]]]) -> Path:
+def _as_lines(path: Path, records: Iterable[Record]) -> Path:
     source = {"connector": "bench", "name": "bench", "ts_ms": 0, "snapshot": True, "position": 1}
     with path.open("w", encoding="utf-8") as file:
-        for key, row in rows:
-            value = {"op": "r", "before": None, "after": row, "ts_ms": 0, "source": source}
+        for topic, key, told, _ in records:
+            value = {"op": "r", "before": None, "after": told["after"], "ts_ms": 0, "source": source}
             file.write(f"{json.dumps({'topic': topic, 'key': key, 'value': value})}\n")
     return path
 
 
-def _billable(tables: Mapping[str, Mapping[str, tuple[str, dict[str, Any]]]]) -> Iterator[str]:
+def _billable(last: Mapping[tuple[str, str], Record]) -> Iterator[str]:
     """Yield the entries that bill by the hour or are held."""
-    hourly = {number for number, (_, row) in tables["crm.Contract"].items() if row["BillingType"] in ("T&M", "T&M NTE")}
-    projects = {name for name, (_, row) in tables[f"{PREFIX}projects"].items() if row["contract_number"] in hourly}
-    for name, (_, row) in tables[_ENTRIES].items():
-        if row["status"] == "Approved" and row["billable"] and row["project_id"] in projects:
+    rows = [(topic, name, record.value["after"]) for (topic, name), record in last.items()]
+    hourly = {name for topic, name, row in rows if topic == "crm.Contract" and row["BillingType"] in ("T&M", "T&M NTE")}
+    projects = {name for topic, name, row in rows if topic == f"{PREFIX}projects" and row["contract_number"] in hourly}
+    for topic, name, row in rows:
+        approved = topic == _ENTRIES and row["status"] == "Approved" and row["billable"]
+        if approved and row["project_id"] in projects:
             yield name
 
 

@@ -28,5 +28,5 @@ def share_out(brokers: str, group: str, workers: Sequence[Child]) -> None:
             worker.alive()
         if time.monotonic() > deadline:
             raise Failed(f"{group}: the partitions were not shared out within {_SECONDS_MAX:.0f} s")
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)  # brokers tell nobody that a group has formed: they are asked
     time.sleep(1.0)  # what was assigned is opened and restored, which the group does not tell

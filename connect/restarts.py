@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from connect.backoff import longest_wait_ms
 from connect.rest import Standing
 
 FIRST_MS: Final = 10_000
@@ -62,5 +63,5 @@ class Restarts:
 
     def _wait_ms(self, restarts: int) -> int:
         """Return how long to wait after so many restarts: half of the time for certain, the rest by chance."""
-        longest = min(FIRST_MS << min(restarts, 16), LONGEST_MS)
+        longest = longest_wait_ms(FIRST_MS, LONGEST_MS, restarts)
         return longest // 2 + round(longest / 2 * self._chance())

@@ -19,8 +19,6 @@ _SHOWN_MAX: Final = 60
 _TRUE: Final = frozenset({"true", "t", "1"})
 _FALSE: Final = frozenset({"false", "f", "0"})
 
-_UNFIT: Final = (ValueError, ArithmeticError, TypeError, RecursionError)
-
 Row = dict[str, Any]
 
 
@@ -65,13 +63,7 @@ class RowShape:
         """Return a row of values; fields that are not there are null. Raises `RowFault`."""
         if unknown := values.keys() - self._fields.keys():
             raise RowFault(f"{self.topic} has no field {', '.join(sorted(unknown))}")
-        fields, row = self._fields, dict[str, Any]()
-        try:
-            for name, value in values.items():
-                row[name] = None if value is None else _CONVERTERS[fields[name].kind](fields[name], value)
-        except _UNFIT:
-            row = {name: _converted(fields[name], value) for name, value in values.items()}  # which says what is wrong
-        return self.of_row(row)
+        return self.of_row(_converted(self._fields, values))
 
     def of_row(self, row: Row) -> Read:
         """Return what a row in its JSON view is known by. Raises `RowFault`."""
@@ -125,16 +117,18 @@ def at(content: Any, path: str) -> Any:
     return content
 
 
-def _converted(field: FieldSpec, value: Any) -> Any:
-    if value is None:
-        return None
+def _converted(fields: Mapping[str, FieldSpec], values: Mapping[str, Any]) -> Row:
+    """Return values, which are of these fields, in their JSON view. Raises `RowFault` naming the first that is none."""
+    row, name, value = dict[str, Any](), "", None
     try:
-        return _CONVERTERS[field.kind](field, value)
-    except _UNFIT as error:
+        for name, value in values.items():
+            row[name] = None if value is None else _CONVERTERS[fields[name].kind](fields[name], value)
+    except (ValueError, ArithmeticError, TypeError, RecursionError) as error:
         said = repr(value)
         said = said if len(said) <= _SHOWN_MAX else said[:_SHOWN_MAX] + "…"
-        why = str(error) if type(error) in (ValueError, RowFault) else f"no {field.kind}"
-        raise RowFault(f"{field.name}: {said}: {why}") from None
+        why = str(error) if type(error) in (ValueError, RowFault) else f"no {fields[name].kind}"
+        raise RowFault(f"{name}: {said}: {why}") from None
+    return row
 
 
 def _text(_field: FieldSpec, value: Any) -> str:
@@ -228,7 +222,7 @@ def _records(field: FieldSpec, value: Any) -> list[Row]:
             raise ValueError(f"item {number} is no record")
         if unknown := item.keys() - known.keys():
             raise ValueError(f"item {number} has no field {', '.join(sorted(unknown))}")
-        found.append({name: _converted(known[name], each) for name, each in item.items()})
+        found.append(_converted(known, item))
     return found
 
 

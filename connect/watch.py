@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
 
@@ -23,6 +23,9 @@ from connect.status import lines
 from connect.watch_metrics import WatchMetrics
 
 log = logging.getLogger("throughline.connect")
+
+RESTARTED: Final = "restarted, as"
+"""Stands in each line of the log that tells of a restart, between what was restarted and why."""
 
 Running = Callable[[], Mapping[str, Standing]]
 """Asks Connect how its connectors are. Raises `ConnectError`."""
@@ -89,7 +92,7 @@ class Watch:
         if restart is None:
             return wrong
         for name in self._restarts.due(known, self._outside.clock()):
-            self._outside.say(f"{name}: restarted, as {'; '.join(known[name].failures)}")
+            self._outside.say(f"{name}: {RESTARTED} {'; '.join(known[name].failures)}")
             self._metrics.restarted(heard_as(self._files[name]))
             try:
                 restart(name)

@@ -16,17 +16,22 @@ _IDENTITIES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def final_rows(records: Iterable[Record]) -> dict[tuple[str, str], dict[str, Any]]:
-    """The last version of each row by topic and identity; deleted ones are left out."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
+def final_records(records: Iterable[Record]) -> dict[tuple[str, str], Record]:
+    """The last change of each row by topic and identity; deleted ones are left out."""
+    last: dict[tuple[str, str], Record] = {}
     for record in records:
         before, after = record.value["before"], record.value["after"]
         place = record.topic, identity_of(record.topic, after or before)
         if after is None:
-            rows.pop(place, None)
+            last.pop(place, None)
         else:
-            rows[place] = after
-    return rows
+            last[place] = record
+    return last
+
+
+def final_rows(records: Iterable[Record]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The last version of each row by topic and identity; deleted ones are left out."""
+    return {place: record.value["after"] for place, record in final_records(records).items()}
 
 
 def identity_of(topic: str, row: Mapping[str, Any]) -> str:

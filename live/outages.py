@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from connect.watch import RESTARTED
 from firm.database import is_psa
 from firm.history import History
 from firm.moments import DAY_MS
@@ -39,8 +40,6 @@ _AWAY_SECONDS = (0.1, 9.0)
 _TWO_AT_ONCE = 0.25
 _RESTARTED_SECONDS_MAX = 180.0
 _LOOK_SECONDS = 1.0
-_RESTARTED = ": restarted, as "
-"""What the watch's log says of each restart."""
 
 Say = Callable[[str], None]
 
@@ -129,8 +128,8 @@ def _until_connectors_run(pipeline: Pipeline, watch: Program, say: Say) -> None:
         except PipelineError:
             if time.monotonic() > deadline:
                 raise
-        time.sleep(_LOOK_SECONDS)
-    restarts = [line for line in watch.log.read_text("utf-8").splitlines() if _RESTARTED in line]
+        time.sleep(_LOOK_SECONDS)  # Connect tells nobody that a connector runs: it is asked
+    restarts = [line for line in watch.log.read_text("utf-8").splitlines() if RESTARTED in line]
     for line in [*restarts, f"restarts by the watch: {len(restarts)}, by hand: none"]:
         say(line)
 

@@ -1,6 +1,5 @@
 """The command line: `throughline COMMAND`. A command reads its arguments, calls one function, and says how it went."""
 
-import gc
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -86,6 +85,7 @@ def replay(
 ) -> None:
     """Run the whole topology over files, without a broker, and write what is derived."""
     from state.rocks import StoreUnavailable
+    from streams.collecting import spare_what_is_loaded
     from streams.progress import Progress
     from streams.replay import UnusableInput, replay as run_replay
     from streams.sources import recorded_reader
@@ -95,9 +95,7 @@ def replay(
         end = None if until is None else _instant(until)
         rulebook = load_rulebook(policy, mapping or ())
         reader = recorded_reader(rulebook, schemas)
-        # What is loaded by now stays: looking through it again at every collection costs a tenth of the time.
-        gc.freeze()
-        gc.set_threshold(2_000_000, 10, 100)
+        spare_what_is_loaded()
         with ExitStack() as stack:
             run_replay(inputs, _output(out, inputs, stack), rulebook, reader, end, Progress("replay", quiet))
     except (UnusableFile, UnusableInput, StoreUnavailable) as error:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from threading import Event
 from typing import NamedTuple, Protocol
 
+from connect.backoff import longest_wait_ms
 from connect.feeds.contract import Batch, Fatal, Memory, Retriable, Source
 from connect.settings import Pace
 
@@ -157,7 +158,7 @@ class Runner:
             why, seconds = "asked", error.retry_after_ms / 1000
         else:
             # Full jitter: what many clients lost at one moment, they do not ask for again at one moment.
-            most_ms = min(self._pace.backoff_max_ms, self._pace.backoff_first_ms << min(self._failures - 1, 32))
+            most_ms = longest_wait_ms(self._pace.backoff_first_ms, self._pace.backoff_max_ms, self._failures - 1)
             why, seconds = "backoff", self._outside.chance() * most_ms / 1000
         log.warning("%s: %s; tried again in %.1f s", self._name, error, seconds)
         return why, seconds

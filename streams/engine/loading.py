@@ -1,6 +1,5 @@
 """`throughline load`: files of history landed beside live feeds, with progress, and no faster than these allow."""
 
-import gc
 import random
 import signal
 import sys
@@ -19,6 +18,7 @@ from connect.feeds.runner import Landed, Runner, Surroundings
 from connect.row_files import Reached
 from connect.settings import Pace
 from connect.sheets import Terms
+from streams.collecting import spare_what_is_loaded
 from streams.config import Settings
 from streams.engine.clock import system_clock
 from streams.engine.drained import GroupLag
@@ -61,9 +61,7 @@ def run_load(settings: Settings, load: Load) -> int:
     Raises `schemas.lined_yaml.UnusableFile` as `registry_of` does.
     """
     log_to_stderr()
-    # What is loaded by now stays: looking through it again at every collection costs a tenth of the time.
-    gc.freeze()
-    gc.set_threshold(2_000_000, 10, 100)
+    spare_what_is_loaded()
     stop = Event()
     told = _Told(load.quiet)
     throttle = _Throttle(settings, load, stop, told)

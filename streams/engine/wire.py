@@ -18,7 +18,7 @@ from streams.config import Contracts
 from streams.domain.made import made
 from streams.engine.facts import MESSAGES, FactShapes
 from streams.intake.reading import Reader
-from streams.step import Headers, Record
+from streams.step import Record
 from streams.topics import DEAD_LETTERS, KNOWN, Role
 
 _SUBJECTS = {message: f"{CANONICAL}{name}" for name, message in MESSAGES.items()}
@@ -72,21 +72,16 @@ def records_of(topic: str, partition: int, messages: Sequence[Message], read: Ca
     """Return records whose values are what `read` makes of each record with its bytes. Raises `CutShort`."""
     records: list[Record] = []
     for message in messages:
-        key, timestamp, offset, headers = _place_of(message)
+        key, headers, offset = message.key(), message.headers(), message.offset() or 0
+        told_key = None if key is None else key.decode("utf-8", "surrogateescape")
+        timestamp, told = max(message.timestamp()[1], 0), tuple(headers) if headers else ()
         try:
-            value = read(made(Record, (topic, key, message.value(), timestamp, partition, offset, headers)))
+            value = read(made(Record, (topic, told_key, message.value(), timestamp, partition, offset, told)))
         except BrokenSchema as broken:
             raise CutShort(records, offset, broken) from broken
-        # Not by _replace, which costs as much as all of the above.
-        records.append(made(Record, (topic, key, value, timestamp, partition, offset, headers)))
+        # Written out twice: _replace, or two halves unpacked, cost as much as all the rest.
+        records.append(made(Record, (topic, told_key, value, timestamp, partition, offset, told)))
     return records
-
-
-def _place_of(message: Message) -> tuple[str | None, int, int, Headers]:
-    """Return the key, timestamp, offset and headers of a message."""
-    key, headers = message.key(), message.headers()
-    told = None if key is None else key.decode("utf-8", "surrogateescape")
-    return told, max(message.timestamp()[1], 0), message.offset() or 0, tuple(headers) if headers else ()  # type: ignore[arg-type]  # a list, where there are any
 
 
 class ContractWire:
@@ -99,15 +94,7 @@ class ContractWire:
 
     def records(self, topic: str, partition: int, messages: Sequence[Message], /) -> list[Record]:
         """Return records that carry changes, messages or derived records, as `read` does."""
-        known = KNOWN.get(topic)
-        if known is None or known.role is Role.SOURCE:
-            return records_of(topic, partition, messages, self._reader.read)
-        records: list[Record] = []
-        for message in messages:
-            key, timestamp, offset, headers = _place_of(message)
-            value = self._decoded(topic, message.value())
-            records.append(made(Record, (topic, key, value, timestamp, partition, offset, headers)))
-        return records
+        return records_of(topic, partition, messages, self.read)
 
     def read(self, record: Record, /) -> Any:
         """Return a change, a message or a derived record.
@@ -117,10 +104,8 @@ class ContractWire:
         topic = KNOWN.get(record.topic)
         if topic is None or topic.role is Role.SOURCE:
             return self._reader.read(record)
-        return self._decoded(record.topic, record.value)
-
-    def _decoded(self, topic: str, value: bytes | None) -> Any:
-        return value if value is None or topic == DEAD_LETTERS else self._codec.decode(topic, value)
+        value = record.value
+        return value if value is None or record.topic == DEAD_LETTERS else self._codec.decode(record.topic, value)
 
     def write(self, topic: str, value: Any, /) -> bytes | None:
         """Return the bytes of an output. Raises `schemas.codec.Unencodable` for one that breaks its contract."""

@@ -151,7 +151,7 @@ def read_batch(path: Path) -> Batch:
 def parse_batch(content: bytes, name: str) -> Batch:
     """Return the batch in a file's content, with its control totals verified. Raises BadFile.
 
-    Every partition's sink reads every batch of its system, soon after it was written: the last ones are kept.
+    Every partition's sink reads a batch when it is answered, and every program what another wrote: the last are kept.
     """
     reader = _Reader(content, name)
     _, system, number_field, created = reader.header(5)

@@ -17,8 +17,8 @@ SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
 HOUSE = """
 state/__init__ state/store schemas/__init__ schemas/codec firm/__init__ firm/size console/__init__ console/page
 streams/__init__ streams/cli streams/config streams/replay streams/progress streams/simulator streams/sources
-streams/compiled streams/compiling streams/topology streams/graph streams/partitioning streams/policy streams/step
-streams/topics streams/behaviour
+streams/compiled streams/compiling streams/topology streams/graph streams/collecting streams/partitioning
+streams/policy streams/step streams/topics streams/behaviour
 streams/engine/__init__ streams/engine/app streams/engine/demo streams/domain/__init__ streams/domain/money
 streams/assembly/__init__ streams/intake/__init__ streams/ledger/__init__ streams/steps/__init__
 streams/rules/__init__ streams/rules/billing

@@ -125,8 +125,9 @@ class Fetching(threading.Thread):
 
         def resume() -> None:
             if generation == self.generation:
-                self._resumed |= chosen & self.assigned
-                self._consumer.resume(_places((chosen & self.assigned) - self.waiting()))
+                ready = chosen & self.assigned
+                self._resumed |= ready
+                self._consumer.resume(_places(ready - self.waiting()))
 
         self._resumes.put(resume)
         self.room.wake()

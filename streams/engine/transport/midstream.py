@@ -15,9 +15,6 @@ UNDER_WAY_MAX = 20_000
 UNDER_WAY_FEW = UNDER_WAY_MAX // 4
 """So few let them come again: more than are taken in while the first of them are fetched."""
 
-UNKNOWN = -1
-"""The end of a partition that the client has not asked for yet."""
-
 
 class Midstream:
     """Tells how much is under way on the derived topics of an assignment. `derived` names them."""
@@ -25,28 +22,27 @@ class Midstream:
     def __init__(self, derived: Iterable[str]) -> None:
         self.sources_wait = False
         self._derived = frozenset(derived)
+        self._assigned: frozenset[TP] = frozenset()
         self._reached: dict[TP, int] = {}
 
     def begin(self, assigned: Iterable[TP]) -> None:
         """Begin anew, with what is assigned."""
         self.sources_wait = False
-        self._reached = {tp: UNKNOWN for tp in assigned if tp.topic in self._derived}
+        self._assigned = frozenset(tp for tp in assigned if tp.topic in self._derived)
+        self._reached = {}
 
     def sources(self, tps: Iterable[TP]) -> frozenset[TP]:
         """Return those of some partitions that are of sources; none where nothing is derived from them."""
-        return frozenset(tp for tp in tps if tp.topic not in self._derived) if self._reached else frozenset()
+        return frozenset(tp for tp in tps if tp.topic not in self._derived) if self._assigned else frozenset()
 
     def fetched(self, tp: TP, end: int) -> None:
         """Note up to where a partition has been fetched."""
-        if tp in self._reached:
+        if tp in self._assigned:
             self._reached[tp] = end
 
     def look(self, end_of: Callable[[TP], int], held_of: Callable[[TP], int]) -> bool:
         """Reckon anew, from the ends of partitions and what is held of them; return whether `sources_wait` changed."""
-        under_way = 0
-        for tp, reached in self._reached.items():
-            if reached != UNKNOWN:
-                under_way += max(0, end_of(tp) - reached) + held_of(tp)
+        under_way = sum(max(0, end_of(tp) - reached) + held_of(tp) for tp, reached in self._reached.items())
         before = self.sources_wait
         self.sources_wait = under_way > (UNDER_WAY_FEW if before else UNDER_WAY_MAX)
         return self.sources_wait != before
