@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 EXIT_NOT_AS_WANTED, EXIT_UNUSABLE = 1, 2
 _WIDTH_MAX = 200
+# One answer must not keep the watch from all it looks at; what it did not learn, it learns at its next look.
+_WATCHED_SECONDS_MAX = 10.0
 _STATES = {"pause": "PAUSED", "stop": "STOPPED"}
 
 
@@ -149,7 +151,7 @@ class _Commands:
         """Tell Prometheus how connectors and feeds are, and how fresh, and restart what failed, until Ctrl-C."""
         from connect.watch import watch_until_stopped
 
-        with self._connect(config, 0.0) as connect:
+        with self._connect(config, 0.0, _WATCHED_SECONDS_MAX) as connect:
             files, looks = read_all(folder), self._looks(config, connect)
             anew = partial(connect.restart, failed_only=True) if restart else None
             watch_until_stopped(files, (connect.running, anew), looks, (host, port), every)
@@ -244,11 +246,12 @@ class _Commands:
             _end(_deployer(connect, wait).wait_at_rest(name, _STATES[action]))
 
     @contextmanager
-    def _connect(self, config: Path | None, wait: float) -> Iterator["ConnectRest"]:
+    def _connect(self, config: Path | None, wait: float, answer: float | None = None) -> Iterator["ConnectRest"]:
         from connect.rest import ConnectRest
 
-        place = self._open_place(config)
-        with _told(), ConnectRest(place.url, _patience(wait)) as connect:
+        place, patience = self._open_place(config), _patience(wait)
+        patience = patience if answer is None else patience._replace(answer_s=answer)
+        with _told(), ConnectRest(place.url, patience) as connect:
             yield connect
 
 

@@ -22,8 +22,6 @@ MISSING: Final = 404
 
 _REASON_MAX = 400
 _CONNECT_SECONDS_MAX = 5.0
-# Connect itself gives up after 90 s; validating a connector connects to its database, for up to 60.
-_ANSWER_SECONDS_MAX = 95.0
 
 
 class ConnectError(Exception):
@@ -47,12 +45,17 @@ class Refused(ConnectError):
 
 
 class Patience(NamedTuple):
-    """How long something is waited for, in seconds, and how often it is looked at; the clock and the pause with it."""
+    """How long something is waited for, in seconds, and how often it is looked at; the clock and the pause with it.
+
+    `answer_s`: how long one answer is waited for. Connect itself gives up after 90 s, and validating a connector
+    connects to its database, for up to 60.
+    """
 
     wait_s: float = 60.0
     pause_s: float = 0.3
     now: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
+    answer_s: float = 95.0
 
 
 class Fault(NamedTuple):
@@ -96,7 +99,7 @@ class ConnectRest:
     def __init__(self, url: str, patience: Patience | None = None) -> None:
         self._url = httpx2.URL(url.rstrip("/"))
         self._patience = patience or Patience()
-        timeout = httpx2.Timeout(_ANSWER_SECONDS_MAX, connect=_CONNECT_SECONDS_MAX)
+        timeout = httpx2.Timeout(self._patience.answer_s, connect=_CONNECT_SECONDS_MAX)
         # Connect is reached as the setting says: a proxy of the environment is for the way out.
         self._client = httpx2.Client(base_url=self._url, timeout=timeout, trust_env=False)
 
