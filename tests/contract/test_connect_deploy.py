@@ -216,6 +216,6 @@ def test_nobody_there_is_told_with_the_setting_and_without_a_password() -> None:
 def test_an_answer_is_waited_for_as_long_as_is_said_and_no_longer() -> None:
     silent = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-    with silent, ConnectRest(url, Patience(0, answer_s=0.05)) as rest:
-        with pytest.raises(NoAnswer, match="no answer to GET /connectors in time"):
-            rest.running()
+    told = pytest.raises(NoAnswer, match="no answer to GET /connectors in time")
+    with silent, ConnectRest(url, Patience(0, answer_s=0.05)) as rest, told:
+        rest.running()
