@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from connect.field_map import FieldMap, MapFault
 from connect.http_settings import HttpSettings
 from connect.rows import shapes
-from connect.settings import FeedSettings, with_columns
+from connect.settings import ComparedSettings, FeedSettings, with_columns
 
 OBJECTS: Final = (
     "LegalEntity", "Customer", "Project", "Invoice", "CostPosting", "RevenueSchedule", "FxRate", "Period",
@@ -73,7 +73,7 @@ class ObjectSettings(BaseModel):
         return {key.removesuffix(".url"): path for key, path in self.columns.items() if key.endswith(".url")}
 
 
-class ErpSettings(FeedSettings, HttpSettings):
+class ErpSettings(FeedSettings, ComparedSettings, HttpSettings):
     """Settings of an ERP."""
 
     style: Literal["odata", "offset", "list"] = Field(

@@ -55,6 +55,11 @@ class RowShape:
         return self._fields.get(name)
 
     @property
+    def is_keyed_by_identity(self) -> bool:
+        """Whether a row keeps its record key for good."""
+        return {*self._mapping.key} <= {*self._mapping.identity}
+
+    @property
     def key_fields(self) -> frozenset[str]:
         """The fields without which a row has neither identity nor key."""
         return self._key_fields

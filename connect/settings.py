@@ -44,7 +44,8 @@ class FeedSettings(BaseModel):
         ge=100,
         le=3_600_000,
         alias="heartbeat.interval.ms",
-        description="Milliseconds between two heartbeats, at least. There are none while the source does not answer.",
+        description="Milliseconds between two heartbeats, at least. There are none while the source does not answer; "
+        "between two looks, they say that it answered the last one.",
     )
     backoff_first_ms: int = Field(
         default=1_000,
@@ -70,6 +71,19 @@ class FeedSettings(BaseModel):
     def pace(self) -> Pace:
         """Return how often the source is asked."""
         return Pace(self.poll_ms, self.heartbeat_ms, self.backoff_first_ms, self.backoff_max_ms)
+
+
+class ComparedSettings(BaseModel):
+    """What every feed has that finds by itself which rows are gone."""
+
+    gone_percent_max: int = Field(
+        default=50,
+        ge=0,
+        le=100,
+        alias="gone.percent.max",
+        description="How many per cent of the rows of a kind may be gone at once, beside the last two. More are not "
+        "deleted, but told as a gap: a right that was withdrawn looks just so.",
+    )
 
 
 def with_columns(values: Any) -> Any:

@@ -6,12 +6,13 @@ again, whatever is read twice.
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from hashlib import sha256
 from threading import Event
 from typing import Any, Final, NamedTuple
 
 from connect.feeds.contract import Batch, Change, Memory, Reject, position
+from connect.gone import too_many_gone
 from connect.rows import Read, Row, RowFault, RowShape, instant
 
 log = logging.getLogger("throughline.feed")
@@ -86,17 +87,26 @@ class Versions:
     def _names(self) -> list[str]:
         return [key[len(self._rows) :] for key in self._memory if key.startswith(self._rows)]
 
-    def take(self, items: Iterable[Item], seen_ms: int, first: bool) -> "Taken":
-        """Return what of some records is to be landed; `first` marks what a first reading finds."""
+    def take(self, items: Iterable[Item], seen_ms: int, first: bool, earlier: Collection[str] = ()) -> "Taken":
+        """Return what of some records is to be landed; `first` marks what a first reading finds.
+
+        Of a row that comes twice with other values, the record that came first stands. The other is a reject where both
+        are among `items`. If the first was on an `earlier` page, the row may have moved meanwhile: that is only noted.
+        """
         taken = Taken()
         for item in items:
             try:
                 values = self.shape.known_by(item.values) if item.deleted else item.values
                 read = self.shape.read(values)
                 changed = read.changed_ms if item.changed is None else instant(item.changed)
-                taken.identities.append(read.identity)
                 known = taken.newest.get(read.identity) or self.known(read.identity)
-                if item.deleted:
+                if read.identity in taken.changed_ms:
+                    self._take_again(taken, item, read, known)
+                    continue
+                taken.changed_ms[read.identity] = changed
+                if read.identity in earlier:
+                    taken.again[read.identity] = item
+                elif item.deleted:
                     self._take_deleted(taken, read, known, seen_ms if changed is None else changed)
                 else:
                     self._take(taken, read._replace(changed_ms=changed), known, seen_ms, first)
@@ -129,6 +139,20 @@ class Versions:
         taken.newest[read.identity] = gone = Known("", place, key, by)
         taken.memory[self._rows + read.identity] = gone.encoded()
 
+    def _take_again(self, taken: "Taken", item: Item, read: Read, known: Known | None) -> None:
+        taken.repeated += 1
+        if item.deleted or known is None or known.digest != _digest(read.row):
+            self._reject(taken, item, _twice(read.identity))
+
+    def listed_twice(self, items: Mapping[str, Item]) -> Batch:
+        """Return the rejects of records, by identity, whose rows came earlier in every reading, too."""
+        taken = Taken()
+        for identity, item in items.items():
+            known = self.known(identity)
+            if known is None or known.digest != _digest(self.shape.read(item.values).row):
+                self._reject(taken, item, _twice(identity))
+        return taken.batch()
+
     def _reject(self, taken: "Taken", item: Item, error: ValueError) -> None:
         original = json.dumps(item.original, default=str).encode()
         name = self._rejects + sha256(original).hexdigest()[:_HASH_DIGITS]
@@ -136,7 +160,7 @@ class Versions:
         if identity is None:
             taken.nameless += 1
         else:
-            taken.identities.append(identity)
+            taken.changed_ms.setdefault(identity, None)
         if name not in self._memory and name not in taken.memory:  # it is told once, however often it is read
             taken.rejects.append(Reject(self.shape.topic, key, original, item.place, str(error)))
             taken.memory[name] = b"1"
@@ -154,21 +178,32 @@ class Versions:
         return Batch(tuple(changes), memory=memory)
 
     def forgotten(self, before_ms: int) -> dict[str, bytes | None]:
-        """Return memory that forgets the rows whose last version is older."""
+        """Return memory that forgets the rows whose last version is older.
+
+        None, where the record key may change: a row that moves to another key is deleted under the one remembered.
+        """
+        if not self.shape.is_keyed_by_identity:
+            return {}
         limit = position(max(before_ms, 0))
         known = ((name, self.known(name)) for name in self._names())
         return {self._rows + name: None for name, row in known if row is not None and row.position < limit}
 
 
 class Taken:
-    """What of some records is to be landed, and which rows they are."""
+    """What of some records is to be landed, and which rows they are.
+
+    `changed_ms`: when each row was changed, by identity, as far as it says so. `again`: the records, by identity, of
+    rows that an earlier page held. `repeated`: how many were of rows that came before in the same records.
+    """
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
         self.rejects: list[Reject] = []
         self.memory: dict[str, bytes | None] = {}
         self.newest: dict[str, Known] = {}
-        self.identities: list[str] = []
+        self.changed_ms: dict[str, int | None] = {}
+        self.again: dict[str, Item] = {}
+        self.repeated = 0
         self.nameless = 0
 
     def batch(self) -> Batch:
@@ -182,20 +217,27 @@ class Taken:
 
 
 def compared(
-    versions: Versions, pages: Callable[[], Iterator[Page]], clock: Callable[[], int], first: bool, stop: Event
+    versions: Versions,
+    pages: Callable[[], Iterator[Page]],
+    clock: Callable[[], int],
+    first: bool,
+    gone_percent_max: int,
+    stop: Event,
 ) -> Iterator[Batch]:
     """Yield what a complete reading of a source finds: new, changed, and gone.
 
     Rows move between pages while these are read, so a row that was not seen may be there. It is gone if it is missing
     in two readings in a row, each of them consistent: as many rows as the source says, and none of them twice. Nothing
-    is gone while a row is there that does not say which it is.
+    is gone while a row is there that does not say which it is, nor if more of them were gone at once than
+    `gone_percent_max` of those known: that is told as a gap, as a right that was withdrawn looks just so.
     """
     topic = versions.shape.topic
     missing: set[str] | None = None
+    seen = Seen()
     for _ in range(READS_MAX):
         seen_ms, seen = clock(), Seen()
         for page in pages():
-            taken = versions.take(page.items, seen_ms, first)
+            taken = versions.take(page.items, seen_ms, first, seen.changed_ms)
             seen.add(page, taken)
             if not taken.is_empty:
                 yield taken.batch()
@@ -204,32 +246,45 @@ def compared(
         if seen.nameless:
             log.warning("%s: %d rows do not say which they are: what is gone cannot be told", topic, seen.nameless)
             return
-        absent = versions.living() - seen.identities
+        living = versions.living()
+        absent = living - seen.changed_ms.keys()
         if not seen.is_consistent:
             missing = None
             continue
-        if lost := (missing or set()) & absent:
+        lost = (missing or set()) & absent
+        if refused := too_many_gone(topic, len(lost), len(living), gone_percent_max):
+            yield Batch(gaps=(refused,))
+            return
+        if lost:
             yield versions.gone(lost, seen_ms)
         if absent == lost:
             return
         missing = absent - lost
+    if seen.again:
+        yield versions.listed_twice(seen.again)
     log.info("%s: rows move while they are read; what is gone is told by a later reading", topic)
 
 
 class Seen:
-    """What a reading of all pages has seen."""
+    """What a reading of all pages has seen: when each row was changed, and the records of rows that came again."""
 
     def __init__(self) -> None:
-        self.identities: set[str] = set()
-        self._rows = 0
-        self._totals: set[int] = set()
+        self.changed_ms: dict[str, int | None] = {}
+        self.again: dict[str, Item] = {}
         self.nameless = 0
+        self.pages = 0
+        self._rows = 0
+        self._repeated = 0
+        self._totals: set[int] = set()
 
     def add(self, page: Page, taken: Taken) -> None:
         """Note a page, and what was taken of it."""
-        self.identities.update(taken.identities)
+        self.changed_ms |= {name: ms for name, ms in taken.changed_ms.items() if name not in taken.again}
+        self.again |= taken.again
         self._rows += len(page.items)
+        self._repeated += taken.repeated
         self.nameless += taken.nameless
+        self.pages += 1
         if page.total is not None:
             self._totals.add(page.total)
 
@@ -237,7 +292,21 @@ class Seen:
     def is_consistent(self) -> bool:
         """Return whether it can have seen all rows there are."""
         whole = not self._totals or self._totals == {self._rows}
-        return whole and len(self.identities) == self._rows
+        return whole and len(self.changed_ms) == self._rows - self._repeated
+
+    def adds_only_news(self, before: "Seen | None", newest_ms: int | None) -> bool:
+        """Return whether a reading before missed nothing: what it had not seen was changed after all that it had."""
+        if before is None:
+            return False
+        times = [self.changed_ms[name] for name in self.changed_ms.keys() - before.changed_ms.keys()]
+        return all(ms is not None and newest_ms is not None and ms > newest_ms for ms in times)
+
+
+def _twice(identity: str) -> ValueError:
+    return ValueError(
+        f"{identity} is listed twice, with other values: the record that came first counts; correct what is asked for, "
+        "so that each is listed once"
+    )
 
 
 def _digest(row: Row) -> str:

@@ -5,7 +5,7 @@ again with what is known, and only what is new of it is landed. What has none is
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from threading import Event
 from typing import Any, Final
 
@@ -62,14 +62,14 @@ class _Object:
 
     def batches(self, memory: Memory, stop: Event) -> Iterator[Batch]:
         """Yield what has changed of it since `memory`."""
-        now, table = self._clock(), self._table
+        now, table, percent = self._clock(), self._table, self._settings.gone_percent_max
         versions = Versions(self._map.shape, self._prefix, memory)
         is_first = self._first not in memory
         if table.modified:
             yield from self._changed(versions, memory, is_first, stop)
         due = int(memory.get(self._whole, b"0")) + table.compare_ms <= now
         if not table.modified or (table.compare_ms and due and not is_first):
-            yield from compared(versions, self._all, self._clock, is_first and not table.modified, stop)
+            yield from compared(versions, self._all, self._clock, is_first and not table.modified, percent, stop)
             if table.compare_ms and not stop.is_set():
                 yield Batch(memory={self._whole: str(now).encode()})
         if is_first and not stop.is_set():
@@ -123,20 +123,28 @@ class _Object:
         reading.is_whole = True
 
     def _as_it_comes(self, reading: "_Reading", stop: Event) -> Iterator[Batch]:
-        """Read changes as pages give them, again while they move, and from the same time at the next look otherwise."""
+        """Read changes as pages give them, again while they move, and from the same time at the next look otherwise.
+
+        What goes from one page moves a record of the next one into it, unseen: several pages are whole when they have
+        nothing that the reading before had missed.
+        """
+        before, seen = None, Seen()
         for _ in range(READS_MAX):
-            seen = Seen()
+            seen, known = Seen(), reading.newest
             for records in self._pages.read(reading.begin, None):
                 items = self._items(records)
-                taken, _times = reading.take(items)
+                taken, _times = reading.take(items, seen.changed_ms)
                 seen.add(Page(items, records.total), taken)
                 if not taken.is_empty:
                     yield taken.batch()
                 if stop.is_set():
                     return
-            if seen.is_consistent or seen.nameless:
+            if seen.nameless or (seen.is_consistent and (seen.pages == 1 or seen.adds_only_news(before, known))):
                 reading.is_whole = True
                 return
+            before = seen if seen.is_consistent else None
+        if seen.again:
+            yield reading.listed_twice(seen.again)
         log.info("%s: records move while they are read; they are read again by the next look", self._pages.name)
 
     def _noted(self, memory: Memory, newest: int) -> dict[str, bytes | None]:
@@ -184,13 +192,17 @@ class _Reading:
         self._is_first = is_first
         self._now = now
 
-    def take(self, items: tuple[Item, ...]) -> tuple[Taken, list[int]]:
-        """Return what of some records is to be landed, and their times."""
+    def take(self, items: tuple[Item, ...], earlier: Collection[str] = ()) -> tuple[Taken, list[int]]:
+        """Return what of some records is to be landed, and their times; `earlier` are the rows of earlier pages."""
         times = [time for time in map(_time, items) if time is not None]
         # A clock that is ahead must not make everything before its time look old.
         newest = [min(time, self._now) for time in times]
         self.newest = max(newest if self.newest is None else [self.newest, *newest], default=None)
-        return self._versions.take(items, self._now, self._is_first), times
+        return self._versions.take(items, self._now, self._is_first, earlier), times
+
+    def listed_twice(self, items: Mapping[str, Item]) -> Batch:
+        """Return the rejects of records whose rows came earlier in every reading, too."""
+        return self._versions.listed_twice(items)
 
 
 def _time(item: Item) -> int | None:

@@ -90,6 +90,7 @@ class Runner:
         self._stop = stop
         self._memory: dict[str, bytes] | None = None
         self._beaten_ms: int | None = None
+        self._has_answered = False
         self._failures = 0
 
     def run(self, once: bool = False) -> None:
@@ -125,7 +126,7 @@ class Runner:
     def _read(self, once: bool) -> None:
         if self._memory is None:
             self._memory = dict(self._landing.open())
-        memory = self._memory
+        memory, self._has_answered = self._memory, False
         for batch in self._source.batches(memory, self._stop):
             self._land(batch, memory)
             self._failures = 0
@@ -149,6 +150,7 @@ class Runner:
                 memory[key] = value
         self._told.landed(landed)
         if has_answered:
+            self._has_answered = True
             self._told.answered(now)
 
     def _after(self, error: Retriable) -> tuple[str, float]:
@@ -165,4 +167,26 @@ class Runner:
 
     def _wait(self, why: str, seconds: float) -> None:
         self._told.waited(why, seconds)
-        self._outside.wait(seconds)
+        end_ms = self._outside.clock() + round(seconds * 1000)
+        try:
+            while why == "poll" and self._has_answered and self._beats_before(end_ms):
+                pass
+        except NotLanded as error:  # the next look opens the landing anew
+            self._memory = None
+            self._told.failed("retriable")
+            log.warning("%s: a heartbeat: %s", self._name, error)
+            return
+        self._outside.wait(max(0, end_ms - self._outside.clock()) / 1000)
+
+    def _beats_before(self, end_ms: int) -> bool:
+        """Wait until the next heartbeat is due, and land it; return False if none is due before the next look.
+
+        A source that is not to be asked yet is as alive as its last answer said.
+        """
+        now = self._outside.clock()
+        due_ms = (now if self._beaten_ms is None else self._beaten_ms) + self._pace.heartbeat_ms
+        if due_ms >= end_ms or self._outside.wait(max(0, due_ms - now) / 1000):
+            return False
+        self._beaten_ms = self._outside.clock()
+        self._landing.land(Batch(), self._beaten_ms, True)
+        return True

@@ -17,7 +17,7 @@ from connect.feeds.contract import Batch, Memory
 from connect.field_map import FieldMap
 from connect.http_settings import HttpSettings, opened
 from connect.rows import at, moment_of, shapes
-from connect.settings import FeedSettings, with_columns
+from connect.settings import ComparedSettings, FeedSettings, with_columns
 from connect.versions import Item, Page, Versions, compared
 
 TOPIC: Final = "hr.Worker"
@@ -25,7 +25,7 @@ _PAGE_MAX: Final = 100
 _WHOLE, _THROUGH = "whole", "through"
 
 
-class WorkdaySettings(FeedSettings, HttpSettings):
+class WorkdaySettings(FeedSettings, ComparedSettings, HttpSettings):
     """Settings of a Workday tenant."""
 
     tenant: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="Tenant.")
@@ -103,7 +103,8 @@ class Workday:
                     yield taken.batch()
             yield Batch(memory={_THROUGH: str(now).encode()}, alive=True)
             return
-        yield from compared(versions, lambda: self._pages(stop, {}), self._outside.clock, is_first, stop)
+        percent = self._settings.gone_percent_max
+        yield from compared(versions, lambda: self._pages(stop, {}), self._outside.clock, is_first, percent, stop)
         if not stop.is_set():
             whole = {_WHOLE: str(now).encode(), _THROUGH: str(now).encode()}
             wanted = whole if is_first or self._settings.window_from else {}

@@ -8,7 +8,7 @@ from connect.configuration import UnusableConfiguration
 from connect.feeds.contract import Fatal, position
 from tests.contract.feeds.program import Program
 from tests.contract.feeds.station import NOON, Station, to_seconds
-from tests.contract.feeds.subjects import ErpList, ErpOdata, ErpOffset, ErpThin, Invoices
+from tests.contract.feeds.subjects import ErpList, ErpOdata, ErpOffset, ErpThin, ErpUnordered, Invoices
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +42,71 @@ def test_what_is_booked_late_within_the_overlap_is_not_missed(invoices: Invoices
     assert len(run.topics.changes) == 2
 
 
+CUSTOMERS = {
+    "style": "odata",
+    "objects": "Customer",
+    "Customer.path": "/data/CustomersV3",
+    "Customer.params": "cross-company=true",
+    "Customer.modified": "ModifiedDateTime",
+    "Customer.fields": "Id=CustomerAccount, CrmAccountId=Party, LegalEntity='LE-1', Status='Active'",
+}
+
+
 def test_what_was_read_in_the_overlap_is_forgotten_behind_it(program: Program) -> None:
+    subject = ErpOdata(program)
+    login = {key: value for key, value in subject.configuration().items() if not key.startswith(("Invoice", "obj"))}
+    run = Station({**login, **CUSTOMERS, "overlap.ms": "200000"})  # a record comes every 90 s
+    for number in range(8):
+        changed = to_seconds(run.tick(30))
+        record = {"CustomerAccount": f"K{number}", "Party": "A1", "ModifiedDateTime": changed}
+        program.order("put", id=f"CustomersV3/{number}", record=record)
+        run.poll()
+    kept = [key for key in run.topics.memory if key.startswith("Customer/row/")]
+    assert sorted(kept) == [f"Customer/row/K{number}" for number in (5, 6, 7)]
+    assert len(run.topics.changes) == 8
+
+
+def test_a_row_whose_key_may_change_is_remembered_however_old_it_is(program: Program) -> None:
     subject = ErpOffset(program)
     run = Station({**subject.configuration(), "overlap.ms": "60000"})
+    put(subject, 1, run.tick(1), Project="P1")
+    run.poll()
+    put(subject, 2, run.tick(3_600), Project="P2")
+    run.poll()
+    put(subject, 1, run.tick(3_600), Project="P7")
+    run.poll()
+    assert ops(run) == [("r", "P1"), ("c", "P2"), ("d", "P1"), ("c", "P7")]
+
+
+def test_a_record_that_moves_into_the_page_before_is_not_missed(program: Program) -> None:
+    subject = ErpUnordered(program)
+    run = Station({key: value for key, value in subject.configuration().items() if ".Lines." not in key})
     for number in range(8):
-        subject.put(number, 1, run.tick(30))
-        run.poll()
-    kept = [key for key in run.topics.memory if key.startswith("Invoice/row/")]
-    assert sorted(kept) == [f"Invoice/row/I{number}" for number in (5, 6, 7)] or len(kept) <= 3
-    assert len(run.topics.changes) == 8
+        subject.put(number, 1, run.tick(1.3))
+    # After the first page one record of it goes and an old one comes: there are as many as before.
+    late = subject.record(9, 1, NOON - 5_000)
+    orders = [{"do": "remove", "id": "7"}, {"do": "put", "id": "9", "record": late}]
+    program.order("meanwhile", pages=1, orders=orders)
+    run.tick(2)
+    run.poll()
+    assert {(change.after or {})["Id"] for change in run.topics.changes} == {f"I{number}" for number in (*range(8), 9)}
+    run.topics.verify_once()
+
+
+def test_several_pages_are_read_once_more_and_a_single_one_is_not(program: Program) -> None:
+    subject = ErpUnordered(program)
+    run = Station({**subject.configuration(), "overlap.ms": "0"})
+    for number in range(4):
+        subject.put(number, 1, run.tick(1.3))
+    run.tick(2)
+    run.poll()
+    lists = [each["params"]["offset"] for each in program.order("asked") if each["path"] == "/rest/unordered"]
+    assert lists == ["0", "3", "0", "3"]
+    subject.put(5, 1, run.tick(60))
+    run.tick(2)
+    run.poll()
+    lists = [each["params"]["offset"] for each in program.order("asked") if each["path"] == "/rest/unordered"]
+    assert lists[4:] == ["0"]
 
 
 def test_versions_within_one_second_all_land(invoices: Invoices) -> None:

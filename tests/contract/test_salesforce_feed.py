@@ -283,6 +283,20 @@ class TestGaps:
         assert gap.endswith("are no longer kept: closed by reading what changed since")
         assert org.seen()["subscribed"][-1] is None
 
+    def test_most_records_at_once_are_not_deleted_until_that_is_allowed(self, org: Org, feed: Feed) -> None:
+        accounts = [account(org, name) for name in "ABCDE"]
+        feed.run()
+        for gone in accounts[:3]:
+            org.commit({"op": "delete", "object": "Account", "id": gone})
+            org.commit({"op": "purge", "object": "Account", "id": gone})
+        org.order("expire_replay")
+        assert feed.run() == []
+        assert len(feed.landing.rows) == 5
+        gap = "Account: 3 of 5 rows are not there any more, which is more than 50 %: none of them is deleted"
+        assert [said for said in feed.landing.gaps() if said.startswith(gap)] != []
+        assert sorted(feed.run(gone__percent__max="100")) == [("Account", gone, "d") for gone in sorted(accounts[:3])]
+        assert feed.landing.rows == org.rows()
+
     def test_what_no_event_told_of_is_found_by_reading_now_and_then(self, org: Org, feed: Feed) -> None:
         (first,) = [account(org)]
         feed.run()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from connect.configuration import UnusableConfiguration
+from connect.configuration import Configuration, UnusableConfiguration
 from connect.feeds.contract import Fatal, position
 from tests.contract.feeds.program import Program
 from tests.contract.feeds.station import NOON, Station
@@ -125,6 +125,54 @@ def test_while_a_worker_does_not_say_who_it_is_nobody_is_gone(
     program.order("remove", id="x")
     run.poll()
     assert ops(run)[3:] == [("d", "E1")]
+
+
+@pytest.mark.parametrize("subject", [WorkdayReport, WorkdayRest])  # in one answer, and on two pages
+def test_of_a_worker_who_is_listed_twice_the_first_record_counts_and_the_other_is_a_reject_once(
+    program: Program, subject: type[WorkdayReport] | type[WorkdayRest]
+) -> None:
+    workers = subject(program)
+    run = Station(workers.configuration())
+    for number in (1, 2, 3):
+        workers.put(number, 1, run.tick(1))
+    program.order("put", id="again", record=workers.record(1, 2, run.now))
+    run.poll(3)
+    assert ops(run) == [("r", "E1"), ("r", "E2"), ("r", "E3")]
+    assert run.topics.rows() == workers.rows()
+    (reject,) = run.topics.rejects
+    assert (reject.topic, reject.key) == ("hr.Worker", "E1")
+    assert reject.message.startswith("E1 is listed twice, with other values: the record that came first counts")
+
+
+def test_who_left_is_found_although_another_is_listed_twice(report: WorkdayReport, program: Program) -> None:
+    run = Station(report.configuration())
+    for number in (1, 2, 3):
+        report.put(number, 1, run.tick(1))
+    program.order("put", id="again", record=report.record(1, 2, run.now))
+    run.poll()
+    report.remove(3, run.now)
+    run.poll()
+    assert ops(run)[3:] == [("d", "E3")]
+
+
+def test_a_list_that_lacks_most_of_what_is_known_deletes_nothing_until_that_is_allowed(
+    report: WorkdayReport, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Station(report.configuration())
+    for number in range(8):
+        report.put(number, 1, run.tick(1))
+    run.poll()
+    for number in range(5):
+        report.remove(number, run.now)
+    run.poll()
+    assert "d" not in [op for op, _ in ops(run)]
+    assert run.told.gaps == 1
+    assert (
+        "hr.Worker: 5 of 8 rows are not there any more, which is more than 50 %: none of them is deleted" in caplog.text
+    )
+    run.configuration = Configuration(name="feed", config={**report.configuration(), "gone.percent.max": "100"})
+    run.poll()
+    assert ops(run)[8:] == [("d", f"E{number}") for number in range(5)]
 
 
 def test_a_report_that_takes_a_window_is_asked_for_what_changed_in_it(report: WorkdayReport, program: Program) -> None:

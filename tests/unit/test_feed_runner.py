@@ -92,7 +92,8 @@ class Told:
 class Run:
     """A runner with everything around it."""
 
-    def __init__(self, source: Script, landing: Landing | None = None, chance: float = 1.0) -> None:
+    def __init__(self, source: Script, landing: Landing | None = None, chance: float = 1.0, pace: Pace = PACE) -> None:
+        self._pace = pace
         self.source, self.landing, self.told = source, landing or Landing(), Told()
         self.stop = Event()
         self.now = NOON
@@ -104,7 +105,7 @@ class Run:
             return self.stop.is_set()
 
         outside = Surroundings(lambda: self.now, lambda: self._chance, wait)
-        Runner("feed", self.source, self.landing, self.told, PACE, outside, self.stop).run(once)
+        Runner("feed", self.source, self.landing, self.told, self._pace, outside, self.stop).run(once)
         return self
 
     @property
@@ -139,6 +140,20 @@ def test_heartbeats_come_at_most_once_an_interval_and_only_from_a_source_that_an
     assert run.beats == [False, True, False, True, False, True]
     change = Change("hr.Worker", "E1", "c", None, {}, NOON, 1)
     assert Run(Script([Batch((change,))]))().beats == [True]
+
+
+def test_heartbeats_go_on_between_looks_that_are_far_apart_if_the_last_one_was_answered() -> None:
+    pace = PACE._replace(poll_ms=35_000)
+    run = Run(Script([Batch(alive=True)], [Batch()], [Batch(alive=True)]), pace=pace)()
+    assert run.beats == [True, True, True, True, False, True]
+    assert run.told.waits == ["waits 35 s: poll"] * 3
+
+
+def test_a_heartbeat_between_looks_that_is_not_landed_opens_the_landing_anew() -> None:
+    landing = Landing(None, NotLanded("the broker went away"))
+    run = Run(Script([Batch(memory={"a": b"1"})], [Batch(alive=True)]), landing, pace=PACE._replace(poll_ms=35_000))()
+    assert run.landing.opened == 2
+    assert run.source.asked == [{}, {"a": b"1"}]
 
 
 def test_a_gap_is_told_and_counted(caplog: pytest.LogCaptureFixture) -> None:

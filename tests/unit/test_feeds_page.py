@@ -17,12 +17,13 @@ from connect.feeds.files import FilesSettings
 from connect.feeds.salesforce.opening import SalesforceSettings
 from connect.feeds.workday import WorkdaySettings
 from connect.http_settings import HttpSettings
-from connect.settings import FeedSettings, checked
+from connect.settings import ComparedSettings, FeedSettings, checked
 
 PAGE = (Path(__file__).parents[2] / "docs" / "feeds.md").read_text("utf-8")
-COMMON = {*FeedSettings.model_fields, *HttpSettings.model_fields}
+COMMON = {*FeedSettings.model_fields, *ComparedSettings.model_fields, *HttpSettings.model_fields}
 TABLES: Mapping[str, tuple[type[BaseModel], set[str]]] = {
     "of every feed": (FeedSettings, set()),
+    "of what is compared": (ComparedSettings, set()),
     "of what is asked over HTTP": (HttpSettings, set()),
     "of files": (FilesSettings, COMMON),
     "of Workday": (WorkdaySettings, COMMON),

@@ -85,6 +85,11 @@ def horizon_key(object_name: str) -> str:
     return f"{_HORIZON}/{object_name}"
 
 
+def unswept_key(object_name: str) -> str:
+    """Return the key of a note that too many records of an object were gone at once."""
+    return f"unswept/{object_name}"
+
+
 def horizon(memory: Memory, object_name: str) -> Horizon:
     """Return how far an object was read by query."""
     found = memory.get(horizon_key(object_name))

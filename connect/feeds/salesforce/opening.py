@@ -14,7 +14,7 @@ from connect.feeds.salesforce.source import Plan, Salesforce
 from connect.http import Http, Limits
 from connect.http_settings import HttpSettings, grant_of
 from connect.oauth import Bearer
-from connect.settings import FeedSettings
+from connect.settings import ComparedSettings, FeedSettings
 
 _NAMED: Final = {
     "Account": "account",
@@ -43,7 +43,7 @@ def _rates(setting: str, which: str, default: str, description: str) -> str:
     return described
 
 
-class SalesforceSettings(FeedSettings, HttpSettings):
+class SalesforceSettings(FeedSettings, ComparedSettings, HttpSettings):
     """Settings of `throughline.salesforce`. `url` is the organisation's, where the token's answer names no other."""
 
     mode: Literal["pubsub", "polling"] = Field(
@@ -189,6 +189,7 @@ def opened(settings: SalesforceSettings, outside: Outside) -> Salesforce:
         settings.overlap_ms,
         settings.poll_ms / 1000,
         settings.recheck_ms or None,
+        settings.gone_percent_max,
     )
     return Salesforce(plan, Queries(outside.name, rest), rest, events, session, outside.clock, http.close)
 

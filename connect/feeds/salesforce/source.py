@@ -23,11 +23,13 @@ from connect.feeds.salesforce.known import (
     outdated,
     stream,
     stream_bytes,
+    unswept_key,
 )
 from connect.feeds.salesforce.objects import Children, Object
 from connect.feeds.salesforce.pubsub import RefusedReplay, RefusedToken
 from connect.feeds.salesforce.queries import Page, Queries
 from connect.feeds.salesforce.values import instant_text
+from connect.gone import too_many_gone
 
 _SAYS_NOTHING: Final = Batch()
 _DAY_MS: Final = 86_400_000
@@ -73,7 +75,8 @@ class Renewing(Protocol):
 class Plan(NamedTuple):
     """How a feed reads. `channel` None: by polling. `overlap_ms` is read again by each poll, since a long transaction
     stamps its records before others can see them. `poll_s`: how often is polled until a subscription has answered.
-    `recheck_ms`: how often what changed is read beside events; None: never.
+    `recheck_ms`: how often what changed is read beside events; None: never. `gone_percent_max`: how many rows of an
+    object may be found gone at once.
     """
 
     feed: str
@@ -82,6 +85,7 @@ class Plan(NamedTuple):
     overlap_ms: int
     poll_s: float
     recheck_ms: int | None
+    gone_percent_max: int
 
 
 class Salesforce:
@@ -159,6 +163,9 @@ class Salesforce:
             else:
                 fresh = [read for read in self._plan.objects if not _complete(read, memory)]
                 yield from self._looked(fresh, memory, stop)
+                for read in self._plan.objects:
+                    if unswept_key(read.object) in memory:
+                        yield from self._swept(read, memory)
             if forgotten := self._forgotten(memory):
                 yield Batch(memory=forgotten)
             rechecked_ms = self._clock()
@@ -265,17 +272,21 @@ class Salesforce:
         rows = dict(landed(memory, read))
         if not rows:
             return
-        gone = self._queries.absent(read, rows)
-        if gone:
-            draft = Draft(memory)
-            for record in self._queries.by_ids(read, gone):
-                draft.found(read, record)
-                del rows[record.id]
+        missing, draft = self._queries.absent(read, rows), Draft(memory)
+        if not missing and unswept_key(read.object) not in memory:
+            return
+        for record in self._queries.by_ids(read, tuple(missing)):
+            draft.found(read, record)
+            missing.remove(record.id)
+        refused = too_many_gone(read.object, len(missing), len(rows), self._plan.gone_percent_max)
+        draft.remember(unswept_key(read.object), b"1" if refused else None)
+        if refused:
+            draft.gap(refused)
+        else:
             at_ms = horizon(memory, read.object).at_ms or 0
-            for record_id in gone:
-                if record_id in rows:
-                    draft.absent(read, record_id, Order(at_ms, 0, 0))
-            yield draft.batch()
+            for record_id in missing:
+                draft.absent(read, record_id, Order(at_ms, 0, 0))
+        yield draft.batch()
 
     def _forgotten(self, memory: Memory) -> dict[str, bytes | None]:
         """What need not be remembered any longer of deleted records; it is looked for once a day."""

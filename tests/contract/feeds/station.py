@@ -144,18 +144,15 @@ class Station:
 
     def poll(self, times: int = 1) -> None:
         """Run a program of the feed that looks so many times at its source. Raises what ends it."""
-        stop, left = Event(), times
+        stop, told_before = Event(), len(self.told.waits)
         kind = kind_of(self.configuration)
         settings = checked(kind.settings, self.configuration, self.configuration.config)
         source = kind.open(settings, Outside("feed", lambda: self.now, self.told, stop))
 
         def wait(seconds: float) -> bool:
-            nonlocal left
             self.now += round(seconds * 1000)
-            if self.told.waits[-1].why == "poll":
-                left -= 1
-                if not left:
-                    stop.set()
+            if [each.why for each in self.told.waits[told_before:]].count("poll") == times:
+                stop.set()
             return stop.is_set()
 
         outside = Surroundings(lambda: self.now, self._chance, wait)
