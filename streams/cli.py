@@ -169,6 +169,9 @@ def feed(
     name: Annotated[str, typer.Argument(help="Name of the feed in its configuration file.")],
     config: Annotated[Path | None, typer.Option(help="Settings file in place of throughline.toml.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Until the source is read to its end, for scripts.")] = False,
+    linger: Annotated[
+        float, typer.Option(min=0, help="Seconds that metrics go on after a failure, for Prometheus to hear of it.")
+    ] = 60.0,
 ) -> None:
     """Run one API feed, until SIGTERM or Ctrl-C. Exit code 1 if it ends by a failure, 2 for unusable settings."""
     from connect.configuration import UnusableConfiguration
@@ -176,7 +179,7 @@ def feed(
     from streams.engine.feed_alone import run_alone
 
     try:
-        code = run_alone(load(config), name, once)
+        code = run_alone(load(config), name, once, linger)
     except (SettingsError, UnusableConfiguration, UnusableFile) as error:
         raise fail(str(error)) from None
     raise typer.Exit(code)

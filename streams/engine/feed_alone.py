@@ -15,8 +15,10 @@ from streams.engine.worker import log_to_stderr
 log = logging.getLogger("throughline.feed")
 
 
-def run_alone(settings: Settings, name: str, once: bool = False) -> int:
+def run_alone(settings: Settings, name: str, once: bool, linger_s: float) -> int:
     """Run one feed in the main thread until a signal stops it, or, with `once`, until its source is read to its end.
+
+    After a failure, metrics go on for `linger_s` seconds, so that Prometheus hears of it; not with `once`.
 
     Returns 0, or 1 after a failure. Raises `connect.configuration.UnusableConfiguration`, and
     `schemas.lined_yaml.UnusableFile`.
@@ -32,7 +34,12 @@ def run_alone(settings: Settings, name: str, once: bool = False) -> int:
     log.info("feed %s lands in %s", name, settings.brokers)
     try:
         with serve(settings.metrics_host, settings.metrics_port, _Alone(registry)):
-            return 0 if ready.run(once) else 1
+            if ready.run(once):
+                return 0
+            if linger_s and not once:
+                log.error("feed %s: its metrics say so for %g s more, then it exits with 1", name, linger_s)
+                stop.wait(linger_s)
+            return 1
     except PortError as error:
         log.error("%s", error)
         return 1

@@ -10,6 +10,8 @@ from connect.feeds.runner import Landed
 _ERRORS: Final = ("retriable", "fatal", "defect")
 _WAITS: Final = ("poll", "backoff", "asked")
 _ENDS: Final = ("stopped", "finished", "failed")
+_WHY_MAX: Final = 400
+"""So many characters of a reason are told: it names table and column, and what to do."""
 
 
 class FeedMetrics:
@@ -27,12 +29,13 @@ class FeedMetrics:
         self._ends = self._counter("ends", "How feeds have ended.", ["how"])
         self._newest = self._gauge("newest_record_timestamp_seconds", "When the newest change landed had happened.")
         self._answered = self._gauge("answered_timestamp_seconds", "When the source has answered last.")
+        self._failure = self._gauge("failure", "1 for why a feed has ended by a failure.", ["why"])
 
     def _counter(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"throughline_feed_{name}_total", documentation, ["feed", *labels], registry=self._registry)
 
-    def _gauge(self, name: str, documentation: str) -> Gauge:
-        return Gauge(f"throughline_feed_{name}", documentation, ["feed"], registry=self._registry)
+    def _gauge(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(f"throughline_feed_{name}", documentation, ["feed", *labels], registry=self._registry)
 
     def of(self, feed: str) -> "OfFeed":
         """Return what counts for one feed, with what can be known beforehand at zero."""
@@ -77,9 +80,11 @@ class FeedMetrics:
         """Count time that a request was held back."""
         self._held.labels(feed).inc(seconds)
 
-    def ended(self, feed: str, how: str) -> None:
-        """Count the end of a feed."""
+    def ended(self, feed: str, how: str, why: str | None) -> None:
+        """Count the end of a feed, and tell why it failed."""
         self._ends.labels(feed, how).inc()
+        if why is not None:
+            self._failure.labels(feed, why[:_WHY_MAX]).set(1)
 
 
 class OfFeed:
@@ -120,6 +125,6 @@ class OfFeed:
         """A request was held back."""
         self._metrics.held(self._feed, seconds)
 
-    def ended(self, how: str) -> None:
-        """The feed has ended: `stopped`, `finished` or `failed`."""
-        self._metrics.ended(self._feed, how)
+    def ended(self, how: str, why: str | None = None) -> None:
+        """The feed has ended: `stopped`, `finished` or `failed`, and `why` that."""
+        self._metrics.ended(self._feed, how, why)

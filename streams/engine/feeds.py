@@ -34,17 +34,19 @@ class Prepared(NamedTuple):
 
     def run(self, once: bool = False) -> bool:
         """Run it to its end; return whether it ended well. What ends it otherwise is in the log and in the metrics."""
-        how = "failed"
+        how, why = "failed", None
         try:
             self.runner.run(once)
             how = "stopped" if self.stop.is_set() else "finished"
         except Fatal as error:
+            why = str(error)
             log.error("feed %s ends: %s", self.name, error)
-        except Exception:  # a defect of one feed ends neither the worker nor other feeds; it is told with its traceback
+        except Exception as error:  # of one feed: ends neither the worker nor others, and is told with its traceback
+            why = f"a defect: {error!r}"
             self.told.failed("defect")
             log.exception("feed %s ends by a defect", self.name)
         finally:
-            self.told.ended(how)
+            self.told.ended(how, why)
         return how != "failed"
 
 

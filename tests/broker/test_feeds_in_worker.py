@@ -121,3 +121,29 @@ def test_a_feed_by_itself_tells_its_metrics(brokers: str, tmp_path: Path) -> Non
     assert 'throughline_feed_records_total{feed="history",topic="erp.FxRate"} 1.0' in told
     assert 'throughline_feed_rejects_total{feed="history",topic="erp.FxRate"} 1.0' in told
     assert 'throughline_feed_gaps_total{feed="history"} 0.0' in told
+
+
+def test_a_feed_by_itself_that_fails_tells_why_before_it_is_gone(brokers: str, tmp_path: Path) -> None:
+    connectors = tmp_path / "connectors"
+    connectors.mkdir()
+    config = {"connector.class": "throughline.files", "folder": str(tmp_path / "nowhere")}
+    (connectors / "history.json").write_text(json.dumps({"name": "history", "config": config}))
+    (number,) = free_ports(1)
+    given = {"BROKERS": brokers, "CONNECTORS_FOLDER": str(connectors), "METRICS_PORT": str(number)}
+    surroundings = {**os.environ, **{f"THROUGHLINE_{key}": value for key, value in given.items()}}
+    command = [str(THROUGHLINE), "feed", "history"]
+    lingering = [*command, "--linger", "600"]
+    with subprocess.Popen(lingering, env=surroundings, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stderr is not None
+            assert any("its metrics say so for 600 s more" in line for line in child.stderr)
+            with urlopen(f"http://127.0.0.1:{number}/metrics", timeout=10) as answer:
+                told = answer.read().decode()
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(60) == 1
+        finally:
+            child.kill()
+    (failure,) = [line for line in told.splitlines() if line.startswith("throughline_feed_failure{")]
+    assert "nowhere: there is no such folder; make it, or correct the setting folder" in failure
+    at_once = subprocess.run([*command, "--once"], env=surroundings, capture_output=True, timeout=60, check=False)
+    assert at_once.returncode == 1

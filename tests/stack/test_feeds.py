@@ -177,7 +177,7 @@ def test_a_second_program_of_one_feed_ends_the_first(feeds: Feeds) -> None:
     # Its topic of heartbeats comes to no end while it beats faster than a fetch waits.
     settings = {"poll.interval.ms": "100", "heartbeat.interval.ms": "10000"}
     feeds.configure("rival", **{"connector.class": "throughline.files", "folder": str(drop), **settings})
-    first = feeds.begin("rival")
+    first = feeds.begin("rival", "--linger", "0")
     until(lambda: len(read_to_end(feeds.brokers, "__debezium-heartbeat.rival")) > 0, "the first feed lives")
     second = feeds.begin("rival")
     assert first.wait(60) == 1

@@ -89,6 +89,7 @@ def tell_of_a_feed(feeds: FeedMetrics) -> None:
     feed.landed(Landed({"hr.Worker": 3}, {"hr.Worker": 1}, 1_772_366_400_000))
     feed.answered(1_772_366_400_000)
     feed.requested("200")
+    feed.ended("failed", "hr.Worker: CostCenter is gone")
 
 
 def watch_metrics_of_everything() -> CollectorRegistry:

@@ -95,3 +95,14 @@ def test_how_a_feed_ends_is_counted_and_told(
     assert value(registry, "ends_total", how=how) == 1
     assert said in caplog.text
     assert value(registry, "errors_total", how="defect") == (1 if isinstance(error, ZeroDivisionError) else 0)
+
+
+def test_why_a_feed_has_failed_is_told_for_an_alert(registry: CollectorRegistry) -> None:
+    told = FeedMetrics(registry).of("hr")
+    Prepared(cast(Runner, Ending(None)), told, "hr", Event()).run()
+    assert registry.get_sample_value("throughline_feed_failure", {"feed": "hr", "why": ""}) is None
+    gone = "hr: Contract.EndDate is no longer there: bring it back, or name another field"
+    Prepared(cast(Runner, Ending(Fatal(gone))), told, "hr", Event()).run()
+    assert value(registry, "failure", why=gone) == 1
+    Prepared(cast(Runner, Ending(KeyError("x"))), told, "hr", Event()).run()
+    assert value(registry, "failure", why="a defect: KeyError('x')") == 1
