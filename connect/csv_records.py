@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple, cast
 
 _MARK: Final = b"\xef\xbb\xbf"
+_WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _QUOTE: Final = b'"'
 
 
@@ -117,6 +118,8 @@ class CsvRecords:
         if len(raw) > self._record_bytes_max:
             return None, f"a record of more than {self._record_bytes_max} bytes, or a quote that is not closed"
         if self._place.offset == 0:
+            if raw.startswith(_WIDE_MARKS):
+                return None, "it is UTF-16: save it as UTF-8"
             raw = raw.removeprefix(_MARK)
         try:
             text = raw.decode("utf-8").rstrip("\r\n")

@@ -155,7 +155,7 @@ class RowFiles:
         if shape is None:
             raise UnreadableFile(
                 f"{topic or 'its name'} is no topic: name the file as hr.Worker.csv, begin it with a line # hr.Worker, "
-                "or set topic"
+                "or say by topic which it is"
             )
         head = next(iter(records), None)
         if head is None or head.fields is None:

@@ -64,7 +64,9 @@ class CsvSheet:
         if len(set(names)) != len(names):
             raise UnreadableFile(f"a column is there twice: {', '.join(names)}")
         if unknown := sorted(set(wanted) - set(shape.fields)):
-            raise UnreadableFile(f"{shape.topic} has no {', '.join(unknown)}; its fields are {', '.join(shape.fields)}")
+            hint = "; if other characters stand between them, say so by delimiter" if len(names) == 1 else ""
+            known = ", ".join(shape.fields)
+            raise UnreadableFile(f"{shape.topic} has no {', '.join(unknown)}; its fields are {known}{hint}")
         if missing := sorted(shape.key_fields - set(wanted)):
             raise UnreadableFile(f"columns are missing that every row of {shape.topic} needs: {', '.join(missing)}")
         if terms.mode == "correction" and is_captured(shape.topic):

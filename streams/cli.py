@@ -186,7 +186,7 @@ def feed(
 
 
 @app.command()
-def load(
+def load(  # noqa: PLR0913, one argument an option
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, or JSON lines as of replay; .gz too.")],
     name: Annotated[str, typer.Option(help="Name of the load, under which it remembers how far it is.")] = "history",
     topic: Annotated[str, typer.Option(help="Topic of CSV files that do not say their own.")] = "",
@@ -196,6 +196,7 @@ def load(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file in place of throughline.toml.")] = None,
     quiet: Annotated[bool, typer.Option(help="No progress on standard error.")] = False,
+    delimiter: Annotated[str, typer.Option(help="Character between two fields of a CSV file.")] = ",",
 ) -> None:
     """Load history beside live feeds, which it never goes before. The same command goes on where it was stopped.
 
@@ -207,8 +208,11 @@ def load(
 
     if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
         raise fail(f"--name {name!r}: a name has letters, digits, dots, hyphens and underscores")
+    if len(delimiter) != 1:
+        raise fail(f"--delimiter {delimiter!r}: give one character")
     try:
-        code = run_load(load_settings(config), Load(files, history_of(name), topic, rate, lag_max, quiet))
+        wanted = Load(files, history_of(name), topic, rate, lag_max, quiet, delimiter)
+        code = run_load(load_settings(config), wanted)
     except (SettingsError, UnusableFile) as error:
         raise fail(str(error)) from None
     raise typer.Exit(code)

@@ -45,6 +45,7 @@ class Load(NamedTuple):
     """What is to be loaded: files, the name of the load, and the topic of CSV files that do not say their own.
 
     `rate`: rows a second at most, None for any. `lag_max`: records that the group may have open, None for any number.
+    `delimiter`: what stands between two fields of a CSV file.
     """
 
     paths: Sequence[Path]
@@ -53,6 +54,7 @@ class Load(NamedTuple):
     rate: int | None = None
     lag_max: int | None = None
     quiet: bool = False
+    delimiter: str = ","
 
 
 def run_load(settings: Settings, load: Load) -> int:
@@ -67,7 +69,7 @@ def run_load(settings: Settings, load: Load) -> int:
     throttle = _Throttle(settings, load, stop, told)
     rows = BATCH_ROWS if load.rate is None else max(1, min(BATCH_ROWS, load.rate))
     try:
-        terms = Terms(topic=load.topic, batch_rows=rows, whole=True)
+        terms = Terms(topic=load.topic, delimiter=load.delimiter, batch_rows=rows, whole=True)
         source = LoadSource(load.paths, terms, OfFiles(system_clock, told, throttle.may))
         landing = KafkaLanding(settings, Feed(load.name, CONNECTOR), registry_of(settings.contracts))
         outside = Surroundings(system_clock, random.random, lambda seconds: told.wait(stop, seconds))

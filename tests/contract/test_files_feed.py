@@ -146,6 +146,7 @@ def test_lines_that_cannot_be_read_are_rejects_and_the_rest_lands(folder: Path) 
         ("erp.FxRate.csv", RATES.replace("Rate", "Price"), "erp.FxRate has no Price; its fields are FromCurrency"),
         ("erp.FxRate.csv", RATES.replace("Rate", "Date"), "a column is there twice"),
         ("erp.FxRate.csv", "# hr.Wroker\n" + RATES, "hr.Wroker is no topic"),
+        ("erp.FxRate.csv", RATES.replace(",", ";"), "if other characters stand between them, say so by delimiter"),
     ],
 )
 def test_a_file_that_makes_no_rows_is_refused_with_its_reason(folder: Path, name: str, content: str, why: str) -> None:
@@ -156,6 +157,13 @@ def test_a_file_that_makes_no_rows_is_refused_with_its_reason(folder: Path, name
     assert lying(folder) == ["done/zzz.erp.csv", f"refused/{name}", f"refused/{name}.why"]
     assert why in (folder / "refused" / f"{name}.why").read_text()
     assert [topic for topic, _, _ in landed(run)] == ["erp.Period"]
+
+
+def test_a_file_in_utf_16_is_refused_as_such(folder: Path) -> None:
+    (folder / "erp.FxRate.csv").write_bytes((RATES + "USD,EUR,2026-02-03,0.92\n").encode("utf-16"))
+    station(folder).poll()
+    why = (folder / "refused" / "erp.FxRate.csv.why").read_text()
+    assert "it has no line of column names: it is UTF-16: save it as UTF-8" in why
 
 
 def test_a_packed_file_that_is_damaged_lands_nothing(folder: Path) -> None:

@@ -41,12 +41,12 @@ class Watched:
 class Load:
     """Loads files into topics that outlive it, as often as it is asked."""
 
-    def __init__(self, *paths: Path, topics: Topics | None = None, batch_rows: int = 5) -> None:
+    def __init__(self, *paths: Path, topics: Topics | None = None, batch_rows: int = 5, delimiter: str = ",") -> None:
         self.topics = topics or Topics()
         self.watched = Watched()
         self.held: list[int] = []
         self._paths = paths
-        self._terms = Terms(batch_rows=batch_rows, whole=True)
+        self._terms = Terms(delimiter=delimiter, batch_rows=batch_rows, whole=True)
 
     def run(self, may: Callable[[int], bool] = lambda _: True) -> None:
         """Load once to the end. Raises what ends it."""
@@ -200,6 +200,14 @@ def test_nothing_is_begun_if_a_file_cannot_be_used(tmp_path: Path, name: str, co
     with pytest.raises(UnreadableFile, match=said):
         load.run()
     assert load.keys() == []
+
+
+def test_fields_may_stand_between_other_characters_if_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "erp.FxRate.csv"
+    path.write_text((RATES + "USD,EUR,2026-02-03,0.92\n").replace(",", ";"))
+    load = Load(path, delimiter=";")
+    load.run()
+    assert load.keys() == ["USD:EUR:2026-02-03"]
 
 
 def test_a_packed_file_that_is_damaged_lands_nothing_and_is_named(tmp_path: Path) -> None:
