@@ -10,11 +10,22 @@ MASK: Final = "********"
 _NAME = "name"
 """Connect adds the connector's name to its settings."""
 
-_SECRET: Final = re.compile(r"passw|secret|token|credential|passphrase|private|jaas|api[._-]?key", re.IGNORECASE)
+_NAMES: Final = (
+    r"passw|pwd|secret|token|credential|passphrase|private|jaas|api[._-]?key|user[._-]?info|keystore[._-]key"
+)
+_SECRET: Final = re.compile(_NAMES, re.IGNORECASE)
 # What says where a secret is, of which kind, or for how long, is none.
 _ABOUT: Final = re.compile(r"[._-](?:url|uri|endpoint|file|path|location|class|type|ms)$", re.IGNORECASE)
 _REFERENCE: Final = re.compile(r"\$\{[a-z]+:[^}]+\}")
-_LOGIN: Final = re.compile(r"(://)[^/@\s]+(@)")
+_LOGIN: Final = re.compile(r"(?<=://)[^/\s?#]+(?=@)")
+_WRITTEN: Final = (
+    re.compile(r"(?<=://)[^/\s?#:@]*:[^\s?#]+(?=@)"),  # user and password of a URL, up to its last @
+    re.compile(r"(?<=:)[^/\s:@]+/[^/\s@]+(?=@)"),  # of Oracle's JDBC URL
+    re.compile(rf"(?<=[?&;])[\w.-]*(?:{_NAMES})[\w.-]*=[^&;\s]+", re.IGNORECASE),  # a parameter of a URL
+    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*", re.DOTALL),
+    re.compile(r"\b(?i:Basic|Bearer)\s+(?=\S*[\dA-Z=])[\w.~+/=-]{8,}"),  # a header; no words are written so
+)
+"""What of a value is a secret, whatever setting it is of."""
 
 
 class Difference(NamedTuple):
@@ -36,7 +47,9 @@ def shown(key: str, value: str) -> str:
     """Return a value as it may be shown: what may be a secret is masked, a reference to one is not."""
     if is_secret(key) and _REFERENCE.sub("", value).strip():
         return MASK
-    return _LOGIN.sub(rf"\1{MASK}\2", value)
+    for written in (*_WRITTEN, _LOGIN):
+        value = written.sub(MASK, value)
+    return value
 
 
 def is_secret(key: str) -> bool:
@@ -60,7 +73,8 @@ def refuse_plain_secrets(configuration: Configuration) -> None:
         UnusableConfiguration: There is one; the message names the key, and not the secret.
     """
     for key, value in configuration.config.items():
-        if key != CLASS and is_secret(key) and _REFERENCE.sub("", value).strip():
+        bare = _REFERENCE.sub("", value).strip()
+        if key != CLASS and bare and (is_secret(key) or any(written.search(bare) for written in _WRITTEN)):
             raise UnusableConfiguration(
                 f"{configuration.name}: {key} has its secret written out; write ${{env:NAME}} or ${{file:PATH:KEY}}, "
                 "and give the secret to Connect"

@@ -52,6 +52,19 @@ def test_a_difference_is_a_line_without_secrets(difference: Difference, line: st
         ("message.key.columns", "public.a:id", "public.a:id"),
         ("key.converter", "org.example.Text", "org.example.Text"),
         ("tombstones.on.delete", "false", "false"),
+        ("connection.url", "jdbc:postgresql://h/d?user=u&password=geheim", f"jdbc:postgresql://h/d?user=u&{MASK}"),
+        ("connection.url", "jdbc:sqlserver://h;user=u;password=ge;x=1", f"jdbc:sqlserver://h;user=u;{MASK};x=1"),
+        ("connection.url", "jdbc:oracle:thin:ann/geheim@h:1521/x", f"jdbc:oracle:thin:{MASK}@h:1521/x"),
+        ("connection.url", "jdbc:postgresql://h:5432/d?ssl=true", "jdbc:postgresql://h:5432/d?ssl=true"),
+        ("registry.url", "https://u:p@geheim@h/x", f"https://{MASK}@h/x"),
+        ("registry.url", "https://u:${env:P}@h/x", f"https://{MASK}@h/x"),
+        ("value.converter.basic.auth.user.info", "svc:geheim", MASK),
+        ("ssl.keystore.key", "-----BEGIN PRIVATE KEY-----\nMIIE", MASK),
+        ("key.pem", "x -----BEGIN RSA PRIVATE KEY-----\nMIIE", f"x {MASK}"),
+        ("http.headers", "Authorization: Bearer eyJhbGciOi.x-y", f"Authorization: {MASK}"),
+        ("database.pwd", "geheim", MASK),
+        ("transforms.key.type", "basic routing", "basic routing"),
+        ("message.key.columns", "public.tokens:id;public.b:id", "public.tokens:id;public.b:id"),
     ],
 )
 def test_what_may_be_a_secret_is_masked_and_a_reference_is_not(key: str, value: str, seen: str) -> None:
@@ -66,6 +79,33 @@ def test_a_secret_written_out_is_refused_by_key_alone(value: str) -> None:
         "psa: database.password has its secret written out; write ${env:NAME} or ${file:PATH:KEY}, and give the secret "
         "to Connect"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("connection.url", "jdbc:postgresql://h/d?user=u&password=geheim"),
+        ("registry.url", "https://u:geheim@h/x"),
+        ("http.headers", "Authorization: Basic dTpwMTIz"),
+        ("value.converter.basic.auth.user.info", "svc:geheim"),
+        ("any", "-----BEGIN EC PRIVATE KEY-----\nMIIE"),
+    ],
+)
+def test_a_secret_within_a_value_is_refused_too(key: str, value: str) -> None:
+    with pytest.raises(UnusableConfiguration, match="has its secret written out") as refusal:
+        refuse_plain_secrets(Configuration(name="psa", config={"connector.class": "a", key: value}))
+    assert "geheim" not in str(refusal.value)
+
+
+def test_references_within_values_are_not_refused() -> None:
+    config = {
+        "connector.class": "a",
+        "connection.url": "jdbc:postgresql://${env:HOST}/d?user=u&password=${env:P}",
+        "registry.url": "https://${env:U}:${env:P}@h/x",
+        "http.headers": "Authorization: Bearer ${env:T}",
+        "ssl.keystore.key": "${file:secrets.properties:key}",
+    }
+    refuse_plain_secrets(Configuration(name="psa", config=config))
 
 
 def test_references_and_what_is_no_secret_are_not_refused() -> None:
