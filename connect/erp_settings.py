@@ -138,6 +138,13 @@ class ErpSettings(FeedSettings, ComparedSettings, HttpSettings):
                 table.field_map(name)
             except MapFault as fault:
                 raise ValueError(f"{name}.{fault}") from fault
+        for key, text in (("filter.text", self.filter_text), ("order.text", self.order_text)):
+            try:
+                text.format(name="", since="")
+            except (LookupError, ValueError, AttributeError):
+                raise ValueError(
+                    f"{key}: {text!r} cannot be filled; in braces may stand name and since, a brace itself is doubled"
+                ) from None
         if not self.tables:
             raise ValueError("objects: name what is to be read")
         return self

@@ -20,6 +20,8 @@ import httpx2
 from connect.errors import Fatal, NotThere, Retriable
 
 _SAID_MAX: Final = 300
+_RETRY_MS_MAX: Final = 86_400_000
+_DIGITS_MAX: Final = 12
 _BUSY_CODES: Final = ("REQUEST_LIMIT_EXCEEDED",)
 """Words by which a system says that it is busy under a status that means something else."""
 
@@ -231,16 +233,16 @@ class _Pace:
 def retry_after_ms(header: str | None, now: int) -> int | None:
     """Return the wait that a `Retry-After` header asks for, in seconds or as a date, rounded up; None if it does not.
 
-    `now`: milliseconds since 1970.
+    A day at most: a longer one is rather a mistake. `now`: milliseconds since 1970.
     """
     if header is None:
         return None
     text = header.strip()
     if text.isascii() and text.isdigit():
-        return int(text) * 1000
+        return min(int(text[:_DIGITS_MAX]) * 1000, _RETRY_MS_MAX)
     try:
         moment = parsedate_to_datetime(text)
-        return max(0, round(moment.timestamp() * 1000) - now)
+        return min(max(0, round(moment.timestamp() * 1000) - now), _RETRY_MS_MAX)
     except (ValueError, OverflowError):
         return None
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
@@ -74,6 +75,17 @@ class HttpSettings(BaseModel):
     requests_at_once: int = Field(
         default=4, ge=1, le=1_000, alias="requests.at.once", description="Requests under way at one moment, at most."
     )
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> "HttpSettings":
+        keys = {name: field.alias or name for name, field in type(self).model_fields.items()}
+        for name, key in keys.items():
+            if key.split(".")[-1] == "url":
+                try:
+                    _ = urlsplit(getattr(self, name)).port
+                except ValueError as error:
+                    raise ValueError(f"{key}: {error}") from None
+        return self
 
     @model_validator(mode="after")
     def _has_what_its_login_needs(self) -> "HttpSettings":

@@ -9,7 +9,7 @@ from threading import Event
 from typing import NamedTuple
 
 from connect.catalogue import Configured, Outside, configured
-from connect.configuration import CONNECTORS_FOLDER
+from connect.configuration import CONNECTORS_FOLDER, UnusableConfiguration
 from connect.feeds.contract import Fatal
 from connect.feeds.runner import Runner, Surroundings
 from streams.config import Settings
@@ -57,9 +57,17 @@ def configured_feeds(settings: Settings, names: Iterable[str]) -> list[Configure
 
 
 def prepared(settings: Settings, feed: Configured, metrics: FeedMetrics, stop: Event) -> Prepared:
-    """Return a feed ready to be run. Raises `schemas.lined_yaml.UnusableFile` as `registry_of` does."""
+    """Return a feed ready to be run.
+
+    Raises:
+        UnusableConfiguration: What a setting names cannot be used, such as the file of a key.
+        UnusableFile: As `registry_of`.
+    """
     told = metrics.of(feed.name)
-    source = feed.kind.open(feed.settings, Outside(feed.name, system_clock, told, stop))
+    try:
+        source = feed.kind.open(feed.settings, Outside(feed.name, system_clock, told, stop))
+    except Fatal as error:
+        raise UnusableConfiguration(f"{feed.name}: {error}") from error
     landing = KafkaLanding(settings, Feed(feed.name, feed.kind.connector), registry_of(settings.contracts))
     outside = Surroundings(system_clock, random.random, stop.wait)
     return Prepared(Runner(feed.name, source, landing, told, feed.settings.pace, outside, stop), told, feed.name, stop)

@@ -111,7 +111,7 @@ class TopicSetup:
             replicas = self._replicas or min(_REPLICAS_WANTED, len(cluster.brokers))
             known = [wanted.name for wanted in self._wanted if wanted.name in cluster.topics]
             configs = self._configs(known)
-        except KafkaException as error:
+        except (KafkaException, TimeoutError) as error:
             raise self._refused(error) from error
         return [
             _finding(wanted, cluster.topics.get(wanted.name), configs.get(wanted.name, {}), replicas)
@@ -127,7 +127,7 @@ class TopicSetup:
                 self._create(missing)
             if changed:
                 self._alter(changed)
-        except KafkaException as error:
+        except (KafkaException, TimeoutError) as error:
             raise self._refused(error) from error
 
     def _create(self, missing: Sequence[Finding]) -> None:
@@ -160,7 +160,12 @@ class TopicSetup:
             for resource, answer in answers.items()
         }
 
-    def _refused(self, error: KafkaException) -> TopicsError:
+    def _refused(self, error: KafkaException | TimeoutError) -> TopicsError:
+        if isinstance(error, TimeoutError):
+            return TopicsError(
+                f"brokers {self._brokers}: no answer within {_ANSWER_SECONDS_MAX:g} s; what was asked for may still "
+                "come to be: run this again, which does what is left"
+            )
         cause = error.args[0]
         return TopicsError(
             f"brokers {self._brokers}: {cause.str()}; check the setting brokers, that Kafka runs, and that topics may "

@@ -147,3 +147,28 @@ def test_a_feed_by_itself_that_fails_tells_why_before_it_is_gone(brokers: str, t
     assert "nowhere: there is no such folder; make it, or correct the setting folder" in failure
     at_once = subprocess.run([*command, "--once"], env=surroundings, capture_output=True, timeout=60, check=False)
     assert at_once.returncode == 1
+
+
+def test_a_setting_that_names_no_key_is_told_before_anything_begins(brokers: str, tmp_path: Path) -> None:
+    config = {
+        "connector.class": "throughline.workday", "url": "http://127.0.0.1:1", "tenant": "firm",
+        "fields": "EmployeeId=id, Status='Active'", "auth": "client_assertion",
+        "auth.token.url": "http://127.0.0.1:1/token", "auth.client.id": "x",
+        "auth.key.file": str(tmp_path / "nowhere.pem"),
+    }  # fmt: skip
+    said = f"hr: auth.key.file: {tmp_path}/nowhere.pem cannot be read: "
+    worker = Worker(brokers, tmp_path, {"hr": config}, ["hr"])
+    assert worker.child.wait(WAIT_SECONDS_MAX) == 1
+    assert said in worker.told().splitlines()[-1]
+    given = {"THROUGHLINE_BROKERS": brokers, "THROUGHLINE_CONNECTORS_FOLDER": str(tmp_path / "connectors")}
+    alone = subprocess.run(
+        [str(THROUGHLINE), "feed", "hr"],
+        env={**os.environ, **given},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert alone.returncode == 2
+    assert said in alone.stderr.splitlines()[-1]
+    assert "Traceback" not in alone.stderr + worker.told()

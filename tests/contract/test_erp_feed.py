@@ -259,6 +259,13 @@ def test_an_answer_without_a_list_ends_the_feed(program: Program) -> None:
         ({"Invoice.colour": "red"}, "Invoice.colour: there is no such setting"),
         ({"Customer.path": "/x"}, "Customer.path: there is no such setting"),
         ({"style": "soap"}, "style: Input should be 'odata', 'offset' or 'list'"),
+        (
+            {"filter.text": "{nme} > {since}"},
+            "filter.text: '{nme} > {since}' cannot be filled; in braces may stand name",
+        ),
+        ({"order.text": "{"}, "order.text: '{' cannot be filled"),
+        ({"url": "http://127.0.0.1:99999"}, "url: Port out of range 0-65535"),
+        ({"auth.token.url": "http://127.0.0.1:x/token"}, "auth.token.url: Port could not be cast to integer value"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_told_with_its_key(

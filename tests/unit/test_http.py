@@ -100,6 +100,9 @@ def asked(server: Server, told: Told, **limits: Any) -> Any:
         ("soon", None),
         ("-3", None),
         ("1.5", None),
+        ("99999999999", 86_400_000),
+        ("9" * 5_000, 86_400_000),
+        ("Fri, 01 Mar 2999 12:00:05 GMT", 86_400_000),
     ],
 )
 def test_retry_after_is_read_in_both_its_forms(header: str | None, wanted: int | None) -> None:
