@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from connect.configuration import Configuration
-from connect.differences import Difference, differences, refuse_plain_secrets
+from connect.differences import Difference, differences
+from connect.masking import refuse_plain_secrets
 from connect.rest import ConnectRest, Patience, Standing
 
 SETTLED_SECONDS: Final = 2.0

@@ -60,16 +60,16 @@ def test_what_is_as_it_should_be_is_left_alone(desk: Desk) -> None:
 
 
 def test_what_differs_is_said_and_changed(desk: Desk) -> None:
-    desk.apply(connector(slot_name="one", old="1"))
-    assert desk.apply(connector(slot_name="two", new="1"))
+    desk.apply(connector(slot_name="one", old_size="1"))
+    assert desk.apply(connector(slot_name="two", new_size="1"))
     assert desk.said == [
         "psa: is changed, 3 settings",
-        "  + new = 1",
-        "  - old = 1",
+        "  + new.size = 1",
+        "  - old.size = 1",
         "  ~ slot.name = one → two",
         "psa: running",
     ]
-    assert desk.rest.config("psa") == CONFIG | {"name": "psa", "slot.name": "two", "new": "1"}
+    assert desk.rest.config("psa") == CONFIG | {"name": "psa", "slot.name": "two", "new.size": "1"}
 
 
 def test_a_dry_run_says_what_differs_and_changes_nothing(desk: Desk) -> None:

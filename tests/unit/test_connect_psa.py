@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from connect.configuration import CONNECTORS_FOLDER, read, read_all
-from connect.differences import refuse_plain_secrets
+from connect.masking import refuse_plain_secrets
 from schemas.contracts import load_contracts
 from schemas.mapping import load_mappings
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from connect.configuration import read, read_all
-from connect.differences import refuse_plain_secrets
+from connect.masking import refuse_plain_secrets
 from schemas.mapping import load_mappings
 from tests.support.tryton import SHIPPED
 
