@@ -104,7 +104,9 @@ def test_a_file_that_was_loaded_is_not_loaded_again_under_any_name(tmp_path: Pat
 def test_killed_anywhere_it_goes_on_from_what_was_landed(tmp_path: Path, when: str, name: str) -> None:
     step = 0
     while True:
-        path = rates(tmp_path / name, range(20), bad=range(0, 20, 6))
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        path = rates(folder / name, range(20), bad=range(0, 20, 6))
         load = Load(path)
         load.topics.faults.order(step, when, Killed())
         died = False
@@ -162,6 +164,15 @@ def test_a_file_that_was_changed_on_its_way_is_loaded_whole(tmp_path: Path, capl
     Load(rates(path, range(13)), topics=topics).run()
     assert [change.key for change in topics.changes] == [*keys(range(5)), *keys(range(13))]
     assert "is another than the one that was loaded to line 6: all of it is loaded" in caplog.text
+
+
+def test_rejects_of_a_changed_file_lie_beside_those_of_the_first(tmp_path: Path) -> None:
+    path, topics = tmp_path / "erp.FxRate.csv", Topics()
+    Load(rates(path, range(2), bad=range(1)), topics=topics).run()
+    Load(rates(path, range(3), bad=range(2, 3)), topics=topics).run()
+    first, second = path.with_name(f"{path.name}.rejects.csv"), path.with_name(f"{path.name}.2.rejects.csv")
+    assert [line.split(",")[0] for line in first.read_text().splitlines()] == ["line", "2"]
+    assert [line.split(",")[0] for line in second.read_text().splitlines()] == ["line", "4"]
 
 
 def test_rows_that_their_contract_cannot_hold_are_rejects_with_their_line(tmp_path: Path) -> None:
