@@ -196,6 +196,28 @@ def test_rows_that_their_contract_cannot_hold_are_rejects_with_their_line(tmp_pa
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("said", ["1969-12-31T23:59:59.999Z", "2248-09-27T00:00:00.000Z", "9999-12-31T00:00:00.000Z"])
+def test_a_time_of_change_that_has_no_place_in_an_order_is_named_with_its_field(
+    tmp_path: Path, said: str, as_json: bool
+) -> None:
+    row, good = {"Id": "A1", "LastModifiedDate": said}, {"Id": "A2", "LastModifiedDate": "1970-01-01T00:00:00.000Z"}
+    if as_json:
+        path, value = tmp_path / "history.jsonl", {"op": "c", "source": {"ts_ms": 1}}
+        lines = [{"topic": "crm.Account", "key": each["Id"], "value": {**value, "after": each}} for each in (row, good)]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    else:
+        path = tmp_path / "crm.Account.csv"
+        path.write_text("Id,LastModifiedDate\n" + "".join(",".join(each.values()) + "\n" for each in (row, good)))
+    load = Load(path)
+    load.run()
+    assert load.keys() == ["A2"]
+    assert [(reject.topic, reject.key, reject.message) for reject in load.topics.rejects] == [
+        ("crm.Account", "A1", f"LastModifiedDate: '{said}': no time from 1970 to 2248: write when the row was changed, "
+         "or leave it out"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
