@@ -8,8 +8,7 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import IO, Final
 
@@ -52,12 +51,23 @@ class RejectsFile:
     def _opened(self) -> IO[bytes]:
         self._path.parent.mkdir(exist_ok=True)
         file = self._path.open("r+b" if self._size and self._path.exists() else "wb")
-        # What was written behind what was landed comes again.
-        file.truncate(self._size)
-        file.seek(0, os.SEEK_END)
+        # What was written behind what was landed comes again. Somebody may have taken away or shortened the file.
+        if file.seek(0, os.SEEK_END) > self._size:
+            file.truncate(self._size)
+            file.seek(self._size)
         if file.tell() == 0:
             file.write(b"line,reason,content\n")
         return file
+
+
+def rejects_path(folder: Path, name: str, number: int) -> Path:
+    """Return where the rejects of a file lie: those of the first of its name, or of a later one by its number."""
+    return folder / f"{name}{f'.{number}' if number > 1 else ''}.rejects.csv"
+
+
+def free_rejects_number(folder: Path, name: str) -> int:
+    """Return the number of a file whose name others may have had whose rejects still lie there."""
+    return next(number for number in count(1) if not rejects_path(folder, name, number).exists())
 
 
 class DropFolder:
@@ -90,41 +100,42 @@ class DropFolder:
         words = beside.read_text("utf-8", "replace").split()
         return words[0].lower() if words else ""
 
-    @contextmanager
-    def rejects(self, path: Path, size: int) -> Iterator[RejectsFile]:
-        """Give the file of a file's rejects, of which so many bytes were landed with it."""
-        rejects = RejectsFile(self.rejects_folder / f"{path.name}.rejects.csv", size)
-        try:
-            yield rejects
-        finally:
-            rejects.close()
+    def done(self, path: Path, checksum: str) -> bool:
+        """Put a file away that is landed. Return False, and leave what lies there, if it is not that file any more."""
+        return self._move(path, checksum, self.done_folder, checksum) is not None
 
-    def done(self, path: Path) -> None:
-        """Put a file away that is landed."""
-        self._move(path, self.done_folder)
+    def refuse(self, path: Path, checksum: str, why: str, wanted: str) -> bool:
+        """Put a file away that cannot be landed, beside it why, and its checksum if that is still the one wanted.
 
-    def refuse(self, path: Path, why: str) -> None:
-        """Put a file away that cannot be landed, and beside it why."""
-        moved = self._move(path, self.refused)
-        moved.with_name(moved.name + ".why").write_text(why + "\n", encoding="utf-8")
+        Return False, and leave what lies there, if it is not that file any more.
+        """
+        moved = self._move(path, checksum, self.refused, wanted)
+        if moved is not None:
+            moved.with_name(moved.name + ".why").write_text(why + "\n", encoding="utf-8")
+        return moved is not None
 
-    def _move(self, path: Path, folder: Path) -> Path:
+    def _move(self, path: Path, checksum: str, folder: Path, wanted: str) -> Path | None:
+        # Who drops files may have dropped the next one of this name, or its checksum, at any moment.
+        if not path.exists() or checksum_of(path) != checksum:
+            return None
         folder.mkdir(exist_ok=True)
         target, number = folder / path.name, 1
         while target.exists():
             number += 1
             target = folder / f"{path.name}.{number}"
         path.rename(target)
-        beside = _beside(path)
-        if beside.is_file():
-            beside.rename(_beside(target))
+        if self.wanted_checksum(path) == wanted:
+            _beside(path).rename(_beside(target))
         return target
 
 
 def checksum_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file's bytes: of the file that has the name at the end of reading them."""
+    while True:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return digest
 
 
 def _beside(path: Path) -> Path:

@@ -13,7 +13,7 @@ from threading import Event
 from typing import Final, NamedTuple, Protocol
 
 from connect.csv_records import CsvRecords, Place, UnreadableFile, check
-from connect.drop_folder import RejectsFile
+from connect.drop_folder import RejectsFile, free_rejects_number, rejects_path
 from connect.feeds.contract import SEQUENCE_MAX, Batch, Change, Memory, Reject
 from connect.json_lines import ENDINGS, JsonLines
 from connect.rows import shapes
@@ -25,14 +25,18 @@ DONE: Final = "done/"
 """Before the checksum of a file that was landed to its end, whose name is remembered."""
 
 COUNT: Final = "files"
-"""How many files were begun, and the newest instant that one of them took for its rows."""
+"""How many files were begun, and the newest instant that one of them may take for its rows."""
 
 _BATCH_BYTES_MAX: Final = 4 * 1024 * 1024
 _TOLD_SECONDS: Final = 5.0
 
 
 class Reached(NamedTuple):
-    """A file that is being read, and how far it was landed: bytes of the unpacked file, and lines."""
+    """A file that is being read, and how far it was landed: bytes of the unpacked file, and lines.
+
+    `rejects_number` is its own among the files of its name whose rejects lie there. `is_begun` says that its number is
+    remembered, so that no other file gets it.
+    """
 
     name: str
     checksum: str
@@ -43,6 +47,8 @@ class Reached(NamedTuple):
     rows: int = 0
     rejects: int = 0
     rejects_bytes: int = 0
+    rejects_number: int = 1
+    is_begun: bool = False
 
     def encoded(self) -> bytes:
         """Return it as it is remembered."""
@@ -67,18 +73,14 @@ class Watch(Protocol):
         """All of it was landed."""
 
 
-def picked_up(path: Path, checksum: str, memory: Memory, now: int) -> Reached:
-    """Return a file at its beginning, and later than all of the last one.
+def picked_up(path: Path, checksum: str, memory: Memory, now: int, rejects: Path) -> Reached:
+    """Return a file at its beginning, and later than all of the last one. Its rejects are to lie in a folder.
 
     Also where two are picked up within a millisecond: the later one counts.
     """
     number, until = json.loads(memory.get(COUNT, b"[0, 0]"))
-    return Reached(path.name, checksum, max(now, until + 1), number + 1)
-
-
-def counted(reached: Reached) -> bytes:
-    """Return what is remembered under `COUNT` of a file that was read so far."""
-    return json.dumps([reached.number, reached.picked_ms + reached.line // (SEQUENCE_MAX + 1)]).encode()
+    lying = free_rejects_number(rejects, path.name)
+    return Reached(path.name, checksum, max(now, until + 1), number + 1, rejects_number=lying)
 
 
 class RowFiles:
@@ -94,22 +96,29 @@ class RowFiles:
         records, _ = self._opened(path, Reached(path.name, "", 0, 0))
         records.close()
 
-    def batches(self, path: Path, reached: Reached, key: str, rejects: RejectsFile, stop: Event) -> Iterator[Batch]:
+    def batches(self, path: Path, reached: Reached, key: str, folder: Path, stop: Event) -> Iterator[Batch]:
         """Yield what a file holds from where it was left, each batch with how far that is under `key`.
 
-        The last one forgets `key`, and remembers the checksum. Raises `UnreadableFile`, also in the middle of a file.
+        The first one has no rows: the file is begun. The last one forgets `key`, and remembers the checksum. Rejects
+        lie in `folder`, too. Raises `UnreadableFile`, also in the middle of a file.
         """
         size = check(path)
-        records: CsvRecords | JsonLines | None = None
+        records, sheet = self._opened(path, reached)
+        lying = rejects_path(folder, reached.name, reached.rejects_number)
+        rejects = RejectsFile(lying, reached.rejects_bytes)
         try:
-            records, sheet = self._opened(path, reached)
+            if not reached.is_begun:
+                # Before a row or a reject of it is written anywhere: another file that comes in its place, or is begun
+                # before it is done, must get neither its number nor its rejects.
+                reached = reached._replace(is_begun=True)
+                yield Batch(memory={key: reached.encoded(), COUNT: _counted(reached, size)})
             if reached.offset:
                 records.from_place(Place(reached.offset, reached.line))
             self._watch.begin(path, size, reached)
             yield from self._read(records, sheet, rejects, reached, key, stop)
         finally:
-            if records is not None:
-                records.close()
+            rejects.close()
+            records.close()
 
     def _read(
         self, records: CsvRecords | JsonLines, sheet: Sheet, rejects: RejectsFile, reached: Reached, key: str,
@@ -134,7 +143,7 @@ class RowFiles:
                 if stop.is_set():
                     return
         reached = _further(reached, behind, changes, refused, rejects.flushed())
-        ended = {key: None, COUNT: counted(reached), DONE + reached.checksum: reached.name.encode()}
+        ended = {key: None, DONE + reached.checksum: reached.name.encode()}
         yield Batch(tuple(changes), tuple(refused), ended)
         self._watch.end(reached)
 
@@ -167,6 +176,11 @@ class RowFiles:
             topic for topic in self._shapes if name.startswith(topic) and name[len(topic) : len(topic) + 1] in "._-"
         )
         return max(stems, key=len, default="")
+
+
+def _counted(reached: Reached, size: int) -> bytes:
+    # Rows of a correction take an instant for so many lines, and lines are no more than bytes.
+    return json.dumps([reached.number, reached.picked_ms + size // (SEQUENCE_MAX + 1)]).encode()
 
 
 def _further(

@@ -60,6 +60,11 @@ class RowShape:
         return {*self._mapping.key} <= {*self._mapping.identity}
 
     @property
+    def changed_field(self) -> str | None:
+        """The field that says when a row was changed, None if there is none."""
+        return self._changed
+
+    @property
     def key_fields(self) -> frozenset[str]:
         """The fields without which a row has neither identity nor key."""
         return self._key_fields

@@ -113,8 +113,8 @@ class CsvSheet:
         # In a correction, later lines go before earlier ones. In a load the row itself says when it was changed, and of
         # two files that tell of one change the later one counts.
         told, is_load = self._told, self._is_load
-        if is_load and read.changed_ms is not None:
-            happened, place = read.changed_ms, _place(read.changed_ms, told.number)
+        if is_load and (changed := _changed_at(self._shape, read)) is not None:
+            happened, place = changed, _place(changed, told.number)
         else:
             more, sequence = divmod(line, SEQUENCE_MAX + 1)
             happened, place = told.picked_ms, position(told.picked_ms + more, sequence)
@@ -187,8 +187,8 @@ class JsonSheet:
 
     def _change(self, shape: RowShape, op: str, read: Read, happened: int) -> Change:
         # The row says when it was changed, but not when it was deleted.
-        if op != "d" and read.changed_ms is not None:
-            happened = read.changed_ms
+        if op != "d" and (changed := _changed_at(shape, read)) is not None:
+            happened = changed
         place = _place(happened, self._told.number)
         if op == "d":
             return Change(shape.topic, read.key, op, read.row, None, happened, place, history=True)
@@ -198,6 +198,15 @@ class JsonSheet:
 def is_captured(topic: str) -> bool:
     """Tell whether the live feed of a topic is a database, whose positions are places in its log."""
     return debezium_subject(topic) in load_contracts()
+
+
+def _changed_at(shape: RowShape, read: Read) -> int | None:
+    """Return when a row was changed, if it says so. Raises `RowFault` for a time that has no place in their order."""
+    changed, name = read.changed_ms, shape.changed_field
+    if changed is None or name is None or 0 <= changed < _INSTANTS_MAX:
+        return changed
+    said = "no time from 1970 to 2248: write when the row was changed, or leave it out"
+    raise RowFault(f"{name}: {read.row[name]!r}: {said}")
 
 
 def _place(changed_ms: int, number: int) -> int:

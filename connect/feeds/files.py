@@ -22,7 +22,7 @@ from connect.sheets import Terms
 
 log = logging.getLogger("throughline.feed")
 
-_CURRENT, _LEFT = "file", "left"
+_CURRENT: Final = "file"
 
 
 class FilesSettings(FeedSettings):
@@ -69,7 +69,6 @@ class FileSource:
         """Yield what files hold, from where the last one was left. Raises `Retriable` or `Fatal`."""
         try:
             self._folder.check()
-            yield from self._left(memory)
             if _CURRENT in memory:
                 yield from self._resumed(Reached.decoded(memory[_CURRENT]), memory, stop)
             for path in self._folder.waiting():
@@ -82,14 +81,6 @@ class FileSource:
 
     def close(self) -> None:
         """Nothing is held between two looks."""
-
-    def _left(self, memory: Memory) -> Iterator[Batch]:
-        """Put away the file that was landed to its end, if whoever landed it did not come to that."""
-        if _LEFT in memory:
-            path = self._settings.folder / memory[_LEFT].decode()
-            if path.exists():
-                self._folder.done(path)
-            yield Batch(memory={_LEFT: None})
 
     def _resumed(self, current: Reached, memory: Memory, stop: Event) -> Iterator[Batch]:
         path = self._settings.folder / current.name
@@ -104,36 +95,54 @@ class FileSource:
         checksum = checksum_of(path)
         wanted = self._folder.wanted_checksum(path)
         if wanted is not None and wanted != checksum:
-            self._refuse(path, f"its checksum is {checksum}, and {path.name}.sha256 says {wanted}")
+            self._refuse(path, checksum, f"its checksum is {checksum}, and {path.name}.sha256 says {wanted}", wanted)
         elif (before := memory.get(DONE + checksum)) is not None:
+            # Dropped again; or whoever landed it did not come to putting it away.
             log.warning(
                 "%s: %s has the content of %s, which was landed before: it is not landed again",
                 self._outside.name, path.name, before.decode(),
             )  # fmt: skip
-            self._folder.done(path)
+            self._put_away(path, checksum)
         else:
             log.info("%s: %s is read", self._outside.name, path.name)
-            yield from self._read(path, picked_up(path, checksum, memory, self._outside.clock()), memory, stop)
-
-    def _refuse(self, path: Path, why: str) -> None:
-        log.error("%s: %s is refused: %s; it lies in %s", self._outside.name, path.name, why, self._folder.refused)
-        self._folder.refuse(path, why)
+            now, rejects = self._outside.clock(), self._folder.rejects_folder
+            yield from self._read(path, picked_up(path, checksum, memory, now, rejects), memory, stop)
 
     def _read(self, path: Path, reached: Reached, memory: Memory, stop: Event) -> Iterator[Batch]:
+        checksum, is_opened = reached.checksum, False
         try:
-            with self._folder.rejects(path, reached.rejects_bytes) as rejects:
-                for batch in self._files.batches(path, reached, _CURRENT, rejects, stop):
-                    # What is put away must be found, if whoever landed it does not come to that.
-                    ended = {_LEFT: path.name.encode()} if batch.memory[_CURRENT] is None else {}
-                    yield batch._replace(memory={**batch.memory, **ended})
+            for batch in self._files.batches(path, reached, _CURRENT, self._folder.rejects_folder, stop):
+                # It may have been replaced between its checksum and now. From here on it is open, whatever comes.
+                if not is_opened and checksum_of(path) != checksum:
+                    self._tell_of_another(path)
+                    return
+                is_opened = True
+                yield batch
         except UnreadableFile as error:
-            self._refuse(path, str(error))
+            self._refuse(path, checksum, str(error), checksum)
             if _CURRENT in memory:
                 yield Batch(memory={_CURRENT: None})
             return
-        if _LEFT in memory:  # landed to its end
-            self._folder.done(path)
-            yield Batch(memory={_LEFT: None})
+        if DONE + checksum in memory:
+            self._put_away(path, checksum)
+
+    def _put_away(self, path: Path, checksum: str) -> None:
+        if not self._folder.done(path, checksum):
+            self._tell_of_another(path)
+
+    def _refuse(self, path: Path, checksum: str, why: str, wanted: str) -> None:
+        name, refused = self._outside.name, self._folder.refused
+        if self._folder.refuse(path, checksum, why, wanted):
+            log.error("%s: %s is refused: %s; it lies in %s", name, path.name, why, refused)
+        else:
+            log.error("%s: %s is refused: %s", name, path.name, why)
+            self._tell_of_another(path)
+
+    def _tell_of_another(self, path: Path) -> None:
+        log.warning(
+            "%s: %s was replaced or taken away while it was read; what has its name now is read next",
+            self._outside.name, path.name,
+        )  # fmt: skip
 
 
 def _open(settings: FilesSettings, outside: Outside) -> FileSource:

@@ -11,9 +11,9 @@ from threading import Event
 from typing import Final, NamedTuple
 
 from connect.csv_records import UnreadableFile
-from connect.drop_folder import RejectsFile, checksum_of
+from connect.drop_folder import checksum_of
 from connect.feeds.contract import Batch, Fatal, Memory, Retriable
-from connect.row_files import COUNT, DONE, Reached, RowFiles, Watch, counted, picked_up
+from connect.row_files import DONE, Reached, RowFiles, Watch, picked_up
 from connect.sheets import Terms
 
 log = logging.getLogger("throughline.feed")
@@ -79,20 +79,11 @@ class LoadSource:
                 )
             return
         reached = self._begun(path, checksum, key, memory)
-        rejects = RejectsFile(path.with_name(f"{path.name}.rejects.csv"), reached.rejects_bytes)
-        is_new = not reached.line
-        try:
-            for batch in self._files.batches(path, reached, key, rejects, stop):
-                if not self._outside.hold(len(batch.changes) + len(batch.rejects)):
-                    return
-                # A file has its number from its beginning, since others may be begun before it is done.
-                noted = {name: value for name, value in batch.memory.items() if name != COUNT or is_new}
-                if is_new and COUNT not in noted:
-                    noted[COUNT] = counted(reached)
-                is_new = False
-                yield batch._replace(memory=noted)
-        finally:
-            rejects.close()
+        for batch in self._files.batches(path, reached, key, path.parent, stop):
+            rows = len(batch.changes) + len(batch.rejects)
+            if rows and not self._outside.hold(rows):
+                return
+            yield batch
         if DONE + checksum in memory:
             self._landed.add(checksum)
 
@@ -106,4 +97,4 @@ class LoadSource:
                 log.warning(
                     "%s is another than the one that was loaded to line %d: all of it is loaded", path, other.line
                 )
-        return picked_up(path, checksum, memory, self._outside.clock())
+        return picked_up(path, checksum, memory, self._outside.clock(), path.parent)

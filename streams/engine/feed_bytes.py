@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from connect.feeds.contract import Change, Fatal, Reject, Row
 from schemas.codec import Codec
@@ -30,11 +30,18 @@ _NOWHERE: Final = -1
 class Feed(NamedTuple):
     """Who lands: the feed's name, and what kind of feed it is (`source.name` and `source.connector`).
 
-    What it lands of a history has a name of its own, by which it counts before everything live.
+    What it lands of a history has a name of its own, by which it counts before everything live. `what` says whether it
+    is a feed that is configured, or a load: one of each may have the same name, and neither knows of the other.
     """
 
     name: str
     connector: str
+    what: Literal["feed", "load"] = "feed"
+
+    @property
+    def remembered_as(self) -> str:
+        """The name under which it remembers. No feed's name has a slash in it."""
+        return self.name if self.what == "feed" else f"{self.what}/{self.name}"
 
 
 class FeedBytes:
@@ -98,7 +105,7 @@ class FeedBytes:
     def memory(self, memory: Mapping[str, bytes | None], now: int, partition: int) -> Sequence[Encoded]:
         """Return the entries of what the feed remembers; None forgets a key."""
         return [
-            Encoded(FEED_MEMORY, memory_key(self._feed.name, key), value, now, partition, None)
+            Encoded(FEED_MEMORY, memory_key(self._feed, key), value, now, partition, None)
             for key, value in memory.items()
         ]
 
@@ -109,9 +116,9 @@ class FeedBytes:
         return Encoded(HEARTBEAT_PREFIX + self._feed.name, key.encode(), value, now, ANY_PARTITION, None)
 
 
-def memory_key(name: str, key: str) -> bytes:
+def memory_key(feed: Feed, key: str) -> bytes:
     """Return the record key of what a feed remembers under a key."""
-    return f"{name}:{key}".encode("utf-8", "surrogatepass")
+    return f"{feed.remembered_as}:{key}".encode("utf-8", "surrogatepass")
 
 
 def _misfit(change: Change, error: Exception) -> Reject:

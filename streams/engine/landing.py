@@ -32,9 +32,9 @@ _TOLD_MAX = 5
 _SAID_MAX = 200
 
 
-def identity_of(settings: Settings, feed: str) -> str:
+def identity_of(settings: Settings, feed: Feed) -> str:
     """Return the transactional id that a feed goes by."""
-    return f"{settings.group}-feed-{feed}"
+    return f"{settings.group}-{feed.what}-{feed.name}"
 
 
 class KafkaLanding:
@@ -56,9 +56,9 @@ class KafkaLanding:
         self.close()
         self._bytes = FeedBytes(self._feed, self._registry)  # a registry may have been given what it lacked
         name, settings = self._feed.name, self._settings
-        rival = f"another program runs feed {name} in group {settings.group}; run it once"
+        rival = f"another program runs {self._feed.what} {name} in group {settings.group}; run it once"
         writer = Transactions(
-            client_config(settings), identity_of(settings, name), settings.transaction_timeout_ms,
+            client_config(settings), identity_of(settings, self._feed), settings.transaction_timeout_ms,
             settings.patience_s, lambda: None, rival,
         )  # fmt: skip
         try:
@@ -125,9 +125,9 @@ class KafkaLanding:
         places = ends.places([FEED_MEMORY])
         if not places:
             raise NotLanded(f"{self._feed.name}: there is no topic {FEED_MEMORY}; run `throughline topics apply`")
-        self._partition = partition_of(self._feed.name, len(places))
+        self._partition = partition_of(self._feed.remembered_as, len(places))
         place = (FEED_MEMORY, self._partition)
-        end, prefix = ends.of([place])[place], memory_key(self._feed.name, "")
+        end, prefix = ends.of([place])[place], memory_key(self._feed, "")
         found: dict[str, bytes] = {}
         for key, value in self._entries(end):
             if not key.startswith(prefix):
@@ -142,7 +142,7 @@ class KafkaLanding:
     def _entries(self, end: int) -> Iterator[tuple[bytes, bytes | None]]:
         config: dict[str, Any] = {
             **client_config(self._settings),
-            "group.id": identity_of(self._settings, self._feed.name),  # asked for by the client; it is never joined
+            "group.id": identity_of(self._settings, self._feed),  # asked for by the client; it is never joined
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",

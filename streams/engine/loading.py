@@ -71,7 +71,7 @@ def run_load(settings: Settings, load: Load) -> int:
     try:
         terms = Terms(topic=load.topic, delimiter=load.delimiter, batch_rows=rows, whole=True)
         source = LoadSource(load.paths, terms, OfFiles(system_clock, told, throttle.may))
-        landing = KafkaLanding(settings, Feed(load.name, CONNECTOR), registry_of(settings.contracts))
+        landing = KafkaLanding(settings, Feed(load.name, CONNECTOR, "load"), registry_of(settings.contracts))
         outside = Surroundings(system_clock, random.random, lambda seconds: told.wait(stop, seconds))
         runner = Runner(load.name, source, _Unheard(landing, told), told, _PACE, outside, stop)
         for number in (signal.SIGTERM, signal.SIGINT):

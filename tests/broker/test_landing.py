@@ -6,7 +6,9 @@ from typing import Any, cast
 
 import pytest
 from confluent_kafka import Message
+from pydantic import ValidationError
 
+from connect.configuration import Configuration
 from connect.feeds.contract import Batch, Change, Fatal, Reject, position
 from connect.feeds.runner import NotLanded
 from schemas.codec import Codec
@@ -14,7 +16,7 @@ from schemas.registry import Manifest, RegistryUnavailable, UnknownSchema
 from streams.config import Settings
 from streams.engine.embedded import EmbeddedBroker
 from streams.engine.feed_bytes import Feed
-from streams.engine.landing import KafkaLanding
+from streams.engine.landing import KafkaLanding, identity_of
 from streams.partitioning import partition_of
 from tests.support.kafka import read_to_end
 
@@ -76,6 +78,27 @@ def test_what_is_remembered_is_what_was_landed_and_each_feed_has_its_own(brokers
     assert landing(brokers, "memory").open() == {"since": b"2", "row/2": b"y"}
     entries = [m for m in read_to_end(brokers, "feed.memory") if (m.key() or b"").startswith(b"memory:")]
     assert {m.partition() for m in entries} == {partition_of("memory", 4)}
+
+
+def test_a_load_and_a_feed_of_one_name_are_two(brokers: str) -> None:
+    settings = Settings(brokers=brokers, group="g", patience_s=20)
+    feed, load = Feed("history", "files"), Feed("history", "files", "load")
+    assert (identity_of(settings, feed), identity_of(settings, load)) == ("g-feed-history", "g-load-history")
+    one, other = KafkaLanding(settings, feed, Manifest()), KafkaLanding(settings, load, Manifest())
+    assert (one.open(), other.open()) == ({}, {})
+    one.land(Batch(memory={"files": b"[1, 1]"}), NOW, beat=False)
+    other.land(Batch(memory={"files": b"[2, 2]"}), NOW, beat=False)
+    other.close()
+    one.land(Batch(memory={"file": b"begun"}), NOW, beat=False)
+    one.close()
+    assert KafkaLanding(settings, feed, Manifest()).open() == {"files": b"[1, 1]", "file": b"begun"}
+    assert KafkaLanding(settings, load, Manifest()).open() == {"files": b"[2, 2]"}
+
+
+@pytest.mark.parametrize("name", ["load/history", "history:files"])
+def test_no_feed_can_have_the_memory_of_a_load_or_of_another_feed(name: str) -> None:
+    with pytest.raises(ValidationError, match="name"):
+        Configuration(name=name, config={})
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from connect.feeds.contract import Fatal, position
+from tests.contract.feeds.drop import ENTRIES, lying, station
 from tests.contract.feeds.station import NOON, Station, put
 from tests.contract.simulators.faults import WHEN, Killed
 
 RATES = "FromCurrency,ToCurrency,Date,Rate\n"
-ENTRIES = "id,project_id,hours,updated_at\n"
 
 
 @pytest.fixture
@@ -19,16 +19,6 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "drop"
     made.mkdir()
     return made
-
-
-def station(folder: Path, **settings: str) -> Station:
-    config = {name.replace("_", "."): value for name, value in settings.items()}
-    return Station({"connector.class": "throughline.files", "folder": str(folder), **config})
-
-
-def lying(folder: Path) -> list[str]:
-    """The files in the folder and below it."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def landed(run: Station) -> list[tuple[str, str, str]]:
@@ -209,8 +199,10 @@ def test_killed_anywhere_in_a_file_it_goes_on_from_what_was_landed(folder: Path,
     lines = [f"X{number},EUR,2026-02-03,{'one' if number % 7 == 3 else 1}\n" for number in range(40)]
     content = (RATES + "".join(lines)).encode()
     name = "erp.FxRate.csv.gz" if packed else "erp.FxRate.csv"
-    step = 0
+    drop, step = folder, 0
     while True:
+        folder = drop / str(step)
+        folder.mkdir()
         run = station(folder, batch_rows="5")
         (folder / name).write_bytes(gzip.compress(content, mtime=0) if packed else content)
         run.topics.faults.order(step, when, Killed())

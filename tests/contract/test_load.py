@@ -104,7 +104,9 @@ def test_a_file_that_was_loaded_is_not_loaded_again_under_any_name(tmp_path: Pat
 def test_killed_anywhere_it_goes_on_from_what_was_landed(tmp_path: Path, when: str, name: str) -> None:
     step = 0
     while True:
-        path = rates(tmp_path / name, range(20), bad=range(0, 20, 6))
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        path = rates(folder / name, range(20), bad=range(0, 20, 6))
         load = Load(path)
         load.topics.faults.order(step, when, Killed())
         died = False
@@ -164,6 +166,15 @@ def test_a_file_that_was_changed_on_its_way_is_loaded_whole(tmp_path: Path, capl
     assert "is another than the one that was loaded to line 6: all of it is loaded" in caplog.text
 
 
+def test_rejects_of_a_changed_file_lie_beside_those_of_the_first(tmp_path: Path) -> None:
+    path, topics = tmp_path / "erp.FxRate.csv", Topics()
+    Load(rates(path, range(2), bad=range(1)), topics=topics).run()
+    Load(rates(path, range(3), bad=range(2, 3)), topics=topics).run()
+    first, second = path.with_name(f"{path.name}.rejects.csv"), path.with_name(f"{path.name}.2.rejects.csv")
+    assert [line.split(",")[0] for line in first.read_text().splitlines()] == ["line", "2"]
+    assert [line.split(",")[0] for line in second.read_text().splitlines()] == ["line", "4"]
+
+
 def test_rows_that_their_contract_cannot_hold_are_rejects_with_their_line(tmp_path: Path) -> None:
     path = tmp_path / "psa.public.time_entries.csv"
     columns = "id,project_id,resource_id,role,work_date,hours,billable,status,approved_at,updated_at\n"
@@ -182,6 +193,28 @@ def test_rows_that_their_contract_cannot_hold_are_rejects_with_their_line(tmp_pa
     ]
     assert [line.split('"')[3] for line in found] == [
         f"T2,P1,R1,Engineer,2024-02-03,7.12345,{rest.strip()}", f"T3,P1,,Engineer,2024-02-03,8,{rest.strip()}",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("said", ["1969-12-31T23:59:59.999Z", "2248-09-27T00:00:00.000Z", "9999-12-31T00:00:00.000Z"])
+def test_a_time_of_change_that_has_no_place_in_an_order_is_named_with_its_field(
+    tmp_path: Path, said: str, as_json: bool
+) -> None:
+    row, good = {"Id": "A1", "LastModifiedDate": said}, {"Id": "A2", "LastModifiedDate": "1970-01-01T00:00:00.000Z"}
+    if as_json:
+        path, value = tmp_path / "history.jsonl", {"op": "c", "source": {"ts_ms": 1}}
+        lines = [{"topic": "crm.Account", "key": each["Id"], "value": {**value, "after": each}} for each in (row, good)]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    else:
+        path = tmp_path / "crm.Account.csv"
+        path.write_text("Id,LastModifiedDate\n" + "".join(",".join(each.values()) + "\n" for each in (row, good)))
+    load = Load(path)
+    load.run()
+    assert load.keys() == ["A2"]
+    assert [(reject.topic, reject.key, reject.message) for reject in load.topics.rejects] == [
+        ("crm.Account", "A1", f"LastModifiedDate: '{said}': no time from 1970 to 2248: write when the row was changed, "
+         "or leave it out"),
     ]  # fmt: skip
 
 
