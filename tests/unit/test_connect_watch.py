@@ -118,10 +118,17 @@ def test_what_cannot_be_learnt_has_no_figure_and_is_said_when_it_begins_and_when
     assert world.said == ["not known: Connect does not answer", "not known: psa: its database: refused"]
     world.running = {}
     world.watch.look()
-    assert world.states("connector_state") == {("delivery", "missing"), ("analytics", "missing")}
-    world.running = "Connect does not answer"
     world.watch.look()
-    assert world.said[2:] == ["not known: Connect does not answer"]
+    assert world.states("connector_state") == {("delivery", "missing"), ("analytics", "missing")}
+    assert world.said[2:] == ["known again: how connectors are"]
+    world.running, world.fresh["hr"] = "Connect does not answer", "brokers: no answer"
+    world.watch.look()
+    del world.fresh["psa"]
+    world.watch.look()
+    assert world.said[3:] == ["not known: Connect does not answer", "not known: brokers: no answer"]
+    del world.fresh["hr"]
+    world.watch.look()
+    assert world.said[5:] == ["known again: how fresh all of them are"]
 
 
 def test_it_looks_until_it_is_to_end() -> None:
