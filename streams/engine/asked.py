@@ -8,7 +8,7 @@ from schemas.registry import RegistryUnavailable
 from streams.config import Settings
 from streams.engine.cluster import TopicsError
 from streams.engine.newest import newest_records, records_since
-from streams.engine.notices import Notices
+from streams.engine.notices import NoRegistry, Notices
 from streams.engine.sink_lag import Behind, behind
 from streams.engine.wire import registry_of
 
@@ -44,5 +44,5 @@ class TopicsAsked:
 def _known(ask: Callable[[], Answer]) -> Answer:
     try:
         return ask()
-    except (RegistryUnavailable, TopicsError) as error:
+    except (NoRegistry, RegistryUnavailable, TopicsError) as error:
         raise Unknown(str(error)) from None
