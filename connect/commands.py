@@ -5,7 +5,7 @@ Exit codes, for scripts: 0 as wanted; 1 not as wanted; 2 nothing can be said: no
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -39,12 +39,16 @@ class AskTopics(Protocol):
     def count_since(self, topic: str, since_ms: int) -> int:
         """Return about how many records were written to a topic since an instant."""
 
+    def behind(self, group: str, chosen: Callable[[str], bool]) -> tuple[int, int | None]:
+        """Return how many records of the topics chosen a group has not taken, and the time of the oldest (ms)."""
+
 
 class Place(NamedTuple):
-    """Where Connect is, and what opens a connection to who knows what is in topics."""
+    """Where Connect is, what opens a connection to who knows what is in topics, and which feeds must be heard."""
 
     url: str
     topics: Callable[[], AskTopics]
+    expected: Collection[str] = ()
 
 
 OpenPlace = Callable[[Path | None], Place]
@@ -113,7 +117,7 @@ class _Commands:
         self,
         names: Names = None,
         age_max: Annotated[
-            float | None, typer.Option(min=0, help="Seconds; what brought nothing for longer is not as wanted.")
+            float | None, typer.Option(min=0, help="Seconds; what brought or took nothing for longer is not as wanted.")
         ] = None,
         folder: Folder = CONNECTORS_FOLDER,
         config: Config = None,
@@ -124,7 +128,7 @@ class _Commands:
         with self._connect(config, 0.0) as connect:
             files = read_all(folder)
             running = connect.running()
-            found, unknown = lines(files, running, self._looks(config, connect))
+            found, unknown = lines(files, running, self._looks(config, connect), self._open_place(config).expected)
         shown = [line for line in found if not names or line.name in names]
         if missing := set(names or ()) - {line.name for line in shown}:
             raise _unusable(f"neither {folder} nor Connect has {', '.join(sorted(missing))}")
@@ -133,8 +137,8 @@ class _Commands:
         for line in shown:
             for failure in line.standing.failures if line.standing else ():
                 typer.echo(f"{line.name}: {failure}", err=True)
-            if line.stale(now_ms, age_max):
-                typer.echo(f"{line.name}: nothing came for {age_max:g} s or longer", err=True)
+            if stale := line.stale(now_ms, age_max):
+                typer.echo(f"{line.name}: {stale}", err=True)
         for message in unknown:
             typer.echo(f"not known: {message}", err=True)
         _end(all(line.as_wanted and not line.stale(now_ms, age_max) for line in shown))
@@ -158,12 +162,13 @@ class _Commands:
 
     def _looks(self, config: Path | None, connect: "ConnectRest") -> tuple["Look", ...]:
         from connect.database import SlotLook
-        from connect.freshness import SnapshotLook, TopicsLook
+        from connect.freshness import SinkLook, SnapshotLook, TopicsLook
         from connect.snapshots import NoticesLook
 
         topics = self._open_place(config).topics()
         notices = NoticesLook(topics.notices, topics.count_since)
-        return TopicsLook(topics.newest), SlotLook(), notices, SnapshotLook(_offsets_of(connect))
+        of_topics = TopicsLook(topics.newest), SinkLook(topics.behind)
+        return *of_topics, SlotLook(), notices, SnapshotLook(_offsets_of(connect))
 
     def restart(
         self,

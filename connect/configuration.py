@@ -42,6 +42,11 @@ class Configuration(BaseModel):
         """Whether it is run by `throughline feed`, and not by Connect."""
         return self.config.get(CLASS, "").startswith(FEED_CLASS_PREFIX)
 
+    @property
+    def is_on_demand(self) -> bool:
+        """Whether it is a feed that brings what somebody drops, now and then: its silence says nothing."""
+        return self.config.get(CLASS) == f"{FEED_CLASS_PREFIX}files"
+
 
 def read(file: Path) -> Configuration:
     """Read one file.

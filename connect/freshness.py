@@ -1,22 +1,28 @@
 """How fresh a feed is, which is what counts: a connector that runs may still bring nothing.
 
-Four places know: the topics (when the newest record or heartbeat came), the database (what it keeps for the slot), the
-notices of connectors (how far a snapshot is), and Connect (whether one is under way, where no notice is given). Each is
-a `Look`; what one does not know, another may. `throughline connect status` takes one glance, `watch` tells Prometheus.
+Five places know: the topics (when the newest record or heartbeat came), the group of a sink (what it has still to
+take), the database (what it keeps for the slot), the notices of connectors (how far a snapshot is), and Connect
+(whether one is under way, where no notice is given). Each is a `Look`; what one does not know, another may.
+`throughline connect status` takes one glance, `watch` tells Prometheus.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from connect.configuration import Configuration
+from connect.configuration import Configuration, UnusableConfiguration, resolved
 from schemas.debezium import HEARTBEAT_PREFIX
 
 _PREFIX: Final = "topic.prefix"
-_READS: Final = frozenset({"topics", "topics.regex"})
+_TOPICS, _PATTERN, _GROUP = "topics", "topics.regex", "consumer.override.group.id"
+_READS: Final = frozenset({_TOPICS, _PATTERN})
 
 Newest = Callable[[Iterable[str]], Mapping[str, int]]
 """Topics to the time of the newest record of each, in milliseconds since 1970; without those that have none."""
+
+BehindOf = Callable[[str, Callable[[str], bool]], tuple[int, int | None]]
+"""(group, which topics) to how many records it has not taken, and the time of the oldest (milliseconds since 1970)."""
 
 
 class Freshness(NamedTuple):
@@ -26,7 +32,9 @@ class Freshness(NamedTuple):
     database keeps since it was confirmed. `snapshot`: how far a snapshot is, in words; empty if none is under way.
     `slot_state`: `reserved`, `extended`, `unreserved` or `lost`, as PostgreSQL has it, or `missing`. `slot_left_bytes`:
     log that may still be written before the slot is lost. `slot_is_read`: whether the connector reads it now.
-    `snapshot_rows`, `snapshot_tables_left`: of the newest snapshot, also when it is over.
+    `snapshot_rows`, `snapshot_tables_left`: of the newest snapshot, also when it is over. `heard`: whether anything
+    ever came. `behind_records`: what a sink has still to take, with `oldest_ms` the time that the oldest of it carries;
+    None with 0 records.
     """
 
     newest_ms: int | None = None
@@ -37,6 +45,9 @@ class Freshness(NamedTuple):
     slot_is_read: bool | None = None
     snapshot_rows: int | None = None
     snapshot_tables_left: int | None = None
+    heard: bool | None = None
+    behind_records: int | None = None
+    oldest_ms: int | None = None
 
     def filled(self, other: "Freshness") -> "Freshness":
         """Return this, and of the other what is not known here."""
@@ -62,7 +73,29 @@ class TopicsLook:
 
     def look(self, configuration: Configuration) -> Freshness:
         """Return the newest time over all its topics. Raises `Unknown`."""
-        return Freshness(newest_ms=max(self._newest(topics_of(configuration)).values(), default=None))
+        topics = topics_of(configuration)
+        if not topics:
+            return Freshness()
+        newest = self._newest(topics)
+        return Freshness(newest_ms=max(newest.values(), default=None), heard=bool(newest))
+
+
+class SinkLook:
+    """What a sink has still to take of its topics, as its consumer group has acknowledged."""
+
+    def __init__(self, behind: BehindOf) -> None:
+        self._behind = behind
+
+    def look(self, configuration: Configuration) -> Freshness:
+        """Return how many records wait, and since when; nothing of what is no sink. Raises `Unknown`."""
+        if brings(configuration):
+            return Freshness()
+        try:
+            group, chosen = group_of(configuration), _chosen(configuration)
+        except UnusableConfiguration as error:
+            raise Unknown(str(error)) from None
+        records, oldest_ms = self._behind(group, chosen)
+        return Freshness(behind_records=records, oldest_ms=oldest_ms)
 
 
 class SnapshotLook:
@@ -95,6 +128,31 @@ def topics_of(configuration: Configuration) -> list[str]:
     prefix = heard_as(configuration)
     tables = [table.strip() for table in configuration.config.get("table.include.list", "").split(",")]
     return [*(f"{prefix}.{table}" for table in tables if table), HEARTBEAT_PREFIX + prefix]
+
+
+def group_of(configuration: Configuration) -> str:
+    """Return the consumer group of a sink."""
+    return configuration.config.get(_GROUP, f"connect-{configuration.name}")
+
+
+def _chosen(configuration: Configuration) -> Callable[[str], bool]:
+    """Return which topics a sink reads.
+
+    Raises:
+        UnusableConfiguration: A reference is to nothing here, or the pattern is none.
+    """
+    reads = {key: value for key, value in configuration.config.items() if key in _READS}
+    found = resolved(configuration.model_copy(update={"config": reads}))
+    if pattern := found.get(_PATTERN):
+        try:
+            compiled = re.compile(pattern)
+        except re.error as error:
+            raise UnusableConfiguration(
+                f"{configuration.name}: {_PATTERN}: {pattern!r} cannot be followed here: {error}; name its {_TOPICS}"
+            ) from None
+        return lambda topic: compiled.fullmatch(topic) is not None
+    topics = {topic.strip() for topic in found.get(_TOPICS, "").split(",")}
+    return topics.__contains__
 
 
 def snapshot_progress(offsets: Iterable[Mapping[str, Any]]) -> str:

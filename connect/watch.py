@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from threading import Event
 from typing import Final, NamedTuple
 
@@ -26,6 +26,9 @@ log = logging.getLogger("throughline.connect")
 
 RESTARTED: Final = "restarted, as"
 """Stands in each line of the log that tells of a restart, between what was restarted and why."""
+
+_KNOWN_AGAIN: Final = {"connect": "how connectors are", "freshness": "how fresh all of them are"}
+"""What is known of a place when it answers."""
 
 Running = Callable[[], Mapping[str, Standing]]
 """Asks Connect how its connectors are. Raises `ConnectError`."""
@@ -59,6 +62,7 @@ class Watch:
         self._outside = outside
         self._restarts = Restarts(outside.chance)
         self._said: frozenset[str] = frozenset()
+        self._unknown: frozenset[str] = frozenset()
 
     def run(self, every_s: float) -> None:
         """Look again and again, until it is to end."""
@@ -68,7 +72,7 @@ class Watch:
                 return
 
     def look(self) -> None:
-        """Look once, and tell; what cannot be learnt is said when it begins."""
+        """Look once, and tell; what cannot be learnt is said when it begins, and that a place is known again."""
         unknown = {"connect": 0, "freshness": 0}
         running: Mapping[str, Standing] = {}
         failures: list[str] = []
@@ -84,6 +88,7 @@ class Watch:
         feeds = [(heard_as(self._files[line.name]), line) for line in found]
         self._metrics.set(feeds, unknown, self._outside.clock())
         self._tell([*failures, *not_learnt])
+        self._tell_known({place for place, count in unknown.items() if count})
 
     def _restart(self, known: Mapping[str, Standing]) -> list[str]:
         """Restart what is due, and return what went wrong with that."""
@@ -105,6 +110,11 @@ class Watch:
             if failure not in self._said:
                 self._outside.say(f"not known: {failure}")
         self._said = frozenset(failures)
+
+    def _tell_known(self, unknown: Collection[str]) -> None:
+        for place in sorted(self._unknown.difference(unknown)):
+            self._outside.say(f"known again: {_KNOWN_AGAIN[place]}")
+        self._unknown = frozenset(unknown)
 
 
 def watch_until_stopped(

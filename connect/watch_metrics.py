@@ -37,6 +37,12 @@ class WatchMetrics:
         self._tables = self._gauge(
             "feed_snapshot_left_tables", "Tables that the newest snapshot has not read whole.", ["feed"]
         )
+        self._behind = self._gauge("feed_sink_lag_records", "Records that a sink has not taken yet.", ["feed"])
+        self._oldest = self._gauge(
+            "feed_sink_oldest_age_seconds",
+            "Age of the oldest record that a sink has not taken yet, by the time it carries; 0 when there is none.",
+            ["feed"],
+        )
         self._restarted = Counter(
             "throughline_feed_connector_restarts", "How often what had failed of a connector was restarted.", ["feed"],
             registry=registry,
@@ -57,7 +63,10 @@ class WatchMetrics:
 
     def set(self, feeds: Iterable[tuple[str, Line]], unknown: dict[str, int], now_ms: int) -> None:
         """Set all figures as a look found them; what is not known has none."""
-        for gauge in (self._state, self._age, self._lag, self._left, self._slot, self._rows, self._tables):
+        for gauge in (
+            self._state, self._age, self._lag, self._left, self._slot, self._rows, self._tables, self._behind,
+            self._oldest,
+        ):  # fmt: skip
             gauge.clear()
         for feed, line in feeds:
             if line.state != FEED_STATE and not unknown["connect"]:
@@ -71,6 +80,8 @@ class WatchMetrics:
     def _set_freshness(self, feed: str, fresh: Freshness, now_ms: int) -> None:
         if fresh.newest_ms is not None:
             self._age.labels(feed).set(max(0, now_ms - fresh.newest_ms) / 1000)
+        if fresh.behind_records is not None:
+            self._oldest.labels(feed).set(0 if fresh.oldest_ms is None else max(0, now_ms - fresh.oldest_ms) / 1000)
         if fresh.slot_state is not None:
             _set_state(self._slot, feed, SLOT_STATES, fresh.slot_state)
         for gauge, figure in (
@@ -78,6 +89,7 @@ class WatchMetrics:
             (self._left, fresh.slot_left_bytes),
             (self._rows, fresh.snapshot_rows),
             (self._tables, fresh.snapshot_tables_left),
+            (self._behind, fresh.behind_records),
         ):
             if figure is not None:
                 gauge.labels(feed).set(figure)

@@ -8,7 +8,8 @@ from schemas.registry import RegistryUnavailable
 from streams.config import Settings
 from streams.engine.cluster import TopicsError
 from streams.engine.newest import newest_records, records_since
-from streams.engine.notices import Notices
+from streams.engine.notices import NoRegistry, Notices
+from streams.engine.sink_lag import Behind, behind
 from streams.engine.wire import registry_of
 
 Answer = TypeVar("Answer")
@@ -19,6 +20,7 @@ class TopicsAsked:
 
     def __init__(self, settings: Settings) -> None:
         """Take the settings. Raises `schemas.lined_yaml.UnusableFile` for a file of schemas that cannot be used."""
+        self._settings = settings
         self._brokers = settings.brokers
         self._notices = Notices(settings, registry_of(settings.contracts))
 
@@ -34,9 +36,13 @@ class TopicsAsked:
         """Return about how many records were written to a topic since an instant. Raises `Unknown`."""
         return _known(lambda: records_since(self._brokers, topic, since_ms))
 
+    def behind(self, group: str, chosen: Callable[[str], bool]) -> Behind:
+        """Return what a group has still to take of the topics that are chosen. Raises `Unknown`."""
+        return _known(lambda: behind(self._settings, group, chosen))
+
 
 def _known(ask: Callable[[], Answer]) -> Answer:
     try:
         return ask()
-    except (RegistryUnavailable, TopicsError) as error:
+    except (NoRegistry, RegistryUnavailable, TopicsError) as error:
         raise Unknown(str(error)) from None

@@ -28,6 +28,13 @@ class Lag(NamedTuple):
     open: int
 
 
+class Reached(NamedTuple):
+    """How far a group has come in a partition: the first offset that it has not acknowledged, and where it ends."""
+
+    acknowledged: int
+    end: int
+
+
 class Ends:
     """Asks the broker where topics end."""
 
@@ -67,17 +74,26 @@ class GroupLag:
     def of(self, topics: Iterable[str]) -> Lag:
         """Return the lag over all partitions of the topics.
 
-        Acknowledged offsets are read first and ends afterwards. Outputs are written before their input is
-        acknowledged, so 0 open over all topics of a topology means that nothing is under way in it.
+        0 open over all topics of a topology means that nothing is under way in it.
+        """
+        found = self.reached(topics).values()
+        written = sum(place.end for place in found)
+        return Lag(written, written - sum(place.acknowledged for place in found))
+
+    def reached(
+        self, topics: Iterable[str], isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED
+    ) -> dict[Place, Reached]:
+        """Return how far the group has come in each partition of the topics; `isolation` is of where these end.
+
+        Acknowledged offsets are read first and ends afterwards: outputs are written before their input is acknowledged.
         """
         places = self._ends.places(tuple(topics))
         if not places:
-            return Lag(0, 0)
-        asked = [TopicPartition(topic, partition) for topic, partition in places]
-        committed = self._committed(asked)
-        ends = self._ends.of(places)
-        acknowledged = sum(max(place.offset, 0) for place in committed)
-        return Lag(sum(ends.values()), sum(ends.values()) - acknowledged)
+            return {}
+        committed = self._committed([TopicPartition(topic, partition) for topic, partition in places])
+        ends = self._ends.of(places, isolation)
+        acknowledged = {(place.topic, place.partition): max(place.offset, 0) for place in committed}
+        return {place: Reached(acknowledged[place], end) for place, end in ends.items()}
 
     def _committed(self, asked: list[TopicPartition]) -> list[TopicPartition]:
         deadline = time.monotonic() + _ANSWER_SECONDS_MAX

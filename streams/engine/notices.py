@@ -6,7 +6,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from schemas.codec import Codec, Undecodable
-from schemas.registry import Registry
+from schemas.registry import Registry, UnknownSchema
 from streams.config import Settings
 from streams.engine.clients import client_config
 from streams.engine.cluster import TopicsError
@@ -16,6 +16,10 @@ from streams.engine.to_the_end import read_to_the_end
 log = logging.getLogger("throughline.notices")
 
 _ANSWER_SECONDS_MAX = 10.0
+
+
+class NoRegistry(Exception):
+    """Records have a schema of a registry that the settings do not name. The text says which, and what to set."""
 
 
 class Notices:
@@ -31,20 +35,28 @@ class Notices:
 
         Raises:
             TopicsError: Brokers do not answer.
+            NoRegistry: A schema is not among those shipped, and no registry is set.
             schemas.registry.RegistryUnavailable: A schema is not known yet, and the registry does not answer.
         """
         messages, ends = self._read(topic)
-        found = [fields for message in messages if (fields := self._decoded(topic, message)) is not None]
+        found, unreadable = list[dict[str, Any]](), list[str]()
+        for message in messages:
+            try:
+                found.append(self._codec.decode(topic, message.value() or b""))
+            except Undecodable as error:
+                self._check_registry(topic, error)
+                unreadable.append(f"partition {message.partition()}, offset {message.offset()}: {error}")
         self._positions.update(ends)  # what could not be decoded for want of a schema is read again
+        if unreadable:
+            log.warning("%s: %d of %d records passed over; %s", topic, len(unreadable), len(messages), unreadable[0])
         return found
 
-    def _decoded(self, topic: str, message: Message) -> dict[str, Any] | None:
-        try:
-            fields: dict[str, Any] = self._codec.decode(topic, message.value() or b"")
-        except Undecodable as error:
-            log.warning("%s, partition %s, offset %s: %s", topic, message.partition(), message.offset(), error)
-            return None
-        return fields
+    def _check_registry(self, topic: str, error: Undecodable) -> None:
+        contracts = self._settings.contracts
+        if isinstance(error.__cause__, UnknownSchema) and contracts.registry_url is None:
+            raise NoRegistry(
+                f"{topic}: {error}, and no registry is set: set contracts.registry_url to the one of its connector"
+            ) from None
 
     def _read(self, topic: str) -> tuple[list[Message], dict[Place, int]]:
         consumer = Consumer(

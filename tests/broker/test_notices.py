@@ -5,12 +5,15 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import KafkaError, Message, Producer, TopicPartition
 
+from connect.freshness import Unknown
 from schemas.codec import Codec
+from schemas.pure_codec import HEAD
 from schemas.registry import Manifest
-from streams.config import Settings
+from streams.config import Contracts, Settings
+from streams.engine.asked import TopicsAsked
 from streams.engine.cluster import TopicsError
 from streams.engine.embedded import EmbeddedBroker
-from streams.engine.notices import Notices
+from streams.engine.notices import NoRegistry, Notices
 from streams.engine.to_the_end import read_to_the_end
 from tests.support.messages import message, news
 
@@ -45,6 +48,34 @@ def test_each_time_what_is_new_comes_in_order_of_time(brokers: str) -> None:
     write(brokers, topic, value(4), partition=1, at=900)
     assert notices.new(topic) == [{"ts_ms": 4}]
     assert Notices(Settings(brokers=brokers), Manifest()).new(topic)[0] == {"ts_ms": 4}
+
+
+def foreign(schema_id: int) -> bytes:
+    """A record under an id of some registry."""
+    return HEAD.pack(0, schema_id) + b"\x00"
+
+
+def test_records_of_a_registry_that_is_not_set_are_told_with_what_to_set_and_read_once_it_is(brokers: str) -> None:
+    topic = "of-a-registry"
+    write(brokers, topic, foreign(1), foreign(2), value(3))
+    without = Notices(Settings(brokers=brokers), Manifest())
+    for _ in range(2):
+        with pytest.raises(NoRegistry, match=r"^of-a-registry: unknown schema id 1: .*set contracts\.registry_url"):
+            without.new(topic)
+    asked = TopicsAsked(Settings(brokers=brokers))
+    with pytest.raises(Unknown, match=r"set contracts\.registry_url"):
+        asked.notices(topic)
+
+
+def test_records_that_a_registry_does_not_know_are_passed_over_and_told_in_one_line(
+    brokers: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = "of-another-registry"
+    write(brokers, topic, foreign(1), foreign(2), value(3))
+    settings = Settings(brokers=brokers, contracts=Contracts(registry_url="http://registry"))
+    assert Notices(settings, Manifest()).new(topic) == [{"ts_ms": 3}]
+    (told,) = caplog.messages
+    assert told.startswith(f"{topic}: 2 of 3 records passed over; partition 0, offset 0: unknown schema id 1: ")
 
 
 def test_a_topic_that_is_not_there_has_none_and_is_not_made(brokers: str) -> None:

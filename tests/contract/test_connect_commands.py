@@ -2,17 +2,20 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
 from typer.testing import CliRunner
 
+from schemas.debezium import HEARTBEAT_PREFIX
 from streams.cli import app
 from tests.support.connect import CONFIG, Clock, SimulatedConnect, simulated_connect
 
 NO_BROKERS = "127.0.0.1:1"
+NOW_MS = 1_800_000_000_000
 TRACE = "java.io.IOException: the host is gone\n\tat a.b(C.java:1)\n"
 
 
@@ -124,10 +127,10 @@ def test_status_lists_connectors_and_feeds_and_what_no_file_names(desk: Desk) ->
     ran = desk.run("status", folder=True)
     rows = [re.split(r"  +", line) for line in ran.out]
     assert rows == [
-        ["feed", "state", "tasks", "newest", "slot lag", "log", "snapshot"],
-        ["hr", "feed", *"-----"],
-        ["psa", "RUNNING", "1 RUNNING", *"----"],
-        ["stray", "RUNNING", "1 RUNNING", *"----"],
+        ["feed", "state", "tasks", "newest", "behind", "slot lag", "log", "snapshot"],
+        ["hr", "feed", *"------"],
+        ["psa", "RUNNING", "1 RUNNING", *"-----"],
+        ["stray", "RUNNING", "1 RUNNING", *"-----"],
     ]
     assert ran.code == 0
     assert ran.err.count(f"not known: brokers {NO_BROKERS}") == 1
@@ -144,8 +147,52 @@ def test_status_ends_with_1_where_one_failed_is_missing_or_is_silent_for_too_lon
     desk.run("restart", "psa")
     assert desk.run("status", folder=True).code == 0
     silent = desk.run("status", "--age-max", "60", folder=True)
-    assert (silent.code, "psa: nothing came for 60 s or longer" in silent.err) == (1, True)
+    assert (silent.code, "psa: not known when anything came" in silent.err) == (1, True)
     assert desk.run("status", "nobody", folder=True).code == 2
+
+
+class Topics:
+    """What topics say: when anything came, and what a sink has still to take."""
+
+    def __init__(self, newest: dict[str, int], oldest_ms: int) -> None:
+        self._newest, self._oldest_ms = newest, oldest_ms
+
+    def newest(self, topics: Iterable[str]) -> dict[str, int]:
+        return {topic: self._newest[topic] for topic in topics if topic in self._newest}
+
+    def behind(self, group: str, chosen: Callable[[str], bool]) -> tuple[int, int | None]:
+        assert (group, chosen("facts"), chosen("others")) == ("connect-analytics", True, False)
+        return 1_234, self._oldest_ms
+
+    def notices(self, topic: str) -> list[dict[str, str]]:
+        raise AssertionError(topic)
+
+    def count_since(self, topic: str, since_ms: int) -> int:
+        raise AssertionError(topic, since_ms)
+
+
+def test_age_max_tells_of_a_sink_that_takes_nothing_and_not_of_feeds_that_nobody_has(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connect.commands.time", SimpleNamespace(time_ns=lambda: 1_000_000 * NOW_MS))
+    topics = Topics({f"{HEARTBEAT_PREFIX}{name}": NOW_MS - 1_000 for name in ("hr", "psa")}, NOW_MS - 90_500)
+    monkeypatch.setattr("streams.engine.asked.TopicsAsked", lambda _settings: topics)
+    desk.write("psa", topic_prefix="psa")
+    desk.write("analytics", topics="facts")
+    desk.apply()
+    for name, kind in {"hr": "workday", "crm": "salesforce", "history": "files"}.items():
+        desk.write(name, connector_class=f"throughline.{kind}")
+    fresh = desk.run("status", "--age-max", "120", folder=True)
+    assert (fresh.code, fresh.err) == (0, "")
+    cells = {line.split("  ")[0]: [*filter(None, re.split(r"  +", line))] for line in fresh.out}
+    assert cells["analytics"] == ["analytics", "RUNNING", "1 RUNNING", "-", "1,234, 1 min old", "-", "-", "-"]
+    assert cells["crm"] == ["crm", "feed", "-", "never", "-", "-", "-", "-"]
+    assert cells["hr"] == ["hr", "feed", "-", "1 s ago", "-", "-", "-", "-"]
+    late = desk.run("status", "--age-max", "60", folder=True)
+    assert (late.code, late.err) == (1, "analytics: what it has still to take is 60 s old, or older\n")
+    monkeypatch.setenv("THROUGHLINE_FEEDS_EXPECTED", '["crm", "hr"]')
+    expected = desk.run("status", "--age-max", "120", folder=True)
+    assert (expected.code, expected.err) == (1, "crm: nothing ever came\n")
 
 
 def test_offsets_are_shown_and_forgotten_only_where_stopped_and_meant(desk: Desk) -> None:

@@ -102,8 +102,8 @@ def test_status_tells_how_fresh_it_is(psa: Psa) -> None:
     eventually(lambda: bool(psa.messages(HEARTBEATS)))
     ran = psa.run("status", "psa", "--age-max", "60")
     assert (ran.code, ran.err) == (0, "")
-    name, state, count, tasks, age, unit, ago, *lag = ran.out[1].split()
-    assert (name, state, count, tasks, unit, ago) == ("psa", "RUNNING", "1", "RUNNING", "s", "ago")
+    name, state, count, tasks, age, unit, ago, behind, *lag = ran.out[1].split()
+    assert (name, state, count, tasks, unit, ago, behind) == ("psa", "RUNNING", "1", "RUNNING", "s", "ago", "-")
     assert int(age) < 60
     assert lag[-1] == "-"
     assert lag[1] in ("B", "KiB", "MiB")

@@ -97,7 +97,9 @@ def watch_metrics_of_everything() -> CollectorRegistry:
     registry = CollectorRegistry()
     known = Freshness(1_000, 2_048, "", "reserved", 4_096, True, 30_000, 2)
     runs = Standing("RUNNING", "", (Task(0, "RUNNING", ""),))
-    WatchMetrics(registry).set([("psa", Line("psa", "RUNNING", runs, known))], dict.fromkeys(PLACES, 0), 2_000)
+    sink = Line("analytics", "RUNNING", runs, Freshness(behind_records=7, oldest_ms=1_000), brings=False)
+    lines = [("psa", Line("psa", "RUNNING", runs, known)), ("analytics", sink)]
+    WatchMetrics(registry).set(lines, dict.fromkeys(PLACES, 0), 2_000)
     return registry
 
 

@@ -1,14 +1,14 @@
 """How fresh a feed is: of which topics, by which place, and how it is shown."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
 
 from connect.configuration import Configuration
 from connect.database import SlotLook
-from connect.freshness import Freshness, SnapshotLook, TopicsLook, Unknown, snapshot_progress, topics_of
+from connect.freshness import Freshness, SinkLook, SnapshotLook, TopicsLook, Unknown, snapshot_progress, topics_of
 from connect.rest import Standing, Task
 from connect.status import Line, age, lines, size
 
@@ -68,9 +68,9 @@ def test_places_complete_each_other_and_what_one_cannot_say_is_told_once() -> No
     other = PSA.model_copy(update={"name": "other"})
     found, unknown = lines({"hr": FEED, "psa": PSA, "other": other}, {"psa": RUNS, "stray": FAILED}, looks)
     assert found == [
-        Line("hr", "feed", None, Freshness()),
-        Line("other", "not there", None, Freshness(9_000)),
-        Line("psa", "RUNNING", RUNS, Freshness()),
+        Line("hr", "feed", None, Freshness(heard=False), may_be_silent=True),
+        Line("other", "not there", None, Freshness(9_000, heard=True)),
+        Line("psa", "RUNNING", RUNS, Freshness(heard=False)),
         Line("stray", "RUNNING", FAILED, Freshness()),
     ]
     assert unknown == ["Connect does not answer"]
@@ -93,17 +93,25 @@ def test_a_database_that_cannot_be_asked_is_unknown_and_a_feed_has_none() -> Non
     [
         (
             Line("psa", "RUNNING", RUNS, Freshness(1_000, 2_048, "")),
-            ("psa", "RUNNING", "1 RUNNING", "59 s ago", "2 KiB", "-", "-"),
+            ("psa", "RUNNING", "1 RUNNING", "59 s ago", "-", "2 KiB", "-", "-"),
         ),
         (
             Line("psa", "RUNNING", FAILED, Freshness(60_001, 0, "reading a", "lost")),
-            ("psa", "RUNNING", "1 FAILED, 1 RUNNING", "0 s ago", "0 B", "lost", "reading a"),
+            ("psa", "RUNNING", "1 FAILED, 1 RUNNING", "0 s ago", "-", "0 B", "lost", "reading a"),
         ),
         (
             Line("psa", "UNASSIGNED", Standing("UNASSIGNED", "", ()), Freshness()),
-            ("psa", "UNASSIGNED", "none", *"----"),
+            ("psa", "UNASSIGNED", "none", *"-----"),
         ),
-        (Line("hr", "feed", None, Freshness()), ("hr", "feed", *"-----")),
+        (Line("hr", "feed", None, Freshness(heard=False)), ("hr", "feed", "-", "never", *"----")),
+        (
+            Line("facts", "RUNNING", RUNS, Freshness(behind_records=1_234, oldest_ms=0), brings=False),
+            ("facts", "RUNNING", "1 RUNNING", "-", "1,234, 1 min old", *"---"),
+        ),
+        (
+            Line("facts", "RUNNING", RUNS, Freshness(behind_records=0), brings=False),
+            ("facts", "RUNNING", "1 RUNNING", "-", "0", *"---"),
+        ),
     ],
 )
 def test_a_line_shows_what_is_known(line: Line, cells: tuple[str, ...]) -> None:
@@ -111,18 +119,89 @@ def test_a_line_shows_what_is_known(line: Line, cells: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("newest", "age_s_max", "stale"),
-    [(None, None, False), (None, 10, True), (50_000, 10, False), (49_999, 10, True), (70_000, 0, False)],
+    ("fresh", "age_s_max", "said"),
+    [
+        (Freshness(), None, ""),
+        (Freshness(), 10, "not known when anything came"),
+        (Freshness(heard=False), 10, "nothing ever came"),
+        (Freshness(50_000, heard=True), 10, ""),
+        (Freshness(49_999, heard=True), 10, "nothing came for 10 s or longer"),
+        (Freshness(70_000, heard=True), 0, ""),
+    ],
 )
-def test_what_is_older_than_allowed_is_stale(newest: int | None, age_s_max: float | None, stale: bool) -> None:
-    assert Line("psa", "RUNNING", RUNS, Freshness(newest)).stale(60_000, age_s_max) is stale
+def test_what_is_older_than_allowed_is_stale(fresh: Freshness, age_s_max: float | None, said: str) -> None:
+    assert Line("psa", "RUNNING", RUNS, fresh).stale(60_000, age_s_max) == said
 
 
-def test_a_sink_brings_nothing_and_is_never_stale() -> None:
+@pytest.mark.parametrize(
+    ("feed", "newest_ms", "expected", "said"),
+    [
+        ("workday", None, (), ""),
+        ("workday", None, ("hr",), "nothing ever came"),
+        ("workday", 1, (), "nothing came for 10 s or longer"),
+        ("files", None, (), ""),
+        ("files", 1, (), ""),
+        ("files", 1, ("hr",), "nothing came for 10 s or longer"),
+    ],
+)
+def test_a_feed_that_never_came_or_comes_on_demand_may_be_silent_unless_it_is_expected(
+    feed: str, newest_ms: int | None, expected: tuple[str, ...], said: str
+) -> None:
+    files = {"hr": Configuration(name="hr", config={"connector.class": f"throughline.{feed}"})}
+    topics = TopicsLook(lambda topics: {} if newest_ms is None else dict.fromkeys(topics, newest_ms))
+    (line,), _ = lines(files, {}, [topics], expected)
+    assert line.stale(60_000, 10) == said
+
+
+def asked_of_a_sink(**config: str) -> tuple[Freshness, str, list[str]]:
+    """What is known of a sink that is behind, and of which group and topics it was asked."""
+    asked: list[tuple[str, list[str]]] = []
+
+    def behind(group: str, chosen: Callable[[str], bool]) -> tuple[int, int | None]:
+        asked.append((group, [*filter(chosen, ("a", "ab", "b", "c"))]))
+        return 5, 40_000
+
+    settings = {name.replace("_", "."): value for name, value in config.items()}
+    fresh = SinkLook(behind).look(Configuration(name="analytics", config={"connector.class": "x.Sink", **settings}))
+    (place,) = asked
+    return fresh, *place
+
+
+def test_a_sink_is_as_far_as_its_group_has_taken_its_topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Freshness(behind_records=5, oldest_ms=40_000)
+    assert asked_of_a_sink(topics="a, b") == (known, "connect-analytics", ["a", "b"])
+    assert asked_of_a_sink(topics_regex="a.*") == (known, "connect-analytics", ["a", "ab"])
+    assert asked_of_a_sink(topics="b", consumer_override_group_id="own") == (known, "own", ["b"])
+    monkeypatch.setenv("FACTS", "c")
+    assert asked_of_a_sink(topics="${env:FACTS}") == (known, "connect-analytics", ["c"])
+    with pytest.raises(Unknown, match=r"^analytics: topics.regex: 'a\(' cannot be followed here: .*; name its topics$"):
+        asked_of_a_sink(topics_regex="a(")
+
+
+def test_of_what_is_no_sink_no_group_is_asked() -> None:
+    def never(group: str, _chosen: Callable[[str], bool]) -> tuple[int, int | None]:
+        raise AssertionError(group)
+
+    assert SinkLook(never).look(PSA) == SinkLook(never).look(FEED) == Freshness()
+
+
+@pytest.mark.parametrize(
+    ("fresh", "said"),
+    [
+        (Freshness(), "not known how far it is behind"),
+        (Freshness(behind_records=0), ""),
+        (Freshness(behind_records=9, oldest_ms=50_000), ""),
+        (Freshness(behind_records=1, oldest_ms=49_999), "what it has still to take is 10 s old, or older"),
+    ],
+)
+def test_a_sink_brings_nothing_and_is_stale_where_it_takes_nothing(fresh: Freshness, said: str) -> None:
     sink = Configuration(name="analytics", config={"connector.class": "org.example.Sink", "topics": "a,b"})
     assert topics_of(sink) == []
-    (line,), unknown = lines({"analytics": sink}, {"analytics": RUNS}, [TopicsLook(lambda _: {})])
-    assert (line.brings, line.stale(60_000, 10), line.as_wanted, unknown) == (False, False, True, [])
+    behind = SinkLook(lambda _group, _chosen: (fresh.behind_records or 0, fresh.oldest_ms))
+    looks = [TopicsLook(lambda _: {}), *([behind] if fresh.behind_records is not None else ())]
+    (line,), unknown = lines({"analytics": sink}, {"analytics": RUNS}, looks)
+    assert (line.freshness, line.brings, line.as_wanted, unknown) == (fresh, False, True, [])
+    assert (line.stale(60_000, None), line.stale(60_000, 10)) == ("", said)
 
 
 def test_times_and_sizes_are_in_their_largest_unit() -> None:

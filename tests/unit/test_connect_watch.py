@@ -78,12 +78,15 @@ def test_what_is_known_of_each_feed_is_told_by_the_name_it_is_heard_under() -> N
     world = World()
     world.fresh["psa"] = Freshness(NOW - 1_500, 2_048, "on request", "extended", 10, True, 7, 2)
     world.fresh["hr"] = Freshness(NOW + 9_000)
+    world.fresh["analytics"] = Freshness(behind_records=3, oldest_ms=NOW - 2_500)
     world.watch.look()
     assert world.told("topics_age_seconds") == {("delivery",): 1.5, ("hr",): 0.0}
     assert world.told("slot_lag_bytes") == {("delivery",): 2_048}
     assert world.told("slot_left_bytes") == {("delivery",): 10}
     assert world.told("snapshot_rows") == {("delivery",): 7}
     assert world.told("snapshot_left_tables") == {("delivery",): 2}
+    assert world.told("sink_lag_records") == {("analytics",): 3}
+    assert world.told("sink_oldest_age_seconds") == {("analytics",): 2.5}
     assert world.states("slot_state") == {("delivery", "extended")}
     assert world.states("connector_state") == {("delivery", "running"), ("analytics", "missing")}
     assert world.told("slot_state")["delivery", "lost"] == 0
@@ -92,7 +95,17 @@ def test_what_is_known_of_each_feed_is_told_by_the_name_it_is_heard_under() -> N
     assert world.said == []
 
 
-def test_what_cannot_be_learnt_has_no_figure_and_is_said_when_it_begins() -> None:
+def test_a_sink_that_has_taken_all_is_behind_by_nothing_and_one_that_cannot_be_asked_has_no_figure() -> None:
+    world = World()
+    world.fresh["analytics"] = Freshness(behind_records=0)
+    world.watch.look()
+    assert world.told("sink_lag_records") == world.told("sink_oldest_age_seconds") == {("analytics",): 0}
+    world.fresh["analytics"] = "brokers: no answer"
+    world.watch.look()
+    assert world.told("sink_lag_records") == world.told("sink_oldest_age_seconds") == {}
+
+
+def test_what_cannot_be_learnt_has_no_figure_and_is_said_when_it_begins_and_when_it_ends() -> None:
     world = World()
     world.fresh["psa"] = Freshness(NOW, 2_048, slot_state="reserved")
     world.watch.look()
@@ -105,10 +118,17 @@ def test_what_cannot_be_learnt_has_no_figure_and_is_said_when_it_begins() -> Non
     assert world.said == ["not known: Connect does not answer", "not known: psa: its database: refused"]
     world.running = {}
     world.watch.look()
-    assert world.states("connector_state") == {("delivery", "missing"), ("analytics", "missing")}
-    world.running = "Connect does not answer"
     world.watch.look()
-    assert world.said[2:] == ["not known: Connect does not answer"]
+    assert world.states("connector_state") == {("delivery", "missing"), ("analytics", "missing")}
+    assert world.said[2:] == ["known again: how connectors are"]
+    world.running, world.fresh["hr"] = "Connect does not answer", "brokers: no answer"
+    world.watch.look()
+    del world.fresh["psa"]
+    world.watch.look()
+    assert world.said[3:] == ["not known: Connect does not answer", "not known: brokers: no answer"]
+    del world.fresh["hr"]
+    world.watch.look()
+    assert world.said[5:] == ["known again: how fresh all of them are"]
 
 
 def test_it_looks_until_it_is_to_end() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 
 from streams.engine import drained
 from streams.engine.drained import GroupLag, Lag, Place
@@ -18,7 +18,7 @@ class FakeEnds:
     def places(self, topics: Iterable[str]) -> list[Place]:
         return [(topic, number) for topic in topics for number in (0, 1)]
 
-    def of(self, places: Iterable[Place]) -> dict[Place, int]:
+    def of(self, places: Iterable[Place], _isolation: IsolationLevel) -> dict[Place, int]:
         return dict.fromkeys(places, 5)
 
 
@@ -46,6 +46,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeConsumer:
 def test_brokers_that_do_not_know_yet_who_keeps_the_group_are_asked_again(client: FakeConsumer) -> None:
     client.errors = [KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS]
     assert GroupLag("nowhere", "group").of(["orders"]) == Lag(written=10, open=7)
+    assert GroupLag("nowhere", "group").reached(["orders"]) == {("orders", 0): (3, 5), ("orders", 1): (0, 5)}
 
 
 def test_any_other_error_is_told_at_once(client: FakeConsumer) -> None:
