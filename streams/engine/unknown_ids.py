@@ -7,7 +7,10 @@ from typing import Final
 
 from schemas.codec import Unknown
 from schemas.evolution import RUNBOOK, BrokenSchema
-from streams.config import Contracts
+from schemas.registry import Registry, UnknownSchema
+from streams.config import Contracts, Settings
+from streams.engine.newest_ids import newest_ids
+from streams.topics import SOURCES
 
 _NOT_SHIPPED: Final = "is not among the ids shipped with the contracts, and no registry is set"
 
@@ -51,3 +54,27 @@ def of_own_topics(contracts: Contracts) -> Unknown:
         )
 
     return unknown
+
+
+def check_ids(settings: Settings, registry: Registry) -> None:
+    """Check, where no registry is set, that source topics were written without one.
+
+    What is landed under ids of the contracts beside those of a registry, nobody else who has that registry can read.
+
+    Raises:
+        ForeignIds: A source topic was written with a registry.
+        TopicsError: The brokers do not answer.
+    """
+    contracts = settings.contracts
+    if contracts.registry_url is not None:
+        return
+    for topic, schema_id in newest_ids(settings, [source.name for source in SOURCES]):
+        if schema_id in contracts.passed_schemas:
+            continue
+        try:
+            registry.schema(schema_id)
+        except UnknownSchema:
+            raise ForeignIds(
+                f"{topic}: schema id {schema_id} {_NOT_SHIPPED}: set contracts.registry_url to the registry of whoever "
+                "writes the topic, as the workers have it; nothing is landed without"
+            ) from None
