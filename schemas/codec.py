@@ -23,10 +23,13 @@ from schemas.registry import Registry, UnknownSchema
 if TYPE_CHECKING:
     from schemas._plan import Plan
 
-__all__ = ["RECORD_BYTES_MAX", "Codec", "Fields", "Shape", "Undecodable", "Unencodable", "Way"]
+__all__ = ["RECORD_BYTES_MAX", "Codec", "Fields", "Shape", "Undecodable", "Unencodable", "Unknown", "Way"]
 
 RECORD_BYTES_MAX: Final = 1024 * 1024
 _SHORTEST: Final = HEAD.size
+
+Unknown = Callable[[str, int], None]
+"""(topic, id of a schema that nobody here knows) to nothing, or it raises what is to become of the topic."""
 
 Decode = Callable[[bytes], Any]
 Encode = Callable[[Any], bytes]
@@ -69,10 +72,12 @@ class Codec:
         shapes: Mapping[str, Shape] | None = None,
         compiled: bool = True,
         judge: Judge | None = None,
+        unknown: Unknown | None = None,
     ) -> None:
         """Take the shapes of records that are not held as fields, by subject.
 
-        `judge` says how the schemas of a connector are read; without, each is read as it is. `compiled` False leaves
+        `judge` says how the schemas of a connector are read; without, each is read as it is. `unknown` is asked about
+        records of a schema that nobody knows; where it does not raise, each is `Undecodable`. `compiled` False leaves
         everything to the pure codec, also where the compiled one was built.
         """
         self._registry = registry
@@ -84,6 +89,7 @@ class Codec:
         self._shapes = shapes or {}
         self._compiled = compiled
         self._judge = judge
+        self._unknown = unknown
         self._decoders: dict[tuple[str, bytes], Decode] = {}
         self._change_decoders: dict[tuple[str, bytes], Decode] = {}
         self._encoders: dict[str, Encode] = {}
@@ -94,7 +100,7 @@ class Codec:
 
         A change comes in the product's own envelope, also where a Debezium connector wrote it: before, after, op, ts_ms
         and source with connector, name, ts_ms, snapshot (bool) and position. Raises Undecodable saying why,
-        RegistryUnavailable, or what the judge raises.
+        RegistryUnavailable, or what `judge` and `unknown` raise.
         """
         decode = self._decoders.get((topic, payload[:_SHORTEST]))
         if decode is None or len(payload) > self._record_bytes_max:
@@ -145,7 +151,7 @@ class Codec:
         return decode
 
     def _decoder_of(self, topic: str, schema_id: int, is_slim: bool) -> Decode:
-        writer = self._writer(schema_id)
+        writer = self._writer(topic, schema_id)
         what = f"decode {topic}, schema id {schema_id}{', changes' if is_slim else ''}"
         if is_debezium(writer):
             reading = Reading(writer, {}) if self._judge is None else self._judge(topic, schema_id, writer)
@@ -204,10 +210,12 @@ class Codec:
             return None
         return made
 
-    def _writer(self, schema_id: int) -> Schema:
+    def _writer(self, topic: str, schema_id: int) -> Schema:
         try:
             writer = self._registry.schema(schema_id)
         except UnknownSchema as error:
+            if self._unknown is not None:
+                self._unknown(topic, schema_id)
             raise Undecodable(str(error)) from error
         if writer.get("type") != "record":
             raise Undecodable(f"schema id {schema_id} is no record: {str(writer)[:60]}")

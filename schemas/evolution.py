@@ -65,9 +65,10 @@ class Broken(NamedTuple):
 
 
 class BrokenSchema(Exception):
-    """`columns` of `topic` are not what its mapping reads, in records of `schema_id`. The text says what to do.
+    """Records of `schema_id` in `topic` are not to be read as they are. The text says why, and what to do.
 
-    The topic is to be held there.
+    `columns` are not what the mapping reads; there are none where nobody knows the schema. The topic is to be held
+    there.
     """
 
     def __init__(self, topic: str, schema_id: int, columns: tuple[str, ...], message: str) -> None:

@@ -175,13 +175,26 @@ class Confluent:
     Contracts are registered under `TOPIC-value`, canonical facts under the full name of their record.
     """
 
-    def __init__(self, client: Any) -> None:
-        """Take a confluent_kafka.schema_registry.SchemaRegistryClient."""
+    def __init__(self, client: Any, behind: Registry | None = None) -> None:
+        """Take a confluent_kafka.schema_registry.SchemaRegistryClient.
+
+        `behind` is asked for the schemas of ids that the registry lacks, such as those from before it was set. It gives
+        no ids.
+        """
         self._client = client
+        self._behind = behind
 
     def schema(self, schema_id: int) -> Schema:
         """Return the registered schema of an id; raises UnknownSchema, or RegistryUnavailable."""
-        answer = self._ask(f"unknown schema id {schema_id}: the registry has none", "get_schema", schema_id)
+        try:
+            answer = self._ask(f"unknown schema id {schema_id}: the registry has none", "get_schema", schema_id)
+        except UnknownSchema as unknown:
+            if self._behind is None:
+                raise
+            try:
+                return self._behind.schema(schema_id)
+            except UnknownSchema:
+                raise unknown from None
         schema: Schema = json.loads(answer.schema_str)
         return schema
 

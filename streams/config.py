@@ -41,7 +41,8 @@ class Contracts(BaseModel):
 
     registry_url: str | None = Field(
         default=None,
-        description="URL of a Confluent-compatible schema registry; absent: the ids shipped with the contracts.",
+        description="URL of a Confluent-compatible schema registry, the same for all workers and commands; absent: the "
+        "ids shipped with the contracts.",
     )
     schemas_file: Path | None = Field(
         default=None,
@@ -61,7 +62,7 @@ class Contracts(BaseModel):
     passed_schemas: tuple[int, ...] = Field(
         default=(),
         description="Ids of schemas that lack what a mapping reads, and are let through: deletes apply, other rows are "
-        "refused one by one. A feed that is held names the id.",
+        "refused one by one. Of ids that nobody knows, records become dead letters. A feed that is held names the id.",
     )
 
 

@@ -88,7 +88,7 @@ class EngineApp(faust.App):
     def health(self) -> tuple[bool, dict[str, object]]:
         """Return whether every partition with records waiting moves, how far each is, what does not move or hangs.
 
-        What is held waits for somebody who says what a column has become: a restart would not help, so it is well.
+        What is held waits for somebody who changes a setting or a mapping: a restart would not help, so it is well.
         """
         stalled, blocked_s = dict(self.watch.stalled), self.watch.blocked_s(time.monotonic())
         told = {f"{tp.topic}/{tp.partition}": round(seconds, 1) for tp, seconds in stalled.items()}
@@ -105,10 +105,11 @@ class EngineApp(faust.App):
     def readiness(self) -> tuple[bool, dict[str, object]]:
         """Return whether all partitions held are restored and nothing outside is waited for, and what is missing."""
         restored, missing, waits = self.assignment.ready(), self.kit.wire.unavailable(), self.checkpoints.waits_for()
+        registry = "ok" if self.kit.settings.contracts.registry_url else "none set"
         told: dict[str, object] = {
             "assigned": self.assignment.generation >= 0,
             "restored": restored,
-            "registry": missing or "ok",
+            "registry": missing or registry,
             "waits_for": waits or "nothing",
         }
         return restored and missing is None and waits is None, told

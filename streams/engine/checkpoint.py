@@ -196,7 +196,7 @@ class Checkpoints(Service):
         ]
         if [each.why for _, each in held].count(hold.why) == 1:
             log.error("held: %s (partition %d, offset %d)", hold.why, batch.tp.partition, hold.offset)
-        self._metrics.held(Counter((topic, column) for topic, each in held for column in each.columns))
+        self._metrics.held(Counter((topic, column) for topic, each in held for column in each.columns or ("",)))
         self._agents.hold(batch.tp, batch.generation)
 
     async def run(self) -> bool:

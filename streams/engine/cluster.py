@@ -48,6 +48,23 @@ def deletions_kept_ms(settings: Settings, changelog: str, cluster: str) -> int:
     return int(config["delete.retention.ms"].value)
 
 
+def known_topics(brokers: str) -> dict[str, int]:
+    """Return how many partitions each topic has that is there. Raises `TopicsError`."""
+    try:
+        # All at once: to ask for a topic by name makes it, where brokers allow that.
+        found = admin_client(brokers).list_topics(timeout=_ANSWER_SECONDS_MAX).topics
+    except KafkaException as error:
+        raise _unanswered(brokers, error) from error
+    return {name: len(topic.partitions) for name, topic in found.items()}
+
+
+def _unanswered(brokers: str, error: KafkaException) -> TopicsError:
+    return TopicsError(
+        f"brokers {brokers}: no answer within {_ANSWER_SECONDS_MAX:.0f} s ({error.args[0].str()}); check the setting "
+        "brokers, and that Kafka runs"
+    )
+
+
 def check_topics(settings: Settings, topics: Iterable[str]) -> str:
     """Check that every topic has the partitions of the settings; return the cluster's id.
 
@@ -62,10 +79,7 @@ def check_topics(settings: Settings, topics: Iterable[str]) -> str:
                 wrong.append(f"{topic} ({found.error or f'{len(found.partitions)} partitions'})")
         cluster = client.list_topics(timeout=_ANSWER_SECONDS_MAX).cluster_id
     except KafkaException as error:
-        raise TopicsError(
-            f"brokers {settings.brokers}: no answer within {_ANSWER_SECONDS_MAX:.0f} s ({error.args[0].str()}); "
-            "check the setting brokers, and that Kafka runs"
-        ) from error
+        raise _unanswered(settings.brokers, error) from error
     if wrong:
         raise TopicsError(
             f"brokers {settings.brokers}: every topic must have {settings.partitions} partitions (setting partitions), "

@@ -17,10 +17,12 @@ from connect.feeds.runner import Landed, NotLanded
 from schemas.registry import Registry, RegistryUnavailable
 from streams.config import Settings
 from streams.engine.clients import client_config
+from streams.engine.cluster import TopicsError
 from streams.engine.drained import Ends
 from streams.engine.feed_bytes import Feed, FeedBytes, memory_key
 from streams.engine.round import Fenced, WriteError
 from streams.engine.transport.producer import Encoded
+from streams.engine.unknown_ids import ForeignIds, check_ids
 from streams.engine.writer import Transactions
 from streams.partitioning import partition_of
 from streams.topics import FEED_MEMORY
@@ -51,7 +53,8 @@ class KafkaLanding:
     def open(self) -> Memory:
         """Shut out whoever landed under the same name before, and return what the feed remembers.
 
-        Raises `NotLanded` while brokers do not answer, and `Fatal`.
+        Raises `NotLanded` while brokers do not answer, and `Fatal`, also where topics have ids of a registry that is
+        not set.
         """
         self.close()
         self._bytes = FeedBytes(self._feed, self._registry)  # a registry may have been given what it lacked
@@ -62,13 +65,16 @@ class KafkaLanding:
             settings.patience_s, lambda: None, rival,
         )  # fmt: skip
         try:
+            check_ids(settings, self._registry)
             writer.open()
             self._writer = writer
             return self._remembered()
-        except Fenced as error:
+        except (Fenced, ForeignIds) as error:
             raise Fatal(f"{name}: {error}") from error
-        except WriteError as error:
+        except TopicsError as error:
             raise NotLanded(f"{name}: {error}") from error
+        except WriteError as error:
+            raise NotLanded(f"{name}: brokers {settings.brokers}: {error}") from error
         except KafkaException as error:
             raise NotLanded(f"{name}: brokers {settings.brokers}: {error.args[0].str()}") from error
 

@@ -21,6 +21,7 @@ from connect.sheets import Terms
 from streams.collecting import spare_what_is_loaded
 from streams.config import Settings
 from streams.engine.clock import system_clock
+from streams.engine.cluster import TopicsError, known_topics
 from streams.engine.drained import GroupLag
 from streams.engine.feed_bytes import Feed
 from streams.engine.landing import KafkaLanding
@@ -63,6 +64,10 @@ def run_load(settings: Settings, load: Load) -> int:
     Raises `schemas.lined_yaml.UnusableFile` as `registry_of` does.
     """
     log_to_stderr()
+    try:
+        known_topics(settings.brokers)  # said at once: later, whoever lands would wait for brokers to come
+    except TopicsError as error:
+        return _said(UNUSABLE, str(error))
     spare_what_is_loaded()
     stop = Event()
     told = _Told(load.quiet)

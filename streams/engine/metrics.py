@@ -163,7 +163,7 @@ class Metrics:
             "feed_age_seconds", "Since when nothing of a feed was taken in, of those that must be heard.", ["feed"]
         )
         self._held = self._gauge(
-            "held_partitions", "Partitions of a topic that are held, as a column is not what its mapping reads.",
+            "held_partitions", "Partitions of a topic that are held, for a column, or for an unknown schema.",
             ["topic", "column"],
         )  # fmt: skip
         self._rebalances = self._counter("rebalances", "Assignments that began or ended.", ["event"])
@@ -186,7 +186,7 @@ class Metrics:
         self._feed_age.labels(feed).set(seconds)
 
     def held(self, partitions: Mapping[tuple[str, str], int]) -> None:
-        """Set how many partitions are held, by topic and column."""
+        """Set how many partitions are held, by topic and column; the column is empty where a schema is unknown."""
         for (topic, column), count in partitions.items():
             self._held.labels(topic, column).set(count)
 

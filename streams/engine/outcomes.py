@@ -1,5 +1,6 @@
 """What the public records that need somebody's eye say to Prometheus: how many, of which kind."""
 
+import logging
 from collections import Counter as Tally
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +13,11 @@ from streams.sinks.contract import FINAL
 from streams.step import Output
 from streams.topics import ALERTS, DEAD_LETTERS, EXCEPTIONS, RECEIPTS
 
+log = logging.getLogger("throughline.worker")
+
 Labels = tuple[str, ...]
+
+_SAID_MAX = 500
 
 
 def _field(*names: str) -> Callable[[Output], Labels]:
@@ -24,8 +29,12 @@ def _field(*names: str) -> Callable[[Output], Labels]:
 
 
 def _reason(output: Output) -> Labels:
-    headers = dict(output.headers)
-    return (headers.get("__connect.errors.exception.class.name", b"unknown").decode(errors="replace"),)
+    return (_said(output, "exception.class.name"),)
+
+
+def _said(output: Output, name: str) -> str:
+    """Return what the newest of a dead letter's headers of a name says; those before are of who had it before."""
+    return dict(output.headers).get(f"__connect.errors.{name}", b"unknown").decode(errors="replace")
 
 
 _COUNTED: dict[str, tuple[str, str, Labels, Callable[[Output], Labels]]] = {
@@ -40,9 +49,10 @@ _STATES = ("open", "resolved")
 
 
 class Outcomes:
-    """Counts public records by what they say."""
+    """Counts public records by what they say; the log has the first dead letter of each topic and error."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._logged: set[tuple[str, str]] = set()
         self._counters = {
             topic: Counter(f"throughline_{name}_total", told, labels, registry=registry)
             for topic, (name, told, labels, _) in _COUNTED.items()
@@ -65,5 +75,18 @@ class Outcomes:
             counted = _COUNTED.get(output.topic)
             if counted is not None:
                 tally[output.topic, counted[3](output)] += 1
+            if output.topic == DEAD_LETTERS:
+                self._log_first(output)
         for (topic, labels), number in tally.items():
             self._counters[topic].labels(*labels).inc(number)
+
+    def _log_first(self, output: Output) -> None:
+        topic, error = (_said(output, name) for name in ("topic", "exception.class.name"))
+        if (topic, error) not in self._logged:
+            self._logged.add((topic, error))
+            place = f"partition {_said(output, 'partition')}, offset {_said(output, 'offset')}"
+            message = _said(output, "exception.message")[:_SAID_MAX]
+            log.warning(
+                "a record of %s (%s) is a dead letter: %s: %s; further ones of this kind are counted, and not logged",
+                topic, place, error, message,
+            )  # fmt: skip

@@ -52,7 +52,7 @@ class Taken(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """Why a step takes in nothing of a topic from an offset on, and of which columns."""
+    """Why a step takes in nothing of a topic from an offset on, and of which columns, if it is one of columns."""
 
     offset: int
     columns: tuple[str, ...]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import orjson
 from confluent_kafka import Message
 
-from schemas.codec import Codec
+from schemas.codec import Codec, Unknown
 from schemas.contracts import CANONICAL
 from schemas.evolution import BrokenSchema
 from schemas.registry import Confluent, Layered, Manifest, Recorded, Registry
@@ -26,7 +26,7 @@ _REGISTRY_SECONDS_MAX = 5.0
 
 
 class CutShort(Exception):
-    """Records cannot be read from `offset` on, as their schema is broken; `records` are those before it."""
+    """Records are not to be read from `offset` on, for their schema; `records` are those before it."""
 
     def __init__(self, records: list[Record], offset: int, broken: BrokenSchema) -> None:
         super().__init__(str(broken))
@@ -54,6 +54,8 @@ class Wire(Protocol):
 def registry_of(contracts: Contracts) -> Registry:
     """Return where schema ids come from: a registry by URL, or the shipped manifest; recorded ids before either.
 
+    What was written before a registry was set has ids of the manifest, and is still read.
+
     Raises `schemas.lined_yaml.UnusableFile` for a file of recorded ids that cannot be used.
     """
     registry: Registry = Manifest()
@@ -62,7 +64,7 @@ def registry_of(contracts: Contracts) -> Registry:
 
         # Asked on the event loop, so it is given up soon; who asks waits and asks again, and lets others on meanwhile.
         asked = {"url": contracts.registry_url, "timeout": _REGISTRY_SECONDS_MAX, "max.retries": 0}
-        registry = Confluent(SchemaRegistryClient(asked))
+        registry = Confluent(SchemaRegistryClient(asked), behind=registry)
     if contracts.schemas_file is not None:
         registry = Layered(Recorded.read(contracts.schemas_file), registry)
     return registry
@@ -87,10 +89,11 @@ def records_of(topic: str, partition: int, messages: Sequence[Message], read: Ca
 class ContractWire:
     """The wire of the product's topics. One object may be used by one thread at a time."""
 
-    def __init__(self, registry: Registry, reader: Reader) -> None:
+    def __init__(self, registry: Registry, reader: Reader, unknown: Unknown | None = None) -> None:
+        """`unknown` is asked about schema ids in internal and public topics that the registry lacks."""
         self._registry = registry
         self._reader = reader
-        self._codec = Codec(registry, shapes=FactShapes().of_subjects())
+        self._codec = Codec(registry, shapes=FactShapes().of_subjects(), unknown=unknown)
 
     def records(self, topic: str, partition: int, messages: Sequence[Message], /) -> list[Record]:
         """Return records that carry changes, messages or derived records, as `read` does."""
@@ -99,7 +102,8 @@ class ContractWire:
     def read(self, record: Record, /) -> Any:
         """Return a change, a message or a derived record.
 
-        Raises `schemas.codec.Undecodable` for bytes of an internal or public topic: they are ours, and a defect.
+        Raises `schemas.codec.Undecodable` for bytes of an internal or public topic: they are ours, and a defect; and
+        what `unknown` raises.
         """
         topic = KNOWN.get(record.topic)
         if topic is None or topic.role is Role.SOURCE:

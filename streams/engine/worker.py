@@ -33,6 +33,7 @@ from streams.engine.repeats import Repeats
 from streams.engine.round import WriteError
 from streams.engine.state_folder import held
 from streams.engine.transport.fetching import FetchError
+from streams.engine.unknown_ids import ForeignIds, of_own_topics, of_sources
 from streams.engine.watch import StalledError
 from streams.engine.wire import ContractWire, Wire, registry_of
 from streams.intake.reading import Reader
@@ -45,6 +46,7 @@ from streams.topology import Rulebook, topology
 EXPLAINED = (
     AssignmentError,
     FetchError,
+    ForeignIds,
     ForeignStateError,
     LostChangelogError,
     MissingStateError,
@@ -90,13 +92,15 @@ def steps_of(settings: Settings) -> tuple[tuple[Step, ...], Wire]:
 
     Raises `schemas.lined_yaml.UnusableFile` for mappings, ownership, policy or recorded schemas that cannot be used.
     """
-    rulebook, sinks = rulebook_of(settings), settings.sinks
-    registry = registry_of(settings.contracts)
-    judge = SchemaJudge(rulebook.mappings, settings.contracts.passed_schemas)
-    reader = Reader(rulebook.mappings, Codec(registry, judge=judge).decode_change, settings.epochs)
+    rulebook, sinks, contracts = rulebook_of(settings), settings.sinks, settings.contracts
+    registry = registry_of(contracts)
+    judge = SchemaJudge(rulebook.mappings, contracts.passed_schemas)
+    codec = Codec(registry, judge=judge, unknown=of_sources(contracts))
+    reader = Reader(rulebook.mappings, codec.decode_change, settings.epochs)
     limits = Limits(postings_max=sinks.batch_lines_max, age_ms_max=round(sinks.batch_seconds_max * 1000))
     posting = posting_step(FileExchanges(sinks.folder).open, limits, round(sinks.poll_seconds * 1000))
-    return (*topology(rulebook, reader, settings.feeds_expected), posting), ContractWire(registry, reader)
+    wire = ContractWire(registry, reader, of_own_topics(contracts))
+    return (*topology(rulebook, reader, settings.feeds_expected), posting), wire
 
 
 def rulebook_of(settings: Settings) -> Rulebook:

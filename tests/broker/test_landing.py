@@ -12,13 +12,17 @@ from connect.configuration import Configuration
 from connect.feeds.contract import Batch, Change, Fatal, Reject, position
 from connect.feeds.runner import NotLanded
 from schemas.codec import Codec
-from schemas.registry import Manifest, RegistryUnavailable, UnknownSchema
-from streams.config import Settings
+from schemas.registry import Layered, Manifest, RegistryUnavailable, UnknownSchema
+from streams.config import Contracts, Settings
 from streams.engine.embedded import EmbeddedBroker
 from streams.engine.feed_bytes import Feed
+from streams.engine.feeding import SourceBytes
 from streams.engine.landing import KafkaLanding, identity_of
 from streams.partitioning import partition_of
+from tests.broker.bench import feed as write
+from tests.support.feed import Feed as Changes
 from tests.support.kafka import read_to_end
+from tests.support.registry import Numbered
 
 AT = 1_772_366_400_000
 NOW = AT + 5_000
@@ -196,6 +200,29 @@ def test_while_the_registry_does_not_answer_nothing_lands_and_it_is_tried_again(
 
 def test_brokers_that_are_not_there_are_named() -> None:
     feed = KafkaLanding(Settings(brokers="127.0.0.1:1", group="g", patience_s=1), Feed("nobody", "workday"), Manifest())
-    with pytest.raises(NotLanded, match="nobody: init_transactions"):
+    with pytest.raises(NotLanded, match=r"nobody: brokers 127\.0\.0\.1:1: no answer within 15 s .* check the setting"):
         feed.open()
     feed.close()
+
+
+def test_without_a_registry_nothing_is_landed_where_topics_were_written_with_one() -> None:
+    project = Changes().project()
+    numbered, shipped = SourceBytes(Numbered()), SourceBytes(Manifest())
+    topic, key, value = project["topic"], project["key"], project["value"]
+    with EmbeddedBroker() as broker:
+        write(broker.bootstrap, [(topic, key, shipped.of(topic, value))])
+        feed = landing(broker.bootstrap, "unset")
+        feed.open()
+        feed.close()
+        payload = numbered.of(topic, value)
+        number = int.from_bytes(payload[1:5], "big")
+        write(broker.bootstrap, [(topic, key, payload)])
+        said = f"unset: {topic}: schema id {number} is not among the ids shipped with the contracts, and no registry is"
+        with pytest.raises(Fatal, match=f"^{said} set: set contracts.registry_url"):
+            landing(broker.bootstrap, "unset").open()
+        passed = Settings(brokers=broker.bootstrap, contracts=Contracts(passed_schemas=(number,)))
+        known = Settings(brokers=broker.bootstrap)
+        for settings, registry in ((passed, Manifest()), (known, Layered(Numbered(), Manifest()))):
+            feed = KafkaLanding(settings, Feed("unset", "workday"), registry)
+            feed.open()
+            feed.close()

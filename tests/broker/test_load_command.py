@@ -16,8 +16,12 @@ from connect.feeds.contract import position
 from schemas.codec import Codec
 from schemas.registry import Manifest
 from streams.engine.embedded import EmbeddedBroker
+from streams.engine.feeding import SourceBytes
 from streams.topics import DEAD_LETTERS
+from tests.broker.bench import feed
+from tests.support.feed import Feed
 from tests.support.kafka import read_to_end
+from tests.support.registry import Numbered
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
@@ -136,6 +140,26 @@ def test_what_cannot_be_used_ends_it_with_2(
     code, lines = load(brokers, "unusable", str(tmp_path / name))
     assert code == 2
     assert said in lines[-1]
+
+
+def test_brokers_that_do_not_answer_are_said_at_once(tmp_path: Path) -> None:
+    path = entries(tmp_path / f"{ENTRIES}.csv", "T", 3)
+    code, (line,) = load("127.0.0.1:1", "nobody", str(path), "--quiet")
+    assert code == 2
+    assert line.startswith("throughline: brokers 127.0.0.1:1: no answer within 15 s (")
+    assert line.endswith("); check the setting brokers, and that Kafka runs")
+
+
+def test_without_the_registry_of_the_other_writers_nothing_is_loaded(tmp_path: Path) -> None:
+    path = entries(tmp_path / f"{ENTRIES}.csv", "T", 3)
+    project = Feed().project()
+    value = SourceBytes(Numbered()).of(project["topic"], project["value"])
+    with EmbeddedBroker() as broker:
+        feed(broker.bootstrap, [(project["topic"], project["key"], value)])
+        code, (line,) = load(broker.bootstrap, "unset", str(path), "--quiet")
+        assert code == 2
+        assert "no registry is set: set contracts.registry_url to the registry of whoever writes the topic" in line
+        assert [read_to_end(broker.bootstrap, topic) for topic in (ENTRIES, DEAD_LETTERS)] == [[], []]
 
 
 def test_a_firm_that_was_generated_is_loaded_as_it_was_written(brokers: str, tmp_path: Path) -> None:

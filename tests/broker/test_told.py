@@ -107,6 +107,7 @@ def test_a_worker_tells_how_it_is_and_what_needs_somebody(tmp_path: Path) -> Non
             assert worker.metric("records_in_total", step="intake", topic=ENTRIES) == 3
             worker.wait(lambda: worker.metric("records_out_total", topic="dead.letters") == 1)
             assert worker.metric("dead_letters_total", error="Undecodable") == 1
+            assert f"a record of {ENTRIES} (partition {HERE}, offset 2) is a dead letter: Un" in worker.log.read_text()
             assert worker.metric("exceptions_total", kind="undecodable", state="open") == 1
             assert worker.metric("exceptions_total", kind="unmapped_value", state="open") == 0
             assert worker.metric("ready") == 1
@@ -121,7 +122,7 @@ def test_a_worker_tells_how_it_is_and_what_needs_somebody(tmp_path: Path) -> Non
             assert (status, health["ok"], health["without_progress_s"]) == (200, True, {})
             assert health["waiting_records"].keys() == {str(number) for number in range(PARTITIONS)}
             status, body = worker.ask("/ready")
-            told = {"assigned": True, "restored": True, "registry": "ok", "waits_for": "nothing"}
+            told = {"assigned": True, "restored": True, "registry": "none set", "waits_for": "nothing"}
             assert (status, json.loads(body)) == (200, {"ok": True, **told})
 
             arrives = changes.project()

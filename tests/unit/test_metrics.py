@@ -1,8 +1,10 @@
 """The figures of a worker: in base units, from zero, and of the partitions it holds now."""
 
+import pytest
+
 from streams.engine.metrics import Metrics
 from streams.step import Output
-from streams.topics import EXCEPTIONS, PUBLIC, RECEIPTS
+from streams.topics import DEAD_LETTERS, EXCEPTIONS, PUBLIC, RECEIPTS
 from tests.support.metrics import all_steps, metrics_of_everything, series as of_registry, told
 
 UNITS = ("_seconds", "_bytes", "_total", "_records", "_partitions", "_fds")
@@ -84,3 +86,23 @@ def test_lookups_in_state_are_counted_on_from_what_was_told() -> None:
         metrics.memory(1, 2, loads, hits)
     assert series(metrics, "throughline_state_cache_misses_total") == {(): 15.0}
     assert series(metrics, "throughline_state_cache_hits_total") == {(): 1_280.0}
+
+
+def test_the_first_dead_letter_of_each_topic_and_error_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def letter(topic: str, error: str, offset: int) -> Output:
+        said = {
+            "topic": topic, "partition": "2", "offset": str(offset),
+            "exception.class.name": error, "exception.message": f"message {offset}",
+        }  # fmt: skip
+        headers = tuple((f"__connect.errors.{name}", text.encode()) for name, text in said.items())
+        return Output(DEAD_LETTERS, "k", b"x", 0, None, headers)
+
+    outcomes = Metrics().outcomes
+    outcomes.count([letter("a", "Undecodable", 1), letter("a", "Undecodable", 2), letter("a", "InvalidEnvelope", 3)])
+    outcomes.count([letter("b", "Undecodable", 4), letter("a", "Undecodable", 5)])
+    rest = "further ones of this kind are counted, and not logged"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"a record of a (partition 2, offset 1) is a dead letter: Undecodable: message 1; {rest}",
+        f"a record of a (partition 2, offset 3) is a dead letter: InvalidEnvelope: message 3; {rest}",
+        f"a record of b (partition 2, offset 4) is a dead letter: Undecodable: message 4; {rest}",
+    ]

@@ -127,6 +127,17 @@ def test_an_id_that_a_registry_lacks_is_undecodable() -> None:
         Codec(Confluent(FakeClient())).decode("exceptions", b"\x00\x00\x00\x00\x09\x00")
 
 
+def test_what_was_written_before_a_registry_was_set_is_read_and_new_ids_are_its_own() -> None:
+    shipped = Manifest()
+    number, entry = next(iter(shipped.entries.items()))
+    client = FakeClient()
+    registry = Confluent(client, behind=shipped)
+    assert registry.schema(int(number)) == shipped.schema(int(number))
+    assert registry.id_of(entry["subject"], shipped.schema(int(number))) == 1
+    with pytest.raises(UnknownSchema, match="unknown schema id 9: the registry has none: Schema not found"):
+        registry.schema(9)
+
+
 def test_a_contract_that_a_registry_refuses_is_told() -> None:
     client = FakeClient(SchemaRegistryError(409, 409, "incompatible: READER_FIELD_MISSING_DEFAULT_VALUE"))
     with pytest.raises(UnknownSchema, match="the registry refuses contract 'exceptions': incompatible"):

@@ -1,0 +1,58 @@
+"""Which schema ids the newest records of topics carry: what is written beside them is to have ids of the same kind."""
+
+from collections.abc import Iterable, Iterator
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from schemas.pure_codec import HEAD
+from streams.config import Settings
+from streams.engine.clients import client_config
+from streams.engine.cluster import TopicsError, known_topics
+from streams.engine.to_the_end import read_to_the_end
+
+_LOOKED_AT = 10
+"""Offsets of each partition, from its end back: marks that end transactions are among them."""
+
+_ANSWER_SECONDS_MAX = 10.0
+
+
+def newest_ids(settings: Settings, topics: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Yield topic and schema id of the last few records of each partition, committed or not.
+
+    Topics that are not there are left out, and so is what has no schema id.
+
+    Raises:
+        TopicsError: The brokers do not answer.
+    """
+    known = known_topics(settings.brokers)
+    places = [TopicPartition(topic, number) for topic in topics for number in range(known.get(topic, 0))]
+    consumer = Consumer(
+        client_config(settings)
+        | {
+            "group.id": f"{settings.group}-newest-ids",  # asked for by the client; it is never joined
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_uncommitted",
+            "auto.offset.reset": "earliest",
+            "log_level": 2,
+        }
+    )
+    try:
+        assigned = []
+        for place in places:
+            low, high = consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS_MAX)
+            if low < high:
+                assigned.append(TopicPartition(place.topic, place.partition, max(low, high - _LOOKED_AT)))
+        consumer.assign(assigned)
+        for message in read_to_the_end(consumer, assigned, {}, _ANSWER_SECONDS_MAX):
+            value = message.value() or b""
+            if len(value) >= HEAD.size:
+                magic, schema_id = HEAD.unpack_from(value)
+                if not magic:
+                    yield message.topic() or "", schema_id
+    except TimeoutError as error:
+        raise TopicsError(f"brokers {settings.brokers}: topics are {error}; see that Kafka runs") from error
+    except KafkaException as error:
+        raise TopicsError(f"brokers {settings.brokers}: {error.args[0].str()}; see that Kafka runs") from error
+    finally:
+        consumer.close()
