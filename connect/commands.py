@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
 import typer
 
-from connect.configuration import CONNECTORS_FOLDER, Configuration, UnusableConfiguration, read_all
+from connect.configuration import CONNECTORS_FOLDER, UnusableConfiguration, read_all
 
 if TYPE_CHECKING:
-    from connect.deploy import Deployer
+    from connect.deploy import Absent, Deployer
     from connect.freshness import Look
     from connect.rest import ConnectRest, Patience
 
@@ -33,6 +33,9 @@ class AskTopics(Protocol):
     def newest(self, topics: Iterable[str]) -> Mapping[str, int]:
         """Return when the newest record of each topic came, in milliseconds since 1970."""
 
+    def absent(self, topics: Iterable[str]) -> Sequence[str]:
+        """Return those of the topics that are not there."""
+
     def notices(self, topic: str) -> Sequence[Mapping[str, Any]]:
         """Return the records of a topic of notices since the last call, in order of time."""
 
@@ -44,11 +47,15 @@ class AskTopics(Protocol):
 
 
 class Place(NamedTuple):
-    """Where Connect is, what opens a connection to who knows what is in topics, and which feeds must be heard."""
+    """Where Connect is, what opens a connection to who knows what is in topics, and where the connectors' files are.
+
+    `expected`: which feeds must be heard. `folder` None: the files are those shipped.
+    """
 
     url: str
     topics: Callable[[], AskTopics]
     expected: Collection[str] = ()
+    folder: Path | None = None
 
 
 OpenPlace = Callable[[Path | None], Place]
@@ -57,7 +64,10 @@ OpenPlace = Callable[[Path | None], Place]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connectors; none named: all.")]
 Name = Annotated[str, typer.Argument(help="The connector.")]
 Config = Annotated[Path | None, typer.Option(help="Settings file in place of throughline.toml.")]
-Folder = Annotated[Path, typer.Option(help="Folder of the connectors' files.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the connectors' files; absent: the setting connectors_folder, or those shipped."),
+]
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for Connect to be ready, and for what is to run.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do what cannot be undone.")]
 Dsn = Annotated[
@@ -102,7 +112,7 @@ class _Commands:
         names: Names = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what differs, and change nothing.")] = False,
         wait: Wait = WAIT_SECONDS,
-        folder: Folder = CONNECTORS_FOLDER,
+        folder: Folder = None,
         config: Config = None,
     ) -> None:
         """Bring connectors about as their files say: validated by Connect first, and changed only where they differ.
@@ -110,8 +120,12 @@ class _Commands:
         Exit 0 if all are as they should be and run; 1 if a setting is refused, one does not run, or, with --dry-run,
         anything differs.
         """
+        from connect.chosen import named
+
+        place = self._open_place(config)
         with self._connect(config, wait) as connect:
-            _end(_deployer(connect, wait).apply(_named(folder, names), dry_run=dry_run))
+            deployer = _deployer(connect, wait, lambda topics: place.topics().absent(topics))
+            _end(deployer.apply(named(self._folder(folder, config), names), dry_run=dry_run))
 
     def status(
         self,
@@ -119,12 +133,13 @@ class _Commands:
         age_max: Annotated[
             float | None, typer.Option(min=0, help="Seconds; what brought or took nothing for longer is not as wanted.")
         ] = None,
-        folder: Folder = CONNECTORS_FOLDER,
+        folder: Folder = None,
         config: Config = None,
     ) -> None:
         """Show how connectors and feeds are, and how fresh. Exit 1 if one does not run, or is older than --age-max."""
         from connect.status import lines
 
+        folder = self._folder(folder, config)
         with self._connect(config, 0.0) as connect:
             files = read_all(folder)
             running = connect.running()
@@ -149,14 +164,14 @@ class _Commands:
         host: Annotated[str, typer.Option(help="Address of this machine at which they are answered.")] = "127.0.0.1",
         every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 15.0,
         restart: Annotated[bool, typer.Option(help="Restart what has failed, later and later.")] = True,
-        folder: Folder = CONNECTORS_FOLDER,
+        folder: Folder = None,
         config: Config = None,
     ) -> None:
         """Tell Prometheus how connectors and feeds are, and how fresh, and restart what failed, until Ctrl-C."""
         from connect.watch import watch_until_stopped
 
         with self._connect(config, 0.0, _WATCHED_SECONDS_MAX) as connect:
-            files, looks = read_all(folder), self._looks(config, connect)
+            files, looks = read_all(self._folder(folder, config)), self._looks(config, connect)
             anew = partial(connect.restart, failed_only=True) if restart else None
             watch_until_stopped(files, (connect.running, anew), looks, (host, port), every)
 
@@ -175,10 +190,11 @@ class _Commands:
         name: Name,
         failed_only: Annotated[bool, typer.Option("--failed-only", help="Only what of it has failed.")] = False,
         wait: Wait = WAIT_SECONDS,
+        folder: Folder = None,
         config: Config = None,
     ) -> None:
         """Restart a connector with its tasks, and wait until it runs. Exit 1 if it does not."""
-        with self._connect(config, wait) as connect:
+        with self._one(name, wait, folder, config) as connect:
             standing = connect.standing(name)
             if failed_only and standing is not None and not standing.failures:
                 typer.echo(f"{name}: nothing of it has failed")
@@ -188,16 +204,21 @@ class _Commands:
 
     def snapshot(
         self,
-        tables: Annotated[list[str], typer.Argument(metavar="TABLE...", help="Tables; without a schema: public.")],
+        tables: Annotated[
+            list[str],
+            typer.Argument(metavar="TABLE...", help="Tables, or their topics; without a schema: of public."),
+        ],
         connector: Annotated[str | None, typer.Option(help="The connector; absent: the one that has TABLE.")] = None,
         dsn: Dsn = None,
-        folder: Folder = CONNECTORS_FOLDER,
+        folder: Folder = None,
+        config: Config = None,
     ) -> None:
         """Have a connector read tables anew while changes go on. It begins when the connector reads the request."""
         with _told():
+            from connect.chosen import capturing
             from connect.database import request_snapshot
 
-            chosen = _capturing(read_all(folder), tables, connector)
+            chosen = capturing(read_all(self._folder(folder, config)), tables, connector)
             identity = request_snapshot(chosen, tables, dsn)
         typer.echo(f"{chosen.name}: asked to read {', '.join(tables)}: request {identity}")
         typer.echo(f"`throughline connect status {chosen.name}` shows how far it is")
@@ -208,10 +229,11 @@ class _Commands:
         reset: Annotated[bool, typer.Option("--reset", help="Have it forget them. It must be stopped.")] = False,
         yes: Yes = False,
         wait: Wait = WAIT_SECONDS,
+        folder: Folder = None,
         config: Config = None,
     ) -> None:
         """Show how far a connector has read, as JSON; or have it forget that, so that it begins anew."""
-        with self._connect(config, wait) as connect:
+        with self._one(name, wait, folder, config) as connect:
             if not reset:
                 typer.echo(json.dumps(connect.offsets(name), indent=2))
                 return
@@ -220,35 +242,62 @@ class _Commands:
                 state = standing.state
                 typer.echo(f"{name} is {state}; stop it first: `throughline connect stop {name}`", err=True)
                 _end(False)
-            _sure(yes, f"{name} would forget how far it has read, and begin anew with a first snapshot")
+            anew = "begin anew with a first snapshot"
+            if standing is not None and standing.is_sink:
+                anew = "write again all that is still in its topics"
+            _sure(yes, f"{name} would forget how far it has read, and {anew}")
             connect.forget_offsets(name)
             typer.echo(f"{name}: has forgotten how far it has read; `throughline connect resume {name}` begins anew")
 
-    def pause(self, name: Name, wait: Wait = WAIT_SECONDS, config: Config = None) -> None:
+    def pause(self, name: Name, wait: Wait = WAIT_SECONDS, folder: Folder = None, config: Config = None) -> None:
         """Pause a connector: its tasks hold on to what they have, and bring nothing."""
-        self._turn(name, "pause", wait, config)
+        self._turn(name, "pause", wait, folder, config)
 
-    def stop(self, name: Name, wait: Wait = WAIT_SECONDS, config: Config = None) -> None:
+    def stop(self, name: Name, wait: Wait = WAIT_SECONDS, folder: Folder = None, config: Config = None) -> None:
         """Stop a connector: its tasks are gone, its settings and offsets stay."""
-        self._turn(name, "stop", wait, config)
+        self._turn(name, "stop", wait, folder, config)
 
-    def resume(self, name: Name, wait: Wait = WAIT_SECONDS, config: Config = None) -> None:
+    def resume(self, name: Name, wait: Wait = WAIT_SECONDS, folder: Folder = None, config: Config = None) -> None:
         """Have a paused or stopped connector run again, and wait until it does."""
-        with self._connect(config, wait) as connect:
+        with self._one(name, wait, folder, config) as connect:
             connect.turn(name, "resume")
             _end(_deployer(connect, wait).wait(name, resumed=True))
 
-    def delete(self, name: Name, yes: Yes = False, wait: Wait = WAIT_SECONDS, config: Config = None) -> None:
+    def delete(
+        self,
+        name: Name,
+        yes: Yes = False,
+        wait: Wait = WAIT_SECONDS,
+        folder: Folder = None,
+        config: Config = None,
+    ) -> None:
         """Remove a connector. Its offsets stay with Connect, and its slot with the database: that keeps log for it."""
-        with self._connect(config, wait) as connect:
+        with self._one(name, wait, folder, config) as connect:
+            slot = (connect.config(name) or {}).get("slot.name")
             _sure(yes, f"{name} would be removed from Connect")
             connect.delete(name)
-            typer.echo(f"{name}: removed; if it is not to come back, drop its replication slot, too")
+            left = f"; if it is not to come back, drop its replication slot {slot}, too" if slot else ""
+            typer.echo(f"{name}: removed{left}")
 
-    def _turn(self, name: str, action: str, wait: float, config: Path | None) -> None:
-        with self._connect(config, wait) as connect:
+    def _turn(self, name: str, action: str, wait: float, folder: Path | None, config: Path | None) -> None:
+        with self._one(name, wait, folder, config) as connect:
             connect.turn(name, action)
             _end(_deployer(connect, wait).wait_at_rest(name, _STATES[action]))
+
+    def _folder(self, folder: Path | None, config: Path | None) -> Path:
+        return folder or self._open_place(config).folder or CONNECTORS_FOLDER
+
+    @contextmanager
+    def _one(self, name: str, wait: float, folder: Path | None, config: Path | None) -> Iterator["ConnectRest"]:
+        """Connect, for a command on one connector, which it must have."""
+        from connect.chosen import not_in_connect
+        from connect.rest import Missing
+
+        with self._connect(config, wait) as connect:
+            try:
+                yield connect
+            except Missing:
+                raise UnusableConfiguration(not_in_connect(name, self._folder(folder, config))) from None
 
     @contextmanager
     def _connect(self, config: Path | None, wait: float, answer: float | None = None) -> Iterator["ConnectRest"]:
@@ -264,21 +313,21 @@ class _Commands:
 def _told() -> Iterator[None]:
     """Say what is wrong, and end with the exit code for it."""
     from connect.database import DatabaseError
-    from connect.rest import ConnectError, Missing, Refused
+    from connect.rest import ConnectError, Refused
 
     try:
         yield
-    except (Missing, Refused) as error:  # Connect answered, and will not
+    except Refused as error:  # Connect answered, and will not
         typer.echo(f"throughline: {error}", err=True)
         raise typer.Exit(EXIT_NOT_AS_WANTED) from None
     except (ConnectError, DatabaseError, UnusableConfiguration) as error:
         raise _unusable(str(error)) from None
 
 
-def _deployer(connect: "ConnectRest", wait: float) -> "Deployer":
+def _deployer(connect: "ConnectRest", wait: float, absent: "Absent" = lambda _: ()) -> "Deployer":
     from connect.deploy import Deployer
 
-    return Deployer(connect, typer.echo, _patience(wait))
+    return Deployer(connect, typer.echo, _patience(wait), absent)
 
 
 def _patience(wait: float) -> "Patience":
@@ -300,31 +349,6 @@ def _offsets_of(connect: "ConnectRest") -> Callable[[str], Sequence[Mapping[str,
             raise Unknown(str(error)) from None
 
     return offsets
-
-
-def _named(folder: Path, names: Sequence[str] | None) -> list[Configuration]:
-    files = read_all(folder)
-    if not files:
-        raise UnusableConfiguration(f"{folder}: no file of a connector is there; --folder names another folder")
-    if missing := [name for name in names or () if name not in files]:
-        raise UnusableConfiguration(f"{folder}: no file is named {', '.join(missing)}; there are {', '.join(files)}")
-    return [files[name] for name in names or files]
-
-
-def _capturing(files: dict[str, Configuration], tables: Sequence[str], name: str | None) -> Configuration:
-    """The connector of that name, or the only one that takes requests and captures the first table."""
-    if name is not None:
-        if name not in files:
-            raise UnusableConfiguration(f"no file is named {name}; there are {', '.join(files)}")
-        return files[name]
-    from connect.database import SIGNAL_TABLE, captured_tables
-
-    first = tables[0] if "." in tables[0] else f"public.{tables[0]}"
-    found = [one for one in files.values() if one.config.get(SIGNAL_TABLE) and first in captured_tables(one)]
-    if len(found) != 1:
-        which = ", ".join(one.name for one in found) or "none"
-        raise UnusableConfiguration(f"connectors that capture {first}: {which}; name one with --connector")
-    return found[0]
 
 
 def _sure(yes: bool, what: str) -> None:

@@ -31,6 +31,7 @@ _PARTS: Final[Mapping[str, str]] = {
 SIGNAL_TABLE: Final = "signal.data.collection"
 _CAPTURED: Final = "table.include.list"
 _SLOT: Final = "slot.name"
+_PREFIX: Final = "topic.prefix"
 MISSING: Final = "missing"
 SLOT_STATES: Final = ("reserved", "extended", "unreserved", "lost", MISSING)
 """PostgreSQL's `wal_status`, and what there is in place of one where there is no slot."""
@@ -69,7 +70,7 @@ def request_snapshot(configuration: Configuration, tables: Sequence[str], dsn: s
     """Ask a connector to read tables anew while changes go on; return the id of the request.
 
     The request is a row of the signal table, and travels with the changes: a connector that is down finds it when it is
-    back. Tables without a schema are those of `public`.
+    back. Tables are named as `table_named` has them.
 
     Raises:
         UnusableConfiguration: The connector takes no such requests, or does not capture one of the tables.
@@ -79,7 +80,7 @@ def request_snapshot(configuration: Configuration, tables: Sequence[str], dsn: s
     if not signal_table:
         raise UnusableConfiguration(f"{configuration.name}: it has no {SIGNAL_TABLE}, and takes no requests")
     captured = captured_tables(configuration)
-    named = [table if "." in table else f"public.{table}" for table in tables]
+    named = [table_named(configuration, table) for table in tables]
     if unknown := [table for table in named if table not in captured]:
         raise UnusableConfiguration(
             f"{configuration.name}: it does not capture {', '.join(unknown)}; its tables are {', '.join(captured)}"
@@ -98,6 +99,14 @@ def request_snapshot(configuration: Configuration, tables: Sequence[str], dsn: s
 def captured_tables(configuration: Configuration) -> list[str]:
     """Return the tables that a connector captures, as it names them."""
     return [table.strip() for table in configuration.config.get(_CAPTURED, "").split(",") if table.strip()]
+
+
+def table_named(configuration: Configuration, name: str) -> str:
+    """Return what the database calls a table, given also without a schema (then of `public`), or as its topic."""
+    table = name.removeprefix(f"{configuration.config.get(_PREFIX)}.")
+    if table == name or "." not in table:
+        return name if "." in name else f"public.{name}"
+    return table
 
 
 @contextmanager

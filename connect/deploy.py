@@ -1,16 +1,19 @@
 """The deployer: connectors as their files say, no more changed than differs.
 
-It owns the order: all files are read, all are validated by Connect itself, then what differs is changed, and each
-connector is waited for until it runs. It changes nothing of a connector that is as it should be, and restarts nothing.
-Connectors that no file names are left alone.
+It owns the order: all files are read, all are validated by Connect itself, their topics are looked for, then what
+differs is changed, and each connector is waited for until it runs. It changes nothing of a connector that is as it
+should be, and restarts nothing. Connectors that no file names are left alone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 from connect.configuration import Configuration
 from connect.differences import Difference, differences
+from connect.freshness import Unknown
 from connect.masking import refuse_plain_secrets
+from connect.needed import topics_needed
 from connect.rest import ConnectRest, Patience, Standing
 
 SETTLED_SECONDS: Final = 2.0
@@ -18,6 +21,20 @@ SETTLED_SECONDS: Final = 2.0
 
 AT_REST: Final = ("PAUSED", "STOPPED")
 """States that somebody wanted; a change of settings leaves them as they are."""
+
+_OTHERS_KEYS: Final = (
+    "admin.override.", "consumer.override.", "database.", "driver.", "header.converter.", "hibernate.", "internal.",
+    "key.converter.", "predicates.", "producer.override.", "topic.creation.", "transforms.", "value.converter.",
+)  # fmt: skip
+"""How keys begin that Connect hands on as they are, and does not list."""
+
+_UNLISTED_KEYS: Final = frozenset(
+    {"event.converting.failure.handling.mode", "field.name.adjustment.mode", "offset.mismatch.strategy"}
+)
+"""Settings that Debezium goes by and does not list."""
+
+Absent = Callable[[Sequence[str]], Sequence[str]]
+"""Topics to those of them that are not there. Raises `connect.freshness.Unknown`."""
 
 Say = Callable[[str], None]
 """Takes one line for whoever reads along."""
@@ -39,9 +56,12 @@ class Plan(NamedTuple):
 class Deployer:
     """Brings connectors about on one Connect."""
 
-    def __init__(self, connect: ConnectRest, say: Say, patience: Patience | None = None) -> None:
-        """`patience`: how long a connector is waited for until it runs."""
+    def __init__(
+        self, connect: ConnectRest, say: Say, patience: Patience | None = None, absent: Absent = lambda _: ()
+    ) -> None:
+        """`patience`: how long a connector is waited for until it runs. `absent`: who knows which topics there are."""
         self._connect = connect
+        self._absent = absent
         self._say = say
         self._patience = patience or Patience()
 
@@ -57,11 +77,17 @@ class Deployer:
             refuse_plain_secrets(one)
         if not self._all_valid(connectors):
             return False
+        whole = self._all_there(connectors)
+        if not whole and not dry_run:
+            self._say(
+                "nothing was changed: `throughline topics apply` makes those of feeds and mappings; correct other names"
+            )
+            return False
         plans = [self.plan(one) for one in connectors]
         for plan in plans:
             self._tell(plan, dry_run=dry_run)
         if dry_run:
-            return not any(plan.changes for plan in plans)
+            return whole and not any(plan.changes for plan in plans)
         for plan in plans:
             if plan.changes:
                 self._connect.put(plan.configuration.name, plan.configuration.config)
@@ -127,12 +153,36 @@ class Deployer:
     def _all_valid(self, connectors: Sequence[Configuration]) -> bool:
         valid = True
         for one in connectors:
-            for fault in self._connect.faults(one.name, one.config):
+            checked = self._connect.check(one.name, one.config)
+            for fault in checked.faults:
                 valid = False
                 self._say(f"{one.name}: {fault.key}: {'; '.join(fault.messages)}")
+            self._tell_unknown(one, checked.keys)
         if not valid:
             self._say("nothing was changed: correct these settings, or what they name")
         return valid
+
+    def _tell_unknown(self, one: Configuration, keys: frozenset[str]) -> None:
+        """Say which settings nobody lists: a setting whose name is misspelled does nothing."""
+        for key in sorted(one.config.keys() - keys - _UNLISTED_KEYS):
+            if not key.startswith(_OTHERS_KEYS):
+                close = get_close_matches(key, keys, 1)
+                meant = f"; is {close[0]} meant?" if close else ""
+                self._say(f"{one.name}: {key}: neither Connect nor the connector lists such a setting{meant}")
+
+    def _all_there(self, connectors: Iterable[Configuration]) -> bool:
+        """Whether all topics are there; without one a connector runs, and its records go nowhere."""
+        needed = {one.name: topics_needed(one) for one in connectors}
+        asked = [*dict.fromkeys(topic for topics in needed.values() for topic in topics)]
+        try:
+            absent = frozenset(self._absent(asked) if asked else ())
+        except Unknown as error:
+            self._say(f"not known whether all topics are there: {error}")
+            return True
+        for name, topics in needed.items():
+            if missing := [topic for topic in topics if topic in absent]:
+                self._say(f"{name}: these of its topics are not there: {', '.join(missing)}")
+        return not absent
 
     def _tell(self, plan: Plan, *, dry_run: bool) -> None:
         name = plan.configuration.name
@@ -153,7 +203,8 @@ class Deployer:
         elif standing.failures:
             for failure in standing.failures:
                 self._say(f"{name}: {failure}")
-            self._say(f"{name}: mend the cause, then `throughline connect restart {name}`")
+            if standing.restart_mends:
+                self._say(f"{name}: mend the cause, then `throughline connect restart {name}`")
         else:
             tasks = ", ".join(task.state for task in standing.tasks) or "no task"
             self._say(f"{name}: does not run after {waited_s:.0f} s: {standing.state}, {tasks}")

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 import httpx2
 
+from connect.failures import Failure, failure, no_variables, unresolved
+
 Json = dict[str, Any]
 
 CONFLICT: Final = 409
@@ -20,7 +22,6 @@ STARTING: Final = 503
 """The worker has not read yet what it knows."""
 MISSING: Final = 404
 
-_REASON_MAX = 400
 _CONNECT_SECONDS_MAX = 5.0
 
 
@@ -65,6 +66,13 @@ class Fault(NamedTuple):
     messages: tuple[str, ...]
 
 
+class Checked(NamedTuple):
+    """What Connect says of settings: what is wrong with them, and the keys of all that it and the connector list."""
+
+    faults: tuple[Fault, ...]
+    keys: frozenset[str]
+
+
 class Task(NamedTuple):
     """One task: its number, its state, and the trace of what ended it."""
 
@@ -74,11 +82,12 @@ class Task(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """How a connector is: its own state, the trace of what ended it, and its tasks."""
+    """How a connector is: its own state, the trace of what ended it, its tasks, and whether it reads topics."""
 
     state: str
     trace: str
     tasks: tuple[Task, ...]
+    is_sink: bool = False
 
     @property
     def runs(self) -> bool:
@@ -88,9 +97,18 @@ class Standing(NamedTuple):
     @property
     def failures(self) -> list[str]:
         """What ended it or its tasks, each in a line."""
-        ended = [(self.state, "connector", self.trace)]
-        ended += [(task.state, f"task {task.number}", task.trace) for task in self.tasks]
-        return [f"{who} failed: {_reason(trace)}" for state, who, trace in ended if state == "FAILED"]
+        return [f"{who} failed: {why.words}" for who, why in self._ended]
+
+    @property
+    def restart_mends(self) -> bool:
+        """Whether a restart helps, once the cause of its failures is mended."""
+        return all(why.restart_mends for _, why in self._ended)
+
+    @property
+    def _ended(self) -> list[tuple[str, Failure]]:
+        each = [(self.state, "connector", self.trace)]
+        each += [(task.state, f"task {task.number}", task.trace) for task in self.tasks]
+        return [(who, failure(trace)) for state, who, trace in each if state == "FAILED"]
 
 
 class ConnectRest:
@@ -148,8 +166,8 @@ class ConnectRest:
             return None
         return found
 
-    def faults(self, name: str, config: Mapping[str, str]) -> list[Fault]:
-        """Have Connect check settings as it does before it takes them; return what is wrong.
+    def check(self, name: str, config: Mapping[str, str]) -> Checked:
+        """Have Connect check settings as it does before it takes them; return what is wrong, and what it knows.
 
         Raises:
             ConnectError: Connect does not answer, or cannot check: it has no such class.
@@ -157,15 +175,9 @@ class ConnectRest:
         kind = config["connector.class"]
         path = f"/connector-plugins/{quote(kind, safe='')}/config/validate"
         answer: Json = self._ask("PUT", path, body={**config, "name": name})
-        found = []
-        for entry in answer["configs"]:
-            value = entry["value"]
-            given, meant = config.get(value["name"], ""), value.get("value") or ""
-            # What a reference refers to must not come back in a message.
-            said = (text.replace(meant, given) if "${" in given and meant else text for text in value["errors"])
-            if value["errors"]:
-                found.append(Fault(value["name"], tuple(said)))
-        return found
+        values = [entry["value"] for entry in answer["configs"]]
+        faults = [fault for value in values if (fault := _fault(value, config.get(value["name"], ""))) is not None]
+        return Checked(tuple(faults), frozenset(value["name"] for value in values))
 
     def put(self, name: str, config: Mapping[str, str]) -> None:
         """Give a connector its settings; it is made if it is not there.
@@ -245,15 +257,18 @@ def _about_a_connector(asked: str) -> bool:
     return " /connectors/" in asked
 
 
+def _fault(value: Json, given: str) -> Fault | None:
+    """What is wrong with a setting, given as it was; None if nothing is."""
+    meant, errors = value.get("value") or "", value["errors"]
+    left = [name for name in unresolved(" ".join([meant, *errors])) if name in unresolved(given)]
+    if left:
+        return Fault(value["name"], (no_variables(left),))
+    # What a reference refers to must not come back in a message.
+    said = tuple(text.replace(meant, given) if "${" in given and meant else text for text in errors)
+    return Fault(value["name"], said) if said else None
+
+
 def _standing(status: Json) -> Standing:
     tasks = tuple(Task(task["id"], task["state"], task.get("trace", "")) for task in status["tasks"])
-    return Standing(status["connector"]["state"], status["connector"].get("trace", ""), tasks)
-
-
-def _reason(trace: str) -> str:
-    """What went wrong at the root of a Java trace: its last cause, else its first line."""
-    lines = [line.strip() for line in trace.splitlines() if line.strip()]
-    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    line = (causes or lines or ["no reason given"])[-1 if causes else 0]
-    # What a connector knows of itself often stands in the middle, at length.
-    return line if len(line) <= _REASON_MAX else f"{line[: _REASON_MAX // 2]} … {line[-_REASON_MAX // 2 :]}"
+    own, is_sink = status["connector"], status["type"] == "sink"
+    return Standing(own["state"], own.get("trace", ""), tasks, is_sink)

@@ -9,7 +9,6 @@ with Pipeline(folder) as pipeline:
 """
 
 import os
-import secrets
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from stack.kafka import Kafka
 from stack.postgresql import PostgreSQL
 from stack.registry import Registry
 from stack.server import ServerPart
+from stack.variables import ROLES, of_commands, of_connectors
 
 PSA, ANALYTICS = "psa", "analytics"
 """Databases, and the connectors that capture or fill them."""
@@ -39,8 +39,8 @@ class Pipeline:
     `settings` are further settings of every `throughline`, by variable. All of it ends with the program that made it.
     """
 
-    roles: ClassVar[Mapping[str, str]] = {PSA: "debezium", ANALYTICS: "analytics_sink"}
-    """The role of each database by which Connect comes to it."""
+    databases: ClassVar[Sequence[str]] = (PSA, ANALYTICS)
+    """The databases that connectors come to."""
 
     connectors = CONNECTORS_FOLDER
     """The folder of the connectors' files."""
@@ -51,11 +51,11 @@ class Pipeline:
         self.folder = folder.absolute()
         self._say = say
         self._settings = dict(settings or {})
-        self._secrets = {role: secrets.token_urlsafe(18) for role in self.roles.values()}
         self.kafka = Kafka(self.folder / "kafka", brokers, say=say)
         self.postgresql = PostgreSQL(self.folder / "postgresql", say=say)
         self.registry = Registry(self.folder / "registry", self.kafka.bootstrap, say=say)
-        self.connect = Connect(self.folder / "connect", self.kafka.bootstrap, secrets=self._connect_secrets(), say=say)
+        self._found = of_connectors(self.registry, self.postgresql)
+        self.connect = Connect(self.folder / "connect", self.kafka.bootstrap, variables=self._found, say=say)
         self._programs: list[Program] = []
 
     @property
@@ -77,11 +77,9 @@ class Pipeline:
     def environment(self) -> dict[str, str]:
         """What every `throughline` of this pipeline finds in its environment."""
         return {
-            "THROUGHLINE_BROKERS": self.kafka.bootstrap,
-            "THROUGHLINE_CONTRACTS__REGISTRY_URL": self.registry.confluent_url,
-            "THROUGHLINE_CONNECT_URL": self.connect.url,
+            **of_commands(self.kafka, self.registry, self.connect),
             "THROUGHLINE_SINKS__FOLDER": str(self.folder / "exchange"),
-            **self._connect_secrets(),
+            **self._found,
             **self._settings,
         }
 
@@ -150,19 +148,12 @@ class Pipeline:
             part.stop()
 
     def _make_databases(self) -> None:
-        for name, role in self.roles.items():
+        for name in self.databases:
             self.postgresql.create_database(name)
             for file in sorted((_SQL / name).glob("*.sql")):
                 self.postgresql.psql("--file", str(file), database=name)
-            self.postgresql.psql("--command", f"alter role {role} password '{self._secrets[role]}'", database=name)
-
-    def _connect_secrets(self) -> dict[str, str]:
-        host, port = self.postgresql.address.split(":")
-        found = {"REGISTRY_URL": f"http://{self.registry.address}"}
-        for name, role in self.roles.items():
-            parts = {"HOST": host, "PORT": port, "NAME": name, "USER": role, "PASSWORD": self._secrets[role]}
-            found |= {f"{name.upper()}_DATABASE_{part}": value for part, value in parts.items()}
-        return found
+            word = self.postgresql.password_of(name)
+            self.postgresql.psql("--command", f"alter role {ROLES[name]} password '{word}'", database=name)
 
     def __enter__(self) -> Self:
         try:

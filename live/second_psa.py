@@ -40,7 +40,7 @@ Crosswalk = Mapping[str, Mapping[str, str | None]]
 class TwoPsas(Pipeline):
     """A pipeline with a Tryton, set up as an operator does: a copy of `connect/tryton`, and settings that name it."""
 
-    roles: ClassVar[Mapping[str, str]] = {**Pipeline.roles, TRYTON: "tryton_capture"}
+    databases: ClassVar[Sequence[str]] = (*Pipeline.databases, TRYTON)
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None, *, say: Say = silent) -> None:
         super().__init__(folder, settings, say=say)

@@ -31,7 +31,7 @@ class Connect(ServerPart):
     """A worker of Connect. Connectors and where they read to are in topics of Kafka's; its folder holds its log.
 
     `metrics_port`: Prometheus asks it there; None: as before, else a free one.
-    `secrets`: variables of its environment, to which configurations of connectors refer as `${env:NAME}`.
+    `variables` of its environment, secrets among them: configurations of connectors refer to them as `${env:NAME}`.
     """
 
     name = NAME
@@ -43,7 +43,7 @@ class Connect(ServerPart):
         port: int | None = None,
         *,
         metrics_port: int | None = None,
-        secrets: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
         bound: bool = True,
         say: Say = silent,
     ) -> None:
@@ -51,7 +51,7 @@ class Connect(ServerPart):
         metrics_port = kept_port(self.folder, metrics_port, _METRICS_PORT_FILE, taken=self.ports)
         self.ports = (self.port, metrics_port)
         self._bootstrap = bootstrap
-        self._secrets = dict(secrets or {})
+        self._variables = dict(variables or {})
 
     @property
     def url(self) -> str:
@@ -64,8 +64,15 @@ class Connect(ServerPart):
         return f"{LOOPBACK}:{self.ports[1]}"
 
     def environment(self) -> Mapping[str, str]:
-        """Its secrets."""
-        return self._secrets
+        """What configurations of connectors refer to."""
+        return self._variables
+
+    def launch(self) -> None:
+        """Start it, unless it runs. One that was started with other variables is started anew. Raises `StackError`."""
+        if self.daemon.pid is not None and self._variables.items() - self.daemon.variables().items():
+            self._say(f"{NAME}: it was started before what its connectors come to, and is started anew")
+            self.stop()
+        super().launch()
 
     def command(self) -> list[str]:
         """Fetch it and write its settings; return the command. Raises `StackError`."""

@@ -111,6 +111,16 @@ class Daemon:
             return None
         return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
+    def variables(self) -> Mapping[str, str]:
+        """What it found in its environment when it was started, while it runs."""
+        pid = self.pid
+        try:
+            text = b"" if pid is None else Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            return {}
+        pairs = [os.fsdecode(entry).partition("=") for entry in text.split(b"\0") if entry]
+        return {name: value for name, _, value in pairs}
+
     def start(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         """Start it, unless it runs already. Its output goes to the end of the log.
 

@@ -186,6 +186,10 @@ class Kafka(Standing):
         for broker in self.brokers:
             broker.resume()
 
+    def pids(self) -> list[int | None]:
+        """The pid of each broker; None for one that does not run."""
+        return [broker.daemon.pid for broker in self.brokers]
+
     def logs(self) -> list[Path]:
         """The log of each broker."""
         return [broker.daemon.log for broker in self.brokers]

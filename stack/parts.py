@@ -50,6 +50,9 @@ class Part(Protocol):
     def stop(self) -> None:
         """Stop it and wait until it is gone; what it holds stays in the folder."""
 
+    def pids(self) -> list[int | None]:
+        """The pid of each program; None for one that does not run."""
+
     def logs(self) -> list[Path]:
         """The log of each program."""
 

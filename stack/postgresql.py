@@ -5,7 +5,6 @@ ours, and no second user is needed.
 """
 
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from stack.daemon import tail_of
 from stack.errors import Say, StackError, silent
+from stack.passwords import kept_password
 from stack.server import START_SECONDS_MAX, ServerPart
 from stack.tools import ask, postgresql, version_or_none
 
@@ -60,6 +60,10 @@ class PostgreSQL(ServerPart):
     def password(self) -> str:
         """The superuser's password."""
         return (self.folder / _PASSWORD_FILE).read_text(encoding="ascii").strip()
+
+    def password_of(self, database: str) -> str:
+        """The password of the role by which connectors come to a database; whoever makes the role gives it to it."""
+        return kept_password(self.folder / f"{database}-{_PASSWORD_FILE}")
 
     def dsn(self, database: str = "postgres", user: str = SUPERUSER, password: str | None = None) -> str:
         """Where a database is, as clients of PostgreSQL take it."""
@@ -143,9 +147,7 @@ class PostgreSQL(ServerPart):
     def _make_cluster(self) -> None:
         cluster = self.folder / CLUSTER_FOLDER
         shutil.rmtree(cluster, ignore_errors=True)  # of an initdb that was interrupted
-        password = self.folder / _PASSWORD_FILE
-        password.touch(mode=0o600)
-        password.write_text(secrets.token_urlsafe(18), encoding="ascii")
+        kept_password(self.folder / _PASSWORD_FILE)
         told = ask(
             [
                 *_unprivileged(),

@@ -4,6 +4,7 @@ They start in two waves: what stands on nothing, then what stands on Kafka or Po
 """
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from stack.registry import NAME as REGISTRY, Registry
 from stack.server import was_started
 from stack.tools import java, postgresql, prometheus, venv
 from stack.tryton import NAME as TRYTON, Tryton
+from stack.variables import of_commands, of_connectors, of_psql, write
 
 KAFKA_PORT = 19_092
 PORTS_BESIDE = {TRYTON: -92, REGISTRY: -11, CONNECT: -9, PROMETHEUS: -2, POSTGRESQL: 340}
@@ -35,7 +37,7 @@ _NEEDS: Mapping[str, tuple[Callable[[], object], ...]] = {
     PROMETHEUS: (prometheus,),
     TRYTON: (postgresql, venv),
 }
-_LAYOUT = "room.json"
+_LAYOUT, _VARIABLES = "room.json", "env"
 _PROMETHEUS_CONFIG = Path(__file__).parents[1] / "deploy" / "prometheus" / "prometheus.yaml"
 
 
@@ -71,24 +73,30 @@ class Room:
             self._lay_out(first_port, prometheus_config)
             for wave in WAVES:
                 parts = [self._part(name, brokers, first_port) for name in wave if name in wanted]
-                if parts:
-                    self._say(f"starting {', '.join(part.name for part in parts)}")
+                self._tell(parts)
                 for part in parts:
                     part.launch()
                 for part in parts:
                     part.wait()
+            write(self.folder / _VARIABLES, self.variables())
+        self._say(f"settings for a shell: set -a; . {shlex.quote(str(self.folder / _VARIABLES))}; set +a")
 
     def down(self, *, wipe: bool) -> None:
         """Stop what runs, the last part first; `wipe`: remove what it holds, too."""
         if not self.folder.is_dir():
+            self._say(f"nothing was started in {self.folder}")
             return
         with self._alone():
-            for part in reversed(self._parts()):
+            parts = self._parts()[::-1]
+            running = ", ".join(part.name for part in parts if any(part.pids()))
+            self._say(f"stopping {running}" if running else f"nothing runs in {self.folder}")
+            for part in parts:
                 part.stop()
                 if wipe:
                     shutil.rmtree(part.folder)
         if wipe:
-            for file in (self._lock, self.folder / _LAYOUT):
+            self._say(f"removing what was kept in {self.folder}")
+            for file in (self._lock, self.folder / _LAYOUT, self.folder / _VARIABLES):
                 file.unlink(missing_ok=True)
             with suppress(OSError):  # something else lies there: it is not ours to remove
                 self.folder.rmdir()
@@ -123,11 +131,39 @@ class Room:
 
     def connect(self) -> Connect:
         """The worker of Kafka Connect that was started here."""
-        return Connect(self.folder / CONNECT, self.kafka().bootstrap, bound=False, say=self._say)
+        return self._connect(None)
 
     def tryton(self) -> Tryton:
         """The Tryton that was started here."""
         return Tryton(self.folder / TRYTON, self.postgresql(), bound=False, say=self._say)
+
+    def variables(self) -> dict[str, str]:
+        """What finds the parts that were started here, for whoever works in a shell. Passwords are among it."""
+        kafka = self.kafka() if is_cluster(self.folder / KAFKA) else None
+        registry, postgresql = self._where_connectors_come_to()
+        connect = self.connect() if was_started(self.folder / CONNECT) else None
+        settings = of_commands(kafka, registry, connect)
+        return {**settings, **of_psql(postgresql), **of_connectors(registry, postgresql)}
+
+    def _where_connectors_come_to(self) -> tuple[Registry | None, PostgreSQL | None]:
+        """Those of the two that were started here: to ask for one that was not would give it a port."""
+        registry = self.registry() if was_started(self.folder / REGISTRY) else None
+        return registry, self.postgresql() if was_started(self.folder / POSTGRESQL) else None
+
+    def _connect(self, port: int | None) -> Connect:
+        bootstrap, variables = self.kafka().bootstrap, of_connectors(*self._where_connectors_come_to())
+        beside = None if port is None else port + 1
+        return Connect(
+            self.folder / CONNECT, bootstrap, port, metrics_port=beside, variables=variables, bound=False, say=self._say
+        )
+
+    def _tell(self, parts: Sequence[Part]) -> None:
+        """Say which parts are started now, and which run already."""
+        starting = [part.name for part in parts if not all(part.pids())]
+        if starting:
+            self._say(f"starting {', '.join(starting)}")
+        if there := [part.name for part in parts if part.name not in starting]:
+            self._say(f"{', '.join(there)}: up already")
 
     def _parts(self) -> list[Part]:
         """The parts that were started here, in the order in which they start."""
@@ -151,11 +187,9 @@ class Room:
         if name == PROMETHEUS:
             config = Path(layout.get("prometheus_config", _PROMETHEUS_CONFIG))
             return Prometheus(folder, config, port, bound=False, say=self._say)
-        bootstrap = self.kafka().bootstrap
         if name == REGISTRY:
-            return Registry(folder, bootstrap, port, bound=False, say=self._say)
-        metrics_port = None if port is None else port + 1
-        return Connect(folder, bootstrap, port, metrics_port=metrics_port, bound=False, say=self._say)
+            return Registry(folder, self.kafka().bootstrap, port, bound=False, say=self._say)
+        return self._connect(port)
 
     def _lay_out(self, first_port: int | None, prometheus_config: Path | None) -> None:
         """Write down where parts that are new here will listen, and what Prometheus goes by."""

@@ -142,6 +142,10 @@ class ServerPart(Server, Standing):
                 self.kill()
             raise
 
+    def pids(self) -> list[int | None]:
+        """Its pid; None if it does not run."""
+        return [self.daemon.pid]
+
     def logs(self) -> list[Path]:
         """Its log."""
         return [self.daemon.log]

@@ -5,7 +5,6 @@ stack's PostgreSQL. Making one takes half a minute or more; the cache keeps a du
 which every later one is made in a second.
 """
 
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -17,6 +16,7 @@ from stack.environments import environment
 from stack.errors import Say, StackError, silent
 from stack.followed import followed
 from stack.locked import locked
+from stack.passwords import kept_password
 from stack.postgresql import PostgreSQL
 from stack.server import ServerPart
 from stack.tryton_client import TrytonClient
@@ -76,9 +76,7 @@ class Tryton(ServerPart):
             StackError: It cannot be installed, or its database cannot be made.
         """
         for name in (_PASSWORD_FILE, _ROLE_PASSWORD_FILE):
-            if not (self.folder / name).is_file():
-                (self.folder / name).touch(mode=0o600)
-                (self.folder / name).write_text(secrets.token_urlsafe(18), encoding="ascii")
+            kept_password(self.folder / name)
         settings = settings_text(self._postgresql.address, self.address, self.folder / "attachments")
         (self.folder / _CONFIG).write_text(settings, encoding="utf-8")
         self._make_role()

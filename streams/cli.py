@@ -61,7 +61,7 @@ def _connect_place(config: Path | None) -> Place:
         except UnusableFile as error:
             raise fail(str(error)) from None
 
-    return Place(settings.connect_url, topics, settings.feeds_expected)
+    return Place(settings.connect_url, topics, settings.feeds_expected, settings.connectors_folder)
 
 
 app.add_typer(connect_commands(_connect_place), name="connect")

@@ -1,7 +1,7 @@
 -- Where the facts of analytics.delivery lie in a database: one row a fact, written by the connector `analytics`.
 --
---     psql -v ON_ERROR_STOP=1 -f connect/analytics/1-facts.sql
---     psql -c '\password analytics_sink'
+--     psql -v ON_ERROR_STOP=1 -d analytics -f connect/analytics/1-facts.sql
+--     psql -d analytics -c '\password analytics_sink'
 --
 -- Columns are the fields of the topic, which are only ever added to; what they mean is in docs/topics.md. The connector
 -- adds the column of a new field by itself, which is why its role owns the table, and nothing else. It can be run again.

@@ -7,7 +7,7 @@ from connect.freshness import Unknown
 from schemas.registry import RegistryUnavailable
 from streams.config import Settings
 from streams.engine.cluster import TopicsError
-from streams.engine.newest import newest_records, records_since
+from streams.engine.newest import absent_topics, newest_records, records_since
 from streams.engine.notices import NoRegistry, Notices
 from streams.engine.sink_lag import Behind, behind
 from streams.engine.wire import registry_of
@@ -27,6 +27,10 @@ class TopicsAsked:
     def newest(self, topics: Iterable[str]) -> Mapping[str, int]:
         """Return when the newest record of each topic came, in milliseconds since 1970. Raises `Unknown`."""
         return _known(lambda: newest_records(self._brokers, topics))
+
+    def absent(self, topics: Iterable[str]) -> Sequence[str]:
+        """Return those of the topics that are not there. Raises `Unknown`."""
+        return _known(lambda: absent_topics(self._brokers, topics))
 
     def notices(self, topic: str) -> Sequence[Mapping[str, Any]]:
         """Return the records of a topic of notices since the last call, in order of time. Raises `Unknown`."""

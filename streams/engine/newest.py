@@ -29,6 +29,17 @@ def newest_records(brokers: str, topics: Iterable[str]) -> dict[str, int]:
     return {topic: timestamp for topic, timestamp in newest.items() if timestamp >= 0}
 
 
+def absent_topics(brokers: str, topics: Iterable[str]) -> list[str]:
+    """Return those of the topics that are not there.
+
+    Raises:
+        TopicsError: The brokers do not answer.
+    """
+    with _answering(brokers) as client:
+        known = client.list_topics(timeout=_ANSWER_SECONDS_MAX).topics
+    return [topic for topic in topics if topic not in known]
+
+
 def records_since(brokers: str, topic: str, since_ms: int) -> int:
     """Return about how many records were written to a topic since an instant, in milliseconds since 1970.
 

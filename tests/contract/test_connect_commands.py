@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from typer.testing import CliRunner
 
+from connect.configuration import CONNECTORS_FOLDER
 from schemas.debezium import HEARTBEAT_PREFIX
 from streams.cli import app
 from tests.support.connect import CONFIG, Clock, SimulatedConnect, simulated_connect
@@ -33,6 +34,7 @@ class Desk:
 
     def write(self, name: str, **settings: str) -> None:
         config = CONFIG | {key.replace("_", "."): value for key, value in settings.items()}
+        self.folder.mkdir(exist_ok=True)
         (self.folder / f"{name}.json").write_text(json.dumps({"name": name, "config": config}), "utf-8")
 
     def run(self, *words: str, folder: bool = False) -> Ran:
@@ -216,8 +218,106 @@ def test_pause_and_delete(desk: Desk) -> None:
     assert desk.run("pause", "psa") == Ran(0, ["psa: paused"], "")
     assert desk.run("delete", "psa").code == 2
     assert desk.run("delete", "psa", "--yes").code == 0
-    missing = desk.run("restart", "psa")
-    assert (missing.code, "Connector psa not found" in missing.err) == (1, True)
+    assert desk.run("restart", "psa").code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["restart"], ["offsets"], ["pause"], ["stop"], ["resume"], ["delete", "--yes"], ["offsets", "--reset", "--yes"]],
+)
+def test_a_name_that_connect_does_not_have_ends_with_2_and_says_what_it_is(desk: Desk, words: list[str]) -> None:
+    desk.write("psa")
+    desk.write("hr", connector_class="throughline.workday")
+    said = {
+        "nobody": "Connect has no connector nobody; `throughline connect status` lists those there are",
+        "psa": "Connect has no connector psa yet; `throughline connect apply psa` makes it",
+        "hr": "hr is a feed, and no connector: Connect does not run it, `throughline feed hr` does",
+    }
+    command, *options = words
+    for name, why in said.items():
+        assert desk.run(command, name, *options, folder=True) == Ran(2, [], f"throughline: {why}\n")
+    (desk.folder / "broken.json").write_text("{", "utf-8")
+    assert "Connect has no connector hr;" in desk.run(command, "hr", *options, folder=True).err
+
+
+def test_of_a_sink_and_of_a_source_is_said_what_is_true_of_it(desk: Desk) -> None:
+    desk.write("psa", slot_name="psa_capture")
+    desk.write("facts", topics="analytics.delivery")
+    assert desk.apply("psa").code == 0
+    for name, anew in (
+        ("psa", "begin anew with a first snapshot"),
+        ("facts", "write again all that is still in its topics"),
+    ):
+        desk.apply(name)
+        desk.run("stop", name)
+        unsure = desk.run("offsets", name, "--reset")
+        told = (
+            f"throughline: {name} would forget how far it has read, and {anew}; if that is meant, say it with --yes\n"
+        )
+        assert unsure == Ran(2, [], told)
+    left = "psa: removed; if it is not to come back, drop its replication slot psa_capture, too"
+    assert desk.run("delete", "psa", "--yes") == Ran(0, [left], "")
+    assert desk.run("delete", "facts", "--yes") == Ran(0, ["facts: removed"], "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["apply", "nobody"], "no file is named nobody; there are ours"),
+        (["status", "nobody"], "neither our-connectors nor Connect has nobody"),
+        (["snapshot", "a", "--connector", "nobody"], "no file is named nobody; there are ours"),
+        (["restart", "ours"], "Connect has no connector ours yet"),
+        (["offsets", "ours"], "Connect has no connector ours yet"),
+        (["pause", "ours"], "Connect has no connector ours yet"),
+        (["stop", "ours"], "Connect has no connector ours yet"),
+        (["resume", "ours"], "Connect has no connector ours yet"),
+        (["delete", "ours", "--yes"], "Connect has no connector ours yet"),
+    ],
+)
+def test_files_are_those_of_the_folder_that_is_named_else_of_the_setting_else_those_shipped(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    desk.folder = desk.folder.with_name("our-connectors")
+    desk.write("ours")
+    ran = desk.run(*words)
+    assert (ran.code, said in ran.err) == (2, False)
+    monkeypatch.setenv("THROUGHLINE_CONNECTORS_FOLDER", "our-connectors")
+    ran = desk.run(*words)
+    assert (ran.code, said in ran.err) == (2, True)
+    others = desk.folder.with_name("others")
+    others.mkdir()
+    ran = desk.run(*words, "--folder", str(others))
+    assert (ran.code, said in ran.err) == (2, False)
+
+
+def test_the_watch_reads_the_files_of_the_folder_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    (desk.folder / "broken.json").write_text("{", "utf-8")
+    nowhere = ("watch", "--host", "300.0.0.1")
+    assert "--host 300.0.0.1 --port 9188" in desk.run(*nowhere).err
+    monkeypatch.setenv("THROUGHLINE_CONNECTORS_FOLDER", str(desk.folder))
+    assert "broken.json: file: Invalid JSON" in desk.run(*nowhere).err
+    assert "--host 300.0.0.1 --port 9188" in desk.run(*nowhere, "--folder", str(CONNECTORS_FOLDER)).err
+
+
+def test_topics_that_are_not_there_are_told_and_nothing_is_changed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.write("facts", topics="analytics.delivery")
+    monkeypatch.setattr("streams.engine.asked.absent_topics", lambda _, topics: [*topics])
+    assert desk.apply() == Ran(
+        1,
+        [
+            "facts: these of its topics are not there: analytics.delivery",
+            "nothing was changed: `throughline topics apply` makes those of feeds and mappings; correct other names",
+        ],
+        "",
+    )
+
+
+def test_where_the_brokers_do_not_answer_that_is_said_and_the_rest_goes_on(desk: Desk) -> None:
+    desk.write("facts", topics="analytics.delivery")
+    ran = desk.apply()
+    assert ran.code == 0
+    assert ran.out[0].startswith(f"not known whether all topics are there: brokers {NO_BROKERS}: ")
+    assert ran.out[1:] == ["facts: is made, 4 settings", "facts: running"]
 
 
 @pytest.mark.parametrize(
@@ -227,6 +327,8 @@ def test_pause_and_delete(desk: Desk) -> None:
         (["nowhere"], ["--connector", "psa"], "it does not capture public.nowhere; its tables are public.a"),
         (["a"], ["--connector", "nobody"], "no file is named nobody; there are deaf, other, psa"),
         (["a"], [], "connectors that capture public.a: other, psa; name one with --connector"),
+        (["psa.public.a"], [], r"psa: it has no database\.hostname"),
+        (["psa.public.b"], ["--connector", "psa"], "it does not capture public.b; its tables are public.a"),
         (["a"], ["--connector", "deaf"], "deaf: it has no signal.data.collection, and takes no requests"),
         (["a"], ["--connector", "psa"], "psa: it has no database.hostname; give a DSN with --dsn"),
         (["a"], ["--connector", "psa", "--dsn", "host=127.0.0.1 port=1"], "psa: its database: .*refused"),
@@ -234,7 +336,7 @@ def test_pause_and_delete(desk: Desk) -> None:
 )
 def test_requests_that_cannot_be_made_end_with_2(desk: Desk, tables: list[str], options: list[str], said: str) -> None:
     captured = {"table_include_list": "public.a"}
-    desk.write("psa", **captured, signal_data_collection="public.debezium_signal")
+    desk.write("psa", **captured, signal_data_collection="public.debezium_signal", topic_prefix="psa")
     desk.write("other", **captured, signal_data_collection="public.debezium_signal")
     desk.write("deaf", **captured)
     ran = desk.run("snapshot", *tables, *options, folder=True)

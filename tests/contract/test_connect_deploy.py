@@ -1,7 +1,7 @@
 """The deployer against a simulated Connect: what it asks for, what it says, what it leaves alone."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -20,13 +20,17 @@ CONFLICT = "Cannot complete request momentarily due to stale configuration"
 
 
 class Desk:
-    """A deployer, what it says, and the Connect it works on."""
+    """A deployer, what it says, the Connect it works on, and the topics that are not there."""
 
     def __init__(self, connect: SimulatedConnect) -> None:
         self.connect, self.clock = connect, Clock()
         self.said: list[str] = []
+        self.missing: set[str] = set()
         self.rest = ConnectRest(connect.url, self.clock.patience())
-        self.deployer = Deployer(self.rest, self.said.append, self.clock.patience())
+        self.deployer = Deployer(self.rest, self.said.append, self.clock.patience(), self._absent)
+
+    def _absent(self, topics: Sequence[str]) -> list[str]:
+        return [topic for topic in topics if topic in self.missing]
 
     def apply(self, *configurations: Configuration, dry_run: bool = False) -> bool:
         self.said.clear()
@@ -101,6 +105,65 @@ def test_faults_that_connect_finds_are_said_and_nothing_is_changed(desk: Desk) -
         "nothing was changed: correct these settings, or what they name",
     ]
     assert desk.connect.changes() == [VALIDATE, VALIDATE]
+
+
+def test_a_variable_that_connects_worker_lacks_is_told_by_its_name(desk: Desk) -> None:
+    lacks = "Connect's worker has no variable {}: set it where Connect is started, and start Connect anew"
+    desk.connect.order(
+        lacks=["PASSWORD", "HOST"],
+        faults={"database.hostname": ["The value is invalid: ${env:HOST} has invalid format"]},
+    )
+    assert not desk.apply(connector(database_hostname="${env:HOST}", database_user="${env:USER}"))
+    assert desk.said == [
+        f"psa: database.hostname: {lacks.format('HOST')}",
+        f"psa: database.password: {lacks.format('PASSWORD')}",
+        "nothing was changed: correct these settings, or what they name",
+    ]
+
+
+def test_a_setting_that_nobody_lists_is_told_and_may_be_meant(desk: Desk) -> None:
+    unlisted = {
+        "poll.intervall.ms": "1",
+        "event.converting.failure.handling.mode": "fail",
+        "transforms.x.y": "1",
+        "zzz": "1",
+    }
+    desk.connect.order(unlisted=[*unlisted])
+    one = connector(poll_interval_ms="1")
+    assert desk.apply(one.model_copy(update={"config": {**one.config, **unlisted}}))
+    assert desk.said == [
+        "psa: poll.intervall.ms: neither Connect nor the connector lists such a setting; is poll.interval.ms meant?",
+        "psa: zzz: neither Connect nor the connector lists such a setting",
+        "psa: is made, 8 settings",
+        "psa: running",
+    ]
+
+
+def test_without_its_topics_a_connector_is_not_brought_about_and_a_dry_run_says_so_beside_what_differs(
+    desk: Desk,
+) -> None:
+    desk.missing = {"psa.public.b", "__debezium-heartbeat.psa", "psa.public.of-nobody"}
+    one = connector(topic_prefix="psa", table_include_list="public.a, public.b")
+    absent = "psa: these of its topics are not there: psa.public.b, __debezium-heartbeat.psa"
+    assert not desk.apply(one, connector("other"))
+    assert desk.said == [
+        absent,
+        "nothing was changed: `throughline topics apply` makes those of feeds and mappings; correct other names",
+    ]
+    assert desk.rest.running() == {}
+    assert not desk.apply(one, dry_run=True)
+    assert desk.said[:2] == [absent, "psa: would be made, 5 settings"]
+    desk.missing = set()
+    assert desk.apply(one)
+
+
+def test_what_only_reading_everything_again_mends_is_not_to_be_restarted(desk: Desk) -> None:
+    desk.connect.order(
+        ends={"psa": "io.debezium.DebeziumException: x, but this is no longer available on the server.\n"}
+    )
+    assert not desk.apply(connector())
+    (said,) = desk.said[1:]
+    assert "docs/connect.md#care-of-the-slot" in said
 
 
 def test_a_class_that_connect_does_not_have_is_refused_in_its_words(desk: Desk) -> None:

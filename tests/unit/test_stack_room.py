@@ -1,16 +1,24 @@
 """The room: which parts, on which ports, and what a folder remembers of them."""
 
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from stack import room
+from stack.connect import Connect
 from stack.connect_files import properties
 from stack.errors import StackError
+from stack.kafka import Kafka
 from stack.parts import NAMES
 from stack.room import Room
+from stack.variables import write
 from tests.support.programs import put_program
+
+SHIPPED = [*(Path(room.__file__).parents[1] / "connect").glob("*/*.json")]
+RUN_ALREADY: set[str] = set()
 
 
 class Standing:
@@ -18,6 +26,12 @@ class Standing:
 
     def __init__(self, name: str, told: list[str]) -> None:
         self.name, self._told = name, told
+
+    def pids(self) -> list[int | None]:
+        return [1, 2 if self.name in RUN_ALREADY else None]
+
+    def stop(self) -> None:
+        self._told.append(f"stop {self.name}")
 
     def launch(self) -> None:
         self._told.append(f"launch {self.name}")
@@ -54,6 +68,107 @@ def test_all_parts_start_in_two_waves(tmp_path: Path, told: list[str]) -> None:
         "starting kafka, postgresql",
         "starting registry, connect, prometheus",
     ]
+
+
+def test_what_runs_is_told_apart_from_what_is_started(
+    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.RUN_ALREADY", {"kafka", "postgresql", "connect"})
+    Room(tmp_path, told.append).up()
+    assert [line for line in told if "start" in line or "already" in line] == [
+        "kafka, postgresql: up already",
+        "starting registry, prometheus",
+        "connect: up already",
+    ]
+
+
+def test_it_is_said_what_is_stopped_and_removed(tmp_path: Path) -> None:
+    said: list[str] = []
+    place = Room(tmp_path / "room", said.append)
+    place.down(wipe=False)
+    (tmp_path / "room").mkdir()
+    place.down(wipe=False)
+    place._lay_out(None, None)
+    broker = place._part("kafka", None, None)
+    assert isinstance(broker, Kafka)
+    broker.brokers[0].folder.mkdir()
+    broker.brokers[0].daemon.start(["/bin/sleep", "600"])
+    place.down(wipe=True)
+    folder = tmp_path / "room"
+    assert said == [
+        f"nothing was started in {folder}",
+        f"nothing runs in {folder}",
+        "stopping kafka",
+        f"removing what was kept in {folder}",
+    ]
+    assert not folder.exists()
+
+
+def test_variables_are_of_what_was_started_and_for_us_alone(tmp_path: Path, told: list[str]) -> None:
+    Room(tmp_path, told.append).up()
+    file = tmp_path / "env"
+    assert (file.read_text("utf-8"), file.stat().st_mode & 0o777) == ("", 0o600)
+    assert told[-1] == f"settings for a shell: set -a; . {file}; set +a"
+
+
+def test_variables_lead_to_each_part_and_connect_is_given_those_that_its_connectors_ask_for(tmp_path: Path) -> None:
+    place = Room(tmp_path, lambda _: None)
+    place._lay_out(None, None)
+    parts = {name: place._part(name, None, None) for name in ("kafka", "postgresql", "registry", "connect")}
+    (tmp_path / "postgresql" / "password").write_text("it's\n", "ascii")
+    found = place.variables()
+    words = {name: found.pop(f"{name}_DATABASE_PASSWORD") for name in ("PSA", "ANALYTICS", "TRYTON")}
+    assert len({*words.values()}) == 3
+    of_tables = {
+        f"{name.upper()}_DATABASE_{key}": value
+        for name, role in (("psa", "debezium"), ("analytics", "analytics_sink"), ("tryton", "tryton_capture"))
+        for key, value in {"HOST": "127.0.0.1", "PORT": "19432", "NAME": name, "USER": role}.items()
+    }
+    assert found == {
+        "THROUGHLINE_BROKERS": "127.0.0.1:19092",
+        "THROUGHLINE_CONTRACTS__REGISTRY_URL": "http://127.0.0.1:19081/apis/ccompat/v7",
+        "THROUGHLINE_CONNECT_URL": "http://127.0.0.1:19083",
+        "REGISTRY_URL": "http://127.0.0.1:19081",
+        "PGHOST": "127.0.0.1", "PGPORT": "19432", "PGDATABASE": "postgres", "PGUSER": "throughline",
+        "PGPASSWORD": "it's",
+        **of_tables,
+    }  # fmt: skip
+    given = place.connect().environment()
+    assert given == {**of_tables, "REGISTRY_URL": "http://127.0.0.1:19081"} | {
+        f"{name}_DATABASE_PASSWORD": word for name, word in words.items()
+    }
+    shipped = {value for file in SHIPPED for value in re.findall(r"\$\{env:(\w+)\}", file.read_text("utf-8"))}
+    assert {name for name in shipped if "_DATABASE_" in name or name == "REGISTRY_URL"} <= given.keys()
+    assert {(tmp_path / "postgresql" / f"{name}-password").stat().st_mode & 0o777 for name in ("psa", "tryton")} == {
+        0o600
+    }
+    assert parts["connect"].pids() == [None]
+
+    write(tmp_path / "env", place.variables())
+    told = subprocess.run(
+        ["/bin/sh", "-c", f'. {tmp_path}/env; printf %s "$PGPASSWORD"'], capture_output=True, check=True
+    )
+    assert told.stdout == b"it's"
+
+
+def test_connect_that_was_started_with_other_variables_is_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Connect, "command", lambda _: ["/bin/sleep", "600"])
+    first = Connect(tmp_path, "a:1", variables={"REGISTRY_URL": "a"}, say=said.append)
+    first.launch()
+    (pid,) = first.pids()
+    first.launch()
+    assert (first.pids(), said) == ([pid], [])
+    second = Connect(tmp_path, "a:1", variables={"REGISTRY_URL": "b"}, say=said.append)
+    second.launch()
+    assert said == ["connect: it was started before what its connectors come to, and is started anew"]
+    assert second.daemon.variables()["REGISTRY_URL"] == "b"
+    assert second.pids() not in ([pid], [None])
+    second.kill()
+    assert second.daemon.variables() == {}
+    first.kill()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ values come back with their secrets resolved. Nothing goes by the clock: what ta
 
 `POST /orders` says how it should misbehave: `busy` (so many answers with 409), `starting` (with 503), `faults` (key to
 messages, of the validate call), `ends` (connector to trace: its task fails when it next starts), `absent` (classes that
-are no plugins here). `GET /requests` lists what it was asked that is no question.
+are no plugins here), `unlisted` (keys that it does not know), `lacks` (variables that are not in its environment).
+`GET /requests` lists what it was asked that is no question.
 """
 
 import json
@@ -59,7 +60,15 @@ class Worker:
 
     def __init__(self) -> None:
         self.connectors: dict[str, Connector] = {}
-        self.orders: Json = {"busy": 0, "starting": 0, "faults": {}, "ends": {}, "absent": []}
+        self.orders: Json = {
+            "busy": 0,
+            "starting": 0,
+            "faults": {},
+            "ends": {},
+            "absent": [],
+            "unlisted": [],
+            "lacks": [],
+        }
         self.requests: list[str] = []
         self._turned_away = 0
         self._lock = threading.Lock()
@@ -126,7 +135,7 @@ class Worker:
             task |= {"state": "FAILED", "trace": connector.trace}
         own = {"state": connector.target, "worker_id": "127.0.0.1:8083", "version": "1"}
         tasks = [] if connector.target == "STOPPED" else [task]
-        return {"name": name, "connector": own, "tasks": tasks, "type": "source"}
+        return {"name": name, "connector": own, "tasks": tasks, "type": _type_of(connector.config)}
 
     def _status(self, name: str) -> Json:
         connector = self._known(name)
@@ -139,13 +148,19 @@ class Worker:
         if kind in self.orders["absent"]:
             raise Turned(500, f"Failed to find any class that implements Connector and which name matches {kind}")
         found = []
-        for key in sorted(config.keys() | self.orders["faults"].keys()):
+        for key in sorted((config.keys() | self.orders["faults"].keys()) - {*self.orders["unlisted"]}):
             errors = self.orders["faults"].get(key, [])
             # Values come back as the worker has resolved them: with the secrets in them.
-            value = re.sub(r"\$\{env:(\w+)\}", r"resolved-\1", config[key]) if key in config else None
+            value = self._resolved(config[key]) if key in config else None
             found.append({"definition": {"name": key}, "value": {"name": key, "value": value, "errors": errors}})
         count = sum(bool(entry["value"]["errors"]) for entry in found)
         return {"name": kind, "error_count": count, "groups": [], "configs": found}
+
+    def _resolved(self, value: str) -> str:
+        """What stands in place of references; one to a variable that it lacks stays as it is."""
+        return re.sub(
+            r"\$\{env:(\w+)\}", lambda to: to[0] if to[1] in self.orders["lacks"] else f"resolved-{to[1]}", value
+        )
 
     def _get_status(self, name: str, _query: Json, _body: Any) -> tuple[int, Any]:
         connector = self._known(name)
@@ -168,7 +183,7 @@ class Worker:
         else:
             self._changed(name)
             self.connectors[name].config = config
-        return 201 if made else 200, {"name": name, "config": config, "tasks": [], "type": "source"}
+        return 201 if made else 200, {"name": name, "config": config, "tasks": [], "type": _type_of(config)}
 
     def _delete_(self, name: str, _query: Json, _body: Any) -> tuple[int, Any]:
         self._known(name)
@@ -207,6 +222,10 @@ class Worker:
             raise Turned(400, NOT_STOPPED.format(name=name))
         connector.offsets = []
         return 200, {"message": "The offsets for this connector have been reset successfully"}
+
+
+def _type_of(config: Json) -> str:
+    return "sink" if "topics" in config else "source"
 
 
 class _Answer(BaseHTTPRequestHandler):
