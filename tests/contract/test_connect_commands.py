@@ -162,6 +162,9 @@ class Topics:
     def newest(self, topics: Iterable[str]) -> dict[str, int]:
         return {topic: self._newest[topic] for topic in topics if topic in self._newest}
 
+    def absent(self, topics: Iterable[str]) -> list[str]:
+        return []
+
     def behind(self, group: str, chosen: Callable[[str], bool]) -> tuple[int, int | None]:
         assert (group, chosen("facts"), chosen("others")) == ("connect-analytics", True, False)
         return 1_234, self._oldest_ms
