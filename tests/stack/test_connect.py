@@ -251,7 +251,7 @@ def test_a_slot_that_was_made_anew_is_noticed_and_a_first_snapshot_mends_it(psa:
         session.execute("select pg_create_logical_replication_slot('psa_capture', 'pgoutput')")
     resumed = psa.run("resume", "psa")
     assert resumed.code == 1
-    assert "no longer available on the server" in resumed.out[0]
+    assert "the log that it has yet to read is gone" in resumed.out[0]
     assert psa.run("status", "psa").code == 1
     assert psa.run("stop", "psa").code == 0
     with psa.session() as session:
