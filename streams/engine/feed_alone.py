@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, disable_creat
 
 from streams.config import Settings
 from streams.engine.feed_metrics import FeedMetrics
-from streams.engine.feeds import configured_feeds, prepared
+from streams.engine.feeds import FAILED, configured_feeds, prepared
 from streams.engine.monitor import PortError, serve
 from streams.engine.worker import log_to_stderr
 
@@ -20,8 +20,8 @@ def run_alone(settings: Settings, name: str, once: bool, linger_s: float) -> int
 
     After a failure, metrics go on for `linger_s` seconds, so that Prometheus hears of it; not with `once`.
 
-    Returns 0, or 1 after a failure. Raises `connect.configuration.UnusableConfiguration`, and
-    `schemas.lined_yaml.UnusableFile`.
+    Returns 0, 1 after a failure, or 2 where its source cannot be opened as the settings have it. Raises
+    `connect.configuration.UnusableConfiguration`, and `schemas.lined_yaml.UnusableFile`.
     """
     log_to_stderr()
     (feed,) = configured_feeds(settings, (name,))
@@ -34,12 +34,11 @@ def run_alone(settings: Settings, name: str, once: bool, linger_s: float) -> int
     log.info("feed %s lands in %s", name, settings.brokers)
     try:
         with serve(settings.metrics_host, settings.metrics_port, _Alone(registry)):
-            if ready.run(once):
-                return 0
-            if linger_s and not once:
-                log.error("feed %s: its metrics say so for %g s more, then it exits with 1", name, linger_s)
+            code = ready.run(once)
+            if code == FAILED and linger_s and not once:
+                log.error("feed %s: its metrics say so for %g s more, then it exits with %d", name, linger_s, code)
                 stop.wait(linger_s)
-            return 1
+            return code
     except PortError as error:
         log.error("%s", error)
         return 1

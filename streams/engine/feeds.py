@@ -3,7 +3,7 @@
 import logging
 import random
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Event
 from typing import NamedTuple
@@ -21,23 +21,36 @@ from streams.engine.wire import registry_of
 
 log = logging.getLogger("throughline.feed")
 
+WELL, FAILED, UNUSABLE = 0, 1, 2
+"""How a feed may end, as exit codes."""
+
 _END_SECONDS_MAX = 30.0
 
 
 class Prepared(NamedTuple):
-    """A feed with all that it is run with, and what ends it."""
+    """A feed with all that it is run with, and what ends it.
 
-    runner: Runner
+    `open` makes its runner; raises `UnusableConfiguration` for what only opening its source can tell.
+    """
+
+    open: Callable[[], Runner]
     told: OfFeed
     name: str
     stop: Event
 
-    def run(self, once: bool = False) -> bool:
-        """Run it to its end; return whether it ended well. What ends it otherwise is in the log and in the metrics."""
-        how, why = "failed", None
+    def run(self, once: bool = False) -> int:
+        """Run it to its end; return how it ended: `WELL`, `FAILED` or `UNUSABLE`.
+
+        What ends it otherwise than well is in the log and in the metrics.
+        """
+        how, code, why = "failed", FAILED, None
         try:
-            self.runner.run(once)
-            how = "stopped" if self.stop.is_set() else "finished"
+            self.open().run(once)
+            how, code = "stopped" if self.stop.is_set() else "finished", WELL
+        except UnusableConfiguration as error:
+            code, why = UNUSABLE, str(error)
+            self.told.failed("fatal")
+            log.error("feed %s ends: %s", self.name, error)
         except Fatal as error:
             why = str(error)
             log.error("feed %s ends: %s", self.name, error)
@@ -47,7 +60,7 @@ class Prepared(NamedTuple):
             log.exception("feed %s ends by a defect", self.name)
         finally:
             self.told.ended(how, why)
-        return how != "failed"
+        return code
 
 
 def configured_feeds(settings: Settings, names: Iterable[str]) -> list[Configured]:
@@ -57,20 +70,19 @@ def configured_feeds(settings: Settings, names: Iterable[str]) -> list[Configure
 
 
 def prepared(settings: Settings, feed: Configured, metrics: FeedMetrics, stop: Event) -> Prepared:
-    """Return a feed ready to be run.
-
-    Raises:
-        UnusableConfiguration: What a setting names cannot be used, such as the file of a key.
-        UnusableFile: As `registry_of`.
-    """
+    """Return a feed ready to be run. Raises `schemas.lined_yaml.UnusableFile` as `registry_of` does."""
     told = metrics.of(feed.name)
-    try:
-        source = feed.kind.open(feed.settings, Outside(feed.name, system_clock, told, stop))
-    except Fatal as error:
-        raise UnusableConfiguration(f"{feed.name}: {error}") from error
     landing = KafkaLanding(settings, Feed(feed.name, feed.kind.connector), registry_of(settings.contracts))
     outside = Surroundings(system_clock, random.random, stop.wait)
-    return Prepared(Runner(feed.name, source, landing, told, feed.settings.pace, outside, stop), told, feed.name, stop)
+
+    def opened() -> Runner:
+        try:
+            source = feed.kind.open(feed.settings, Outside(feed.name, system_clock, told, stop))
+        except Fatal as error:  # nothing was asked of its system yet: it is the settings, or what they name
+            raise UnusableConfiguration(str(error)) from error
+        return Runner(feed.name, source, landing, told, feed.settings.pace, outside, stop)
+
+    return Prepared(opened, told, feed.name, stop)
 
 
 @contextmanager

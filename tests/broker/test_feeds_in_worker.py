@@ -21,6 +21,11 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
 THROUGHLINE = Path(sys.executable).with_name("throughline")
 WAIT_SECONDS_MAX = 90.0
+ERP = {
+    "connector.class": "throughline.erp", "url": "https://127.0.0.1:1", "style": "offset", "objects": "FxRate",
+    "auth": "client_assertion", "auth.token.url": "https://127.0.0.1:1/token", "auth.client.id": "us",
+    "FxRate.path": "/rates", "FxRate.fields": "FromCurrency=from,ToCurrency=to,Date=day,Rate=rate",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -67,10 +72,12 @@ def test_feeds_land_beside_the_steps_and_one_that_fails_ends_alone(brokers: str,
     feeds = {
         "history": {"connector.class": "throughline.files", "folder": str(drop), "poll.interval.ms": "100"},
         "broken": {"connector.class": "throughline.files", "folder": str(tmp_path / "nowhere")},
+        "keyless": ERP | {"auth.key.file": str(tmp_path / "nothing.pem")},
     }
-    worker = Worker(brokers, tmp_path, feeds, ["history", "broken"])
+    worker = Worker(brokers, tmp_path, feeds, ["history", "broken", "keyless"])
     try:
         worker.waits(lambda: "feed broken ends: " in worker.told(), "the broken feed ends")
+        worker.waits(lambda: "feed keyless ends: auth.key.file: " in worker.told(), "the feed without its key ends")
         worker.waits((drop / "done" / "erp.FxRate.csv").exists, "the file is landed")
         put(drop / "erp.FxRate.2.csv", "FromCurrency,ToCurrency,Date,Rate\nGBP,EUR,2026-02-03,1.17\n")
         worker.waits((drop / "done" / "erp.FxRate.2.csv").exists, "the next file is landed")
@@ -90,6 +97,24 @@ def test_a_feed_that_is_not_configured_ends_the_worker_at_its_start(brokers: str
     worker = Worker(brokers, tmp_path, {}, ["history"])
     assert worker.child.wait(WAIT_SECONDS_MAX) == 1
     assert "there is no feed history; feeds there: none" in worker.told().splitlines()[-1]
+
+
+def test_a_feed_by_itself_whose_key_is_not_there_ends_with_2(brokers: str, tmp_path: Path) -> None:
+    key = tmp_path / "nothing.pem"
+    (tmp_path / "erp.json").write_text(json.dumps({"name": "erp", "config": ERP | {"auth.key.file": str(key)}}))
+    (number,) = free_ports(1)
+    given = {"BROKERS": brokers, "CONNECTORS_FOLDER": str(tmp_path), "METRICS_PORT": str(number)}
+    ran = subprocess.run(
+        [THROUGHLINE, "feed", "erp"],
+        env={**os.environ, **{f"THROUGHLINE_{name}": value for name, value in given.items()}},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=WAIT_SECONDS_MAX,
+        check=False,
+    )
+    assert ran.returncode == 2, ran.stderr
+    assert f"feed erp ends: auth.key.file: {key} cannot be read: " in ran.stderr.splitlines()[-1]
+    assert "Traceback" not in ran.stderr
 
 
 def test_a_feed_by_itself_tells_its_metrics(brokers: str, tmp_path: Path) -> None:
@@ -147,28 +172,3 @@ def test_a_feed_by_itself_that_fails_tells_why_before_it_is_gone(brokers: str, t
     assert "nowhere: there is no such folder; make it, or correct the setting folder" in failure
     at_once = subprocess.run([*command, "--once"], env=surroundings, capture_output=True, timeout=60, check=False)
     assert at_once.returncode == 1
-
-
-def test_a_setting_that_names_no_key_is_told_before_anything_begins(brokers: str, tmp_path: Path) -> None:
-    config = {
-        "connector.class": "throughline.workday", "url": "http://127.0.0.1:1", "tenant": "firm",
-        "fields": "EmployeeId=id, Status='Active'", "auth": "client_assertion",
-        "auth.token.url": "http://127.0.0.1:1/token", "auth.client.id": "x",
-        "auth.key.file": str(tmp_path / "nowhere.pem"),
-    }  # fmt: skip
-    said = f"hr: auth.key.file: {tmp_path}/nowhere.pem cannot be read: "
-    worker = Worker(brokers, tmp_path, {"hr": config}, ["hr"])
-    assert worker.child.wait(WAIT_SECONDS_MAX) == 1
-    assert said in worker.told().splitlines()[-1]
-    given = {"THROUGHLINE_BROKERS": brokers, "THROUGHLINE_CONNECTORS_FOLDER": str(tmp_path / "connectors")}
-    alone = subprocess.run(
-        [str(THROUGHLINE), "feed", "hr"],
-        env={**os.environ, **given},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert alone.returncode == 2
-    assert said in alone.stderr.splitlines()[-1]
-    assert "Traceback" not in alone.stderr + worker.told()

@@ -163,7 +163,7 @@ class Topics:
         return {topic: self._newest[topic] for topic in topics if topic in self._newest}
 
     def absent(self, topics: Iterable[str]) -> list[str]:
-        return []
+        return [topic for topic in topics if topic == ""]
 
     def behind(self, group: str, chosen: Callable[[str], bool]) -> tuple[int, int | None]:
         assert (group, chosen("facts"), chosen("others")) == ("connect-analytics", True, False)

@@ -6,10 +6,11 @@ from typing import cast
 import pytest
 from prometheus_client import CollectorRegistry
 
+from connect.configuration import UnusableConfiguration
 from connect.feeds.contract import Fatal
 from connect.feeds.runner import Landed, Runner
 from streams.engine.feed_metrics import FeedMetrics
-from streams.engine.feeds import Prepared
+from streams.engine.feeds import FAILED, UNUSABLE, WELL, Prepared
 
 
 @pytest.fixture
@@ -70,39 +71,60 @@ class Ending:
 
 
 ENDS = [
-    (None, True, "stopped", True, ""),
-    (None, False, "finished", True, ""),
-    (Fatal("wrong password"), False, "failed", False, "feed hr ends: wrong password"),
-    (ZeroDivisionError("a defect"), False, "failed", False, "feed hr ends by a defect"),
+    (None, True, "stopped", WELL, "", {"defect": 0}),
+    (None, False, "finished", WELL, "", {"defect": 0}),
+    (Fatal("wrong password"), False, "failed", FAILED, "feed hr ends: wrong password", {"defect": 0}),
+    (ZeroDivisionError("a defect"), False, "failed", FAILED, "feed hr ends by a defect", {"defect": 1}),
 ]
 
 
-@pytest.mark.parametrize(("error", "is_stopped", "how", "is_well", "said"), ENDS)
+@pytest.mark.parametrize(("error", "is_stopped", "how", "code", "said", "errors"), ENDS)
 def test_how_a_feed_ends_is_counted_and_told(
     registry: CollectorRegistry,
     caplog: pytest.LogCaptureFixture,
     error: Exception | None,
     is_stopped: bool,
     how: str,
-    is_well: bool,
+    code: int,
     said: str,
+    errors: dict[str, int],
 ) -> None:
     stop = Event()
     if is_stopped:
         stop.set()
     told = FeedMetrics(registry).of("hr")
-    assert Prepared(cast(Runner, Ending(error)), told, "hr", stop).run() is is_well
+    assert Prepared(lambda: cast(Runner, Ending(error)), told, "hr", stop).run() == code
     assert value(registry, "ends_total", how=how) == 1
     assert said in caplog.text
-    assert value(registry, "errors_total", how="defect") == (1 if isinstance(error, ZeroDivisionError) else 0)
+    assert {how: value(registry, "errors_total", how=how) for how in errors} == errors
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said", "errors"),
+    [
+        (UnusableConfiguration("no such key"), UNUSABLE, "feed hr ends: no such key", {"fatal": 1}),
+        (ZeroDivisionError("a defect"), FAILED, "feed hr ends by a defect", {"defect": 1}),
+    ],
+)
+def test_a_feed_that_cannot_be_opened_ends_by_itself(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, error: Exception, code: int, said: str,
+    errors: dict[str, int],
+) -> None:  # fmt: skip
+    def opened() -> Runner:
+        raise error
+
+    assert Prepared(opened, FeedMetrics(registry).of("hr"), "hr", Event()).run() == code
+    assert said in caplog.text
+    assert value(registry, "ends_total", how="failed") == 1
+    assert {how: value(registry, "errors_total", how=how) for how in errors} == errors
 
 
 def test_why_a_feed_has_failed_is_told_for_an_alert(registry: CollectorRegistry) -> None:
     told = FeedMetrics(registry).of("hr")
-    Prepared(cast(Runner, Ending(None)), told, "hr", Event()).run()
+    Prepared(lambda: cast(Runner, Ending(None)), told, "hr", Event()).run()
     assert registry.get_sample_value("throughline_feed_failure", {"feed": "hr", "why": ""}) is None
     gone = "hr: Contract.EndDate is no longer there: bring it back, or name another field"
-    Prepared(cast(Runner, Ending(Fatal(gone))), told, "hr", Event()).run()
+    Prepared(lambda: cast(Runner, Ending(Fatal(gone))), told, "hr", Event()).run()
     assert value(registry, "failure", why=gone) == 1
-    Prepared(cast(Runner, Ending(KeyError("x"))), told, "hr", Event()).run()
+    Prepared(lambda: cast(Runner, Ending(KeyError("x"))), told, "hr", Event()).run()
     assert value(registry, "failure", why="a defect: KeyError('x')") == 1
