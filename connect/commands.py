@@ -18,7 +18,7 @@ from connect.configuration import CONNECTORS_FOLDER, UnusableConfiguration, read
 if TYPE_CHECKING:
     from connect.deploy import Absent, Deployer
     from connect.freshness import Look
-    from connect.rest import ConnectRest, Patience
+    from connect.rest import ConnectRest, Patience, Standing
 
 EXIT_NOT_AS_WANTED, EXIT_UNUSABLE = 1, 2
 _WIDTH_MAX = 200
@@ -136,17 +136,23 @@ class _Commands:
         folder: Folder = None,
         config: Config = None,
     ) -> None:
-        """Show how connectors and feeds are, and how fresh. Exit 1 if one does not run, or is older than --age-max."""
+        """Show how connectors and feeds are, and how fresh. Exit 1 if one does not run, or is older than --age-max.
+
+        Where Connect does not answer, what else is known is shown all the same, and the exit code is 2.
+        """
         from connect.status import lines
 
         folder = self._folder(folder, config)
         with self._connect(config, 0.0) as connect:
             files = read_all(folder)
-            running = connect.running()
-            found, unknown = lines(files, running, self._looks(config, connect), self._open_place(config).expected)
+            running, silence = _running(connect)
+            looks = self._looks(config, None if silence else connect)
+            found, unknown = lines(files, running, looks, self._open_place(config).expected)
         shown = [line for line in found if not names or line.name in names]
-        if missing := set(names or ()) - {line.name for line in shown}:
-            raise _unusable(f"neither {folder} nor Connect has {', '.join(sorted(missing))}")
+        if missing := ", ".join(sorted(set(names or ()) - {line.name for line in shown})):
+            if silence:
+                raise _unusable(f"{folder} has no {missing}, and what Connect has is not known: {silence[0]}")
+            raise _unusable(f"neither {folder} nor Connect has {missing}")
         now_ms = time.time_ns() // 1_000_000
         _print([line.cells(now_ms) for line in shown])
         for line in shown:
@@ -154,8 +160,10 @@ class _Commands:
                 typer.echo(f"{line.name}: {failure}", err=True)
             if stale := line.stale(now_ms, age_max):
                 typer.echo(f"{line.name}: {stale}", err=True)
-        for message in unknown:
+        for message in (*silence, *unknown):
             typer.echo(f"not known: {message}", err=True)
+        if silence:
+            raise typer.Exit(EXIT_UNUSABLE)
         _end(all(line.as_wanted and not line.stale(now_ms, age_max) for line in shown))
 
     def watch(
@@ -175,15 +183,16 @@ class _Commands:
             anew = partial(connect.restart, failed_only=True) if restart else None
             watch_until_stopped(files, (connect.running, anew), looks, (host, port), every)
 
-    def _looks(self, config: Path | None, connect: "ConnectRest") -> tuple["Look", ...]:
+    def _looks(self, config: Path | None, connect: "ConnectRest | None") -> tuple["Look", ...]:
+        """The places that know of freshness; Connect is one of them, unless it does not answer."""
         from connect.database import SlotLook
         from connect.freshness import SinkLook, SnapshotLook, TopicsLook
         from connect.snapshots import NoticesLook
 
         topics = self._open_place(config).topics()
         notices = NoticesLook(topics.notices, topics.count_since)
-        of_topics = TopicsLook(topics.newest), SinkLook(topics.behind)
-        return *of_topics, SlotLook(), notices, SnapshotLook(_offsets_of(connect))
+        others = TopicsLook(topics.newest), SinkLook(topics.behind), SlotLook(), notices
+        return others if connect is None else (*others, SnapshotLook(_offsets_of(connect)))
 
     def restart(
         self,
@@ -334,6 +343,16 @@ def _patience(wait: float) -> "Patience":
     from connect.rest import Patience
 
     return Patience(wait)
+
+
+def _running(connect: "ConnectRest") -> tuple[Mapping[str, "Standing"] | None, tuple[str, ...]]:
+    """Return the connectors that Connect knows, or None and why it does not say."""
+    from connect.rest import ConnectError
+
+    try:
+        return connect.running(), ()
+    except ConnectError as error:
+        return None, (str(error),)
 
 
 def _offsets_of(connect: "ConnectRest") -> Callable[[str], Sequence[Mapping[str, Any]]]:

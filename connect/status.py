@@ -15,13 +15,16 @@ TITLES = ("feed", "state", "tasks", "newest", "behind", "slot lag", "log", "snap
 FEED_STATE = "feed"
 """In place of a state: it is run by ourselves, and what it is worth is seen by its age."""
 ABSENT_STATE = "not there"
+UNKNOWN_STATE = "unknown"
+"""Connect does not say."""
 
 
 class Line(NamedTuple):
-    """One connector or feed. `standing`: None for a feed, and for a connector that is not there.
+    """One connector or feed.
 
-    `brings`: whether it brings changes, and so has an age; a sink takes them, and is behind or not. `may_be_silent`:
-    whether nobody waits to hear of it.
+    `standing`: None for a feed, for a connector that is not there, and where Connect does not say. `brings`: whether it
+    brings changes, and so has an age; a sink takes them, and is behind or not. `may_be_silent`: whether nobody waits to
+    hear of it.
     """
 
     name: str
@@ -67,19 +70,21 @@ class Line(NamedTuple):
 
 def lines(
     configurations: Mapping[str, Configuration],
-    running: Mapping[str, Standing],
+    running: Mapping[str, Standing] | None,
     looks: Sequence[Look],
     expected: Collection[str] = (),
 ) -> tuple[list[Line], list[str]]:
     """Return a line for all that should run and all that does, and what could not be learnt, each once.
 
-    `expected` are the names of feeds that must be heard. Of the others, those may be silent from which nothing ever
-    came, as not every firm has them all, and those that come when somebody drops a file.
+    `running` is None where Connect does not say. `expected` are the names of feeds that must be heard. Of the others,
+    those may be silent from which nothing ever came, as not every firm has them all, and those that come when somebody
+    drops a file.
     """
     found, unknown = [], dict[str, None]()
-    for name in sorted(configurations.keys() | running.keys()):
-        configuration, standing = configurations.get(name), running.get(name)
-        state = ABSENT_STATE if standing is None else standing.state
+    known, absent = ({}, UNKNOWN_STATE) if running is None else (running, ABSENT_STATE)
+    for name in sorted(configurations.keys() | known.keys()):
+        configuration, standing = configurations.get(name), known.get(name)
+        state = absent if standing is None else standing.state
         if configuration is None:
             found.append(Line(name, state, standing, Freshness()))
             continue

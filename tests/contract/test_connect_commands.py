@@ -107,10 +107,42 @@ def test_a_name_without_a_file_ends_with_2_and_says_which_there_are(desk: Desk) 
 def test_no_answer_ends_with_2(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.write("psa")
     monkeypatch.setenv("THROUGHLINE_CONNECT_URL", "http://127.0.0.1:1")
-    for command in ("apply", "status"):
-        ran = desk.run(command, folder=True)
-        assert (ran.code, ran.out) == (2, [])
-        assert "check the setting connect_url" in ran.err
+    ran = desk.apply()
+    assert (ran.code, ran.out) == (2, [])
+    assert "check the setting connect_url" in ran.err
+
+
+def test_status_without_an_answer_of_connect_shows_what_else_is_known_and_ends_with_2(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.write("psa")
+    desk.write("hr", connector_class="throughline.workday")
+    monkeypatch.setenv("THROUGHLINE_CONNECT_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr("connect.commands.time.time_ns", lambda: 60_000_000_000)
+    newest = {"__debezium-heartbeat.psa": 56_000, "__debezium-heartbeat.hr": 1_000}
+    monkeypatch.setattr(
+        "streams.engine.asked.newest_records",
+        lambda _brokers, topics: {topic: newest[topic] for topic in topics if topic in newest},
+    )
+    ran = desk.run("status", "--age-max", "30", folder=True)
+    assert [re.split(r"  +", line) for line in ran.out] == [
+        ["feed", "state", "tasks", "newest", "behind", "slot lag", "log", "snapshot"],
+        ["hr", "feed", "-", "59 s ago", *"----"],
+        ["psa", "unknown", "-", "4 s ago", *"----"],
+    ]
+    assert "hr: nothing came for 30 s or longer\n" in ran.err
+    assert ran.err.count("not known: Connect at http://127.0.0.1:1 does not answer (") == 1
+    assert ran.code == 2
+    stray = desk.run("status", "nobody", folder=True)
+    assert (stray.code, stray.out) == (2, [])
+    assert f"{desk.folder} has no nobody, and what Connect has is not known: Connect at " in stray.err
+
+
+def test_status_ends_with_2_where_connect_will_not_say(desk: Desk) -> None:
+    desk.write("psa")
+    desk.connect.order(starting=100)
+    ran = desk.run("status", folder=True)
+    assert (ran.code, re.split(r"  +", ran.out[1])[:2]) == (2, ["psa", "unknown"])
 
 
 def test_settings_that_cannot_be_used_end_with_2(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
