@@ -152,8 +152,7 @@ class Pipeline:
             self.postgresql.create_database(name)
             for file in sorted((_SQL / name).glob("*.sql")):
                 self.postgresql.psql("--file", str(file), database=name)
-            word = self.postgresql.password_of(name)
-            self.postgresql.psql("--command", f"alter role {ROLES[name]} password '{word}'", database=name)
+            self.postgresql.set_password(ROLES[name], self.postgresql.password_of(name))
 
     def __enter__(self) -> Self:
         try:

@@ -23,6 +23,7 @@ NAME = "postgresql"
 SUPERUSER = "throughline"
 CLUSTER_FOLDER = "cluster"
 _PASSWORD_FILE = "password"
+_PSQL_FLAGS = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
 _UNPRIVILEGED = 65_534
 _COMMAND_SECONDS_MAX = 60.0
 _LEFT_BEHIND = ("pre-existing shared memory block", 'lock file "postmaster.pid" already exists')
@@ -76,8 +77,17 @@ class PostgreSQL(ServerPart):
         Raises:
             StackError: It failed; the message has its own.
         """
-        flags = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]
-        return self._client("psql", database, *flags, *(f"--set={name}={value}" for name, value in variables), *words)
+        given = (f"--set={name}={value}" for name, value in variables)
+        return self._client("psql", database, *_PSQL_FLAGS, *given, *words)
+
+    def set_password(self, role: str, password: str) -> None:
+        """Have a role log in by a password, which stands on no command line: all users of a machine may read those.
+
+        Raises:
+            StackError: It failed; the message has psql's own.
+        """
+        quoted = password.replace("'", "''")
+        self._client("psql", "postgres", *_PSQL_FLAGS, written=f"alter role \"{role}\" login password '{quoted}';\n")
 
     def dump(self, database: str, into: Path) -> None:
         """Write a database to a file, from which `restore` makes it. Raises `StackError`."""
@@ -92,12 +102,13 @@ class PostgreSQL(ServerPart):
         flags = ["--no-owner", "--role", owner, "--single-transaction", "--exit-on-error"]
         self._client("pg_restore", database, *flags, str(dumped))
 
-    def _client(self, program: str, database: str, *words: str) -> str:
+    def _client(self, program: str, database: str, *words: str, written: str = "") -> str:
+        """Run a program on a database as the superuser; `written` is what it reads from standard input."""
         host, port = self.address.split(":")
         told = subprocess.run(
             [str(self._programs / program), "--host", host, "--port", port, "--dbname", database, *words],
             env=os.environ | {"PGPASSWORD": self.password, "PGUSER": SUPERUSER},
-            stdin=subprocess.DEVNULL,
+            input=written,
             capture_output=True,
             text=True,
             check=False,

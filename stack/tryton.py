@@ -109,10 +109,9 @@ class Tryton(ServerPart):
         return [str(programs / "python"), "-I", str(programs / name), "--config", config, "--database", database]
 
     def _make_role(self) -> None:
-        word = self.environment()["PGPASSWORD"]
         if not self._postgresql.psql("--command", f"select 1 from pg_roles where rolname = '{ROLE}'"):
             self._postgresql.psql("--command", f"create role {ROLE}")
-        self._postgresql.psql("--command", f"alter role {ROLE} login password '{word}'")
+        self._postgresql.set_password(ROLE, self.environment()["PGPASSWORD"])
 
     def _there_is(self, database: str) -> bool:
         return bool(self._postgresql.psql("--command", f"select 1 from pg_database where datname = '{database}'"))

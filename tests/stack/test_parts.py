@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import psycopg
 import pytest
 
 from stack.connect import Connect
@@ -47,6 +48,10 @@ def test_postgresql_keeps_what_was_committed_and_writes_a_logical_log(tmp_path: 
         assert databases.psql("-c", "show wal_level") == "logical"
         with pytest.raises(StackError, match=r"^psql on psa: .*relation \"nothing\" does not exist"):
             databases.psql("-c", "select * from nothing", database="psa")
+        databases.psql("-c", "create role ann")
+        databases.set_password("ann", "it's-hers")
+        with psycopg.connect(databases.dsn(user="ann", password="it's-hers")) as session:
+            assert session.info.user == "ann"
         assert (tmp_path / "databases" / "password").stat().st_mode & 0o777 == 0o600
         line = databases.lines()[0]
         assert (line.name, line.answers) == ("postgresql", True)
