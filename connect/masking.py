@@ -25,13 +25,14 @@ _SECRET_PARAMETER: Final = re.compile(rf"{_SECRET_WORDS}|^pass$", re.IGNORECASE)
 _SECRET_IN_QUERY: Final = re.compile(r"(?:auth|code|key|pw|sig|signature)$", re.IGNORECASE)
 _ABOUT_PARAMETER: Final = re.compile(r"(?:url|uri|endpoint|file|path|location|class|type|encoding|ms)$", re.IGNORECASE)
 
-# The last word of keys that hold no secret, as Connect, Debezium, and the usual converters and sinks have them.
+# The last word of keys that hold no secret, as Connect, Debezium, and the usual converters and sinks have them. Whoever
+# knows the address of a webhook may use it.
 _HARMLESS: Final = re.compile(
     r"(?:^|[._-])(?:max|min|ms|size|bytes|count|limit|partitions|factor|retries|attempts|interval|timeout|port|epoch|"
     r"enable|enabled|disabled|class|type|mode|policy|strategy|tolerance|level|support|boundary|reset|stop|delete|"
     r"operations|channels|format|version|zone|timezone|encoding|compression|protocol|algorithm|mechanism|"
     r"name|names|prefix|topic|topics|tables?|columns?|fields?|lists?|regex|pattern|predicates?|transforms|"
-    r"converter|handler|handling|negate|query|collection|hostname|host|servers|url|uri|dbname|database|schema|"
+    r"converter|handler|handling|negate|query|collection|hostname|host|servers|(?<!hook[._-])(?:url|uri)|dbname|database|schema|"
     r"user|username|file|path|location|use-id|auto-register|find-latest|evolution|messages)$",
     re.IGNORECASE,
 )

@@ -27,6 +27,7 @@ from connect.masking import MASK, refuse_plain_secrets, shown
         ("anything.unheard.of", "open-sesame", MASK),
         ("anything.unheard.of", "7391", MASK),
         ("anything.unheard.of", "true", "true"),
+        ("told.by.webhook.url", "https://example.org/T0/open-sesame", MASK),
         ("anything.unheard.of", "${env:P}", "${env:P}"),
         ("anything.unheard.of", "", ""),
         ("database.password", "true", MASK),
