@@ -23,8 +23,14 @@ _SHORT_RECORDS_MAX = 1_000
 """What lacks no more records of the changelog than this is restored in a moment, before what lacks more."""
 
 
+_APART = (
+    "the others of its topics are with workers of the group that read other topics; it goes on when all of them are "
+    "restarted with the same topics"
+)
+
+
 class AssignmentError(Exception):
-    """A step was assigned a partition of some of its topics, not of all: its joins would miss records."""
+    """A topic has more partitions than all others: what is keyed alike would not meet any more."""
 
 
 class MissingStateError(Exception):
@@ -55,6 +61,9 @@ class Assignment:
         self.partitions: dict[int, Partition] = {}
         self.generation = -1
         self.member: Any = None
+        self.apart: Mapping[TP, int] = {}
+        """What is assigned, and not read: other topics of the same partition are with another worker, which reads other
+        topics, as while workers are restarted one by one with a topic more. Up to where the group has read it."""
         self._kit = kit
         self._changelog = changelog
         self._folder = folder
@@ -69,18 +78,19 @@ class Assignment:
 
     def held(self) -> dict[str, str]:
         """Return why topics are held, by topic and partition. May be called by any thread."""
-        return {
+        held = {
             f"{topic}/{number}": hold.why
             for number, partition in sorted(self.partitions.copy().items())
             for (_, topic), hold in partition.held.copy().items()
         }
+        return held | {f"{tp.topic}/{tp.partition}": _APART for tp in sorted(self.apart)}
 
     async def take_over(self, committed: Mapping[TP, int | None], generation: int, member: object) -> None:
         """Open the partitions of a new assignment.
 
         Raises `AssignmentError`, `StoreUnavailable`.
         """
-        numbers = self._complete_numbers(committed)
+        numbers = self._set_apart(committed)
         self.generation, self.member = generation, member
         stores = await asyncio.to_thread(self._open_all, numbers)
         self.partitions = {
@@ -90,17 +100,28 @@ class Assignment:
         self._kit.probe("opened")
         log.info("assigned: partitions %s", ", ".join(map(str, numbers)) or "none")
 
-    def _complete_numbers(self, committed: Mapping[TP, int | None]) -> list[int]:
+    def _set_apart(self, committed: Mapping[TP, int | None]) -> list[int]:
+        """Return the partitions assigned of all topics that steps read; what is left of others stands apart.
+
+        No other worker of which all topics are assigned has these, so the state is opened once at most.
+        """
         read = {topic for step in self.steps for topic in step.reads}
-        numbers = sorted({tp.partition for tp in committed if tp.topic in read})
-        for number in numbers:
-            missing = sorted(topic for topic in read if TP(topic, number) not in committed)
-            if missing:
+        given = {tp: offset or 0 for tp, offset in committed.items() if tp.topic in read}
+        for topic, number in sorted(given):
+            if number >= self._kit.settings.partitions:
                 raise AssignmentError(
-                    f"assigned was partition {number} of some topics, but not of {', '.join(missing)}; all topics need "
-                    "the same number of partitions, and all workers of the group the same topics"
+                    f"topic {topic} has a partition {number}, but every topic must have "
+                    f"{self._kit.settings.partitions} partitions (setting partitions), or what is keyed alike does not "
+                    "meet; see docs/operating.md#changing-the-number-of-partitions"
                 )
-        return numbers
+        numbers = {tp.partition for tp in given}
+        missing = {number: sorted(topic for topic in read if TP(topic, number) not in given) for number in numbers}
+        self.apart = {tp: offset for tp, offset in given.items() if missing[tp.partition]}
+        for number in sorted(number for number in numbers if missing[number]):
+            log.warning(
+                "partition %d waits: it was assigned without %s; %s", number, ", ".join(missing[number]), _APART
+            )
+        return sorted(number for number in numbers if not missing[number])
 
     def _open_all(self, numbers: Iterable[int]) -> dict[int, RocksStore]:
         return {number: self._open(number) for number in numbers}
@@ -136,7 +157,7 @@ class Assignment:
             if generation != self.generation:
                 return
             self._begin(numbers & partitions.keys(), committed)
-            resume([tp for tp in committed if tp.partition in numbers], generation)
+            resume([tp for tp in committed if tp.partition in numbers and tp not in self.apart], generation)
         self._kit.probe("restored")
 
     def _begin(self, numbers: Iterable[int], committed: Mapping[TP, int | None]) -> None:
@@ -202,7 +223,7 @@ class Assignment:
     async def release(self) -> None:
         """Close all partitions, so that others may have them. What was not committed is dropped."""
         self.generation, self.member, self._opened = -1, None, False
-        partitions, self.partitions = self.partitions, {}
+        partitions, self.partitions, self.apart = self.partitions, {}, {}
         restore, self._restore = self._restore, None
         if restore is not None:
             await asyncio.to_thread(restore.stop)

@@ -41,6 +41,8 @@ class GroupMember:
         self._checkpoints.hurry(False)
         async with self._checkpoints.apart():
             await self._assignment.take_over(committed, generation, member)
+            for tp in self._assignment.apart:
+                self._app.consumer.hold(tp, generation)
         self._kit.probe("assigned")
         self._kit.metrics.rebalanced("assigned", len(self._assignment.partitions))
         self._restoring = asyncio.create_task(self._restore(committed))

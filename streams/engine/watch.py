@@ -26,6 +26,9 @@ _LOOK_SECONDS_MAX = 5.0
 _AGENTS = ""
 """Who reads, where it is no step: agents of single events."""
 
+_APART = "apart"
+"""Who reads what stands apart: nobody."""
+
 
 class StalledError(Exception):
     """A partition has records waiting and has not moved: whoever supervises the worker is to start it again."""
@@ -107,6 +110,7 @@ class Watch(Service):
     def _look_at_partitions(self, passed_s: float) -> None:
         seen: dict[tuple[str, TP], tuple[int, float]] = {}
         stalled: dict[TP, float] = {}
+        apart_s = 0.0
         lags: dict[TP, tuple[int, float]] = {}
         waits: dict[int, int] = {}
         behind = self._app.consumer.waiting()
@@ -123,14 +127,16 @@ class Watch(Service):
             held = tp in behind or (reader, tp.topic) in self._held(tp)
             stood_s = stood_s + passed_s if before == position and waiting and not held else 0.0
             seen[reader, tp] = position, stood_s
-            if stood_s:
+            if tp in self._assignment.apart:  # a restart of this worker would not help, so it is well; yet it is told
+                apart_s = max(apart_s, stood_s)
+            elif stood_s:
                 stalled[tp] = max(stood_s, stalled.get(tp, 0.0))
         for tp, (waiting, age_s) in lags.items():
             waits[tp.partition] = waits.get(tp.partition, 0) + waiting
             self._metrics.lag(tp.topic, tp.partition, waiting, age_s)
         self._tell_silences()
         self._seen, self.stalled, self.waiting = seen, stalled, waits
-        self._metrics.still(max(stalled.values(), default=0.0))
+        self._metrics.still(max((apart_s, *stalled.values())))
 
     def _held(self, tp: TP) -> Container[tuple[str, str]]:
         """Return what is held of a partition: it waits for somebody, and does not stand still by itself."""
@@ -151,6 +157,8 @@ class Watch(Service):
                         partition.position(step.name, topic) or 0,
                         partition.last_timestamp(step.name, tp),
                     )
+        for tp, position in self._assignment.apart.items():
+            yield _APART, tp, position, 0
         for tp, position in self._app.acks.reached().items():
             if tp.topic not in topics:
                 yield _AGENTS, tp, position, 0

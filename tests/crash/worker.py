@@ -99,14 +99,14 @@ class Faulty(Mortal):
         super().on_records(records)
 
 
-def mortal(step: Step, fate: Fate) -> Step:
-    """Return a step that may die in the middle of a batch."""
+def mortal(step: Step, fate: Fate, skipped: Sequence[str] = ()) -> Step:
+    """Return a step that may die in the middle of a batch, and does not read some topics."""
 
     def begin(context: Context) -> Behaviour:
         behaviour = step.begin(context)
         return Mortal(behaviour, fate) if Faulty.number < 0 else Faulty(behaviour, fate)
 
-    return replace(step, begin=begin)
+    return replace(step, begin=begin, reads=tuple(topic for topic in step.reads if topic not in skipped))
 
 
 def main(words: Sequence[str]) -> int:
@@ -119,6 +119,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--dies", nargs=2, metavar=("POINT", "COUNT"), default=(None, "0"))
     parser.add_argument("--stops", nargs=2, metavar=("POINT", "COUNT"), help="until it is sent SIGCONT")
     parser.add_argument("--holds", nargs=3, metavar=("POINT", "COUNT", "UNTIL"), help="waits for the other point")
+    parser.add_argument("--skips", metavar="INPUT", help="a field of `Topics` that nobody reads here")
     parser.add_argument("--fails", type=int, default=-1, metavar="NUMBER", help="at the entry of this number")
     parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="a setting")
     parser.add_argument("--reminds-after", type=int, default=job.REMINDER_MS, metavar="MS")
@@ -141,7 +142,9 @@ def main(words: Sequence[str]) -> int:
     job.REMINDER_MS = asked.reminds_after
     point, count = asked.stops or asked.dies
     fate = Fate(point, int(count), signal.SIGSTOP if asked.stops else signal.SIGKILL)
-    steps = tuple(mortal(step, fate) for step in steps_of(topics_of(asked.run)))
+    topics = topics_of(asked.run)
+    skipped = [getattr(topics, asked.skips)] if asked.skips else []
+    steps = tuple(mortal(step, fate, skipped) for step in steps_of(topics))
     return run_steps(settings, steps, JsonWire(), probe=Hold(*asked.holds) if asked.holds else fate)
 
 

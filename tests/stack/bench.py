@@ -227,6 +227,10 @@ class Bench:
         """Return how many records there are, and how many the group has not acknowledged."""
         return self._lag.of([getattr(self.run.topics, name) for name in (*INPUTS, "facts")])
 
+    def lag_of(self, topic: str) -> Lag:
+        """Return the same of one topic, by its field of `Topics`."""
+        return self._lag.of([getattr(self.run.topics, topic)])
+
     def acknowledged(self) -> int:
         """Return how far the group has come, in records.
 

@@ -46,6 +46,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.is_ready = False
+        self.still_s = 0.0
         self.lags: dict[str, tuple[int, float]] = {}
         self.ages: dict[str, float] = {}
 
@@ -59,7 +60,7 @@ class Metrics:
         pass
 
     def still(self, seconds: float) -> None:
-        pass
+        self.still_s = seconds
 
     def feed_age(self, feed: str, seconds: float) -> None:
         self.ages[feed] = seconds
@@ -83,7 +84,7 @@ class Worker:
         begin: Any = None
         steps = [Step("account", "", ("orders",), (), begin), Step("journal", "", ("moves", "orders"), (), begin)]
         self.assignment = SimpleNamespace(
-            steps=steps, partitions={0: self.partition}, ready=lambda: True, memory=tuple, generation=1
+            steps=steps, partitions={0: self.partition}, ready=lambda: True, memory=tuple, generation=1, apart={}
         )
         self.come_to(account=10, journal=10, moves=10)
         self.now_s = 100.0
@@ -172,6 +173,21 @@ def test_who_is_held_does_not_stand_still_and_its_lag_is_told(worker: Worker) ->
     assert worker.watch.waiting[0] == 5
     worker.ends[MOVES] = 12  # others of the same partition are watched as before
     assert worker.pass_seconds(30) == {MOVES: 30.0}
+
+
+def test_what_stands_apart_is_told_though_no_restart_of_this_worker_helps(worker: Worker) -> None:
+    """Its other topics are with workers that read other topics, until they are restarted."""
+    worker.assignment.apart = {TP("orders", 3): 4}
+    worker.ends[TP("orders", 3)] = 4
+    assert worker.pass_seconds(100) == {}
+    assert worker.metrics.still_s == 0.0
+    worker.ends[TP("orders", 3)] = 6
+    assert worker.pass_seconds(100) == {}
+    assert worker.metrics.still_s == 100.0
+    assert worker.metrics.lags["orders"] == (2, 0.0)
+    worker.assignment.apart = {}
+    assert worker.pass_seconds(1) == {}
+    assert worker.metrics.still_s == 0.0
 
 
 def test_a_source_that_waits_for_what_is_under_way_does_not_stand_still_and_that_does(worker: Worker) -> None:

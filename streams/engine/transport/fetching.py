@@ -19,6 +19,7 @@ from faust.types import TP
 
 from streams.engine.transport.batch import Batch
 from streams.engine.transport.midstream import Midstream
+from streams.engine.transport.returning import Returning
 from streams.engine.transport.room import Room
 
 log = logging.getLogger("throughline.fetching")
@@ -36,7 +37,6 @@ _ANSWER_SECONDS_MAX = 30.0
 _COMMIT_SECONDS_MAX = 60.0
 _REBALANCE_SECONDS_MAX = 280.0
 """How long a rebalance may take to be dealt with; the group waits for max.poll.interval.ms, 300 s."""
-
 
 _FINAL = frozenset(
     (
@@ -94,6 +94,8 @@ class Fetching(threading.Thread):
         self._resumes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self.assigned: frozenset[TP] = frozenset()
+        self._returning = Returning(self.topics, static="group.instance.id" in config)
+        self._named: Iterable[str] | None = self.topics  # to be subscribed to next
         self._midstream = Midstream(derived)
         self._looked_at = 0.0
         self._resumed: frozenset[TP] = frozenset()
@@ -172,9 +174,6 @@ class Fetching(threading.Thread):
     def run(self) -> None:
         """Fetch until stopped."""
         try:
-            self._consumer.subscribe(
-                sorted(self.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-            )
             while not self._stopping.is_set():
                 self._turn()
         except Exception as error:
@@ -184,6 +183,9 @@ class Fetching(threading.Thread):
             self._consumer.close()
 
     def _turn(self) -> None:
+        if self._named is not None:
+            named, self._named = sorted(self._named), None
+            self._consumer.subscribe(named, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
         for waiting in (self._commands, self._resumes):
             while not waiting.empty():
                 waiting.get_nowait()()
@@ -294,7 +296,12 @@ class Fetching(threading.Thread):
 
     # -- rebalances, called back from within `poll`
 
-    def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+    def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        self._named = self._returning.names({place.topic for place in given})
+        if self._named is not None:
+            consumer.assign([])
+            return
+        places = [place for place in given if place.topic in self.topics]  # what was had may be of topics taken out
         self._begin_generation(TP(place.topic, place.partition) for place in places)
         # Waits until no offset of these partitions is in a transaction that may still be committed: from here on, what
         # the former owner wrote is written.
@@ -324,13 +331,16 @@ class Fetching(threading.Thread):
             else:
                 return {TP(p.topic, p.partition): p.offset if p.offset >= 0 else None for p in found}
 
-    def _on_revoke(self, _consumer: Consumer, _places: list[TopicPartition]) -> None:
-        self._wait_for(self._listener.revoked())
-        self._begin_generation(())
+    def _on_revoke(self, *_: Any) -> None:
+        self._end_generation(self._listener.revoked)
 
-    def _on_lost(self, _consumer: Consumer, _places: list[TopicPartition]) -> None:
-        self._wait_for(self._listener.lost())
-        self._begin_generation(())
+    def _on_lost(self, *_: Any) -> None:
+        self._end_generation(self._listener.lost)
+
+    def _end_generation(self, tell: Callable[[], Future[None]]) -> None:
+        if self._returning.over:  # before, nothing was taken over
+            self._wait_for(tell())
+            self._begin_generation(())
 
     def _wait_for(self, answer: Future[None]) -> None:
         """Wait for the listener, and serve it meanwhile: it may want to commit before it answers."""
