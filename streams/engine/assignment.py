@@ -23,6 +23,9 @@ _SHORT_RECORDS_MAX = 1_000
 """What lacks no more records of the changelog than this is restored in a moment, before what lacks more."""
 
 
+_NAMED_MAX = 3
+"""So many missing topics are named in a line of the log; by them it is seen who has them."""
+
 _APART = (
     "the others of its topics are with workers of the group that read other topics; it goes on when all of them are "
     "restarted with the same topics"
@@ -118,9 +121,9 @@ class Assignment:
         missing = {number: sorted(topic for topic in read if TP(topic, number) not in given) for number in numbers}
         self.apart = {tp: offset for tp, offset in given.items() if missing[tp.partition]}
         for number in sorted(number for number in numbers if missing[number]):
-            log.warning(
-                "partition %d waits: it was assigned without %s; %s", number, ", ".join(missing[number]), _APART
-            )
+            some, more = missing[number][:_NAMED_MAX], len(missing[number]) - _NAMED_MAX
+            named = ", ".join(some) + (f" and {more} others" if more > 0 else "")
+            log.warning("partition %d waits: it was assigned without %s; %s", number, named, _APART)
         return sorted(number for number in numbers if not missing[number])
 
     def _open_all(self, numbers: Iterable[int]) -> dict[int, RocksStore]:

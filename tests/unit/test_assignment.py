@@ -95,6 +95,15 @@ def test_of_a_partition_of_which_others_have_some_topics_nothing_is_opened_and_t
         assert assignment.held() == {}
 
 
+def test_of_many_missing_topics_some_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    step = Step("step", "key", tuple("fedcba"), (), Idle, {})
+    with held(tmp_path) as folder:
+        assignment = Assignment((step,), kit(partitions=4), UNUSED, folder)
+        asyncio.run(assignment.take_over({TP("f", 1): None}, 1, "member"))
+    (line,) = caplog.messages
+    assert line.startswith("partition 1 waits: it was assigned without a, b, c and 2 others; ")
+
+
 def test_records_come_of_what_is_open_and_of_single_events_alone(tmp_path: Path) -> None:
     resumed: list[TP] = []
 
