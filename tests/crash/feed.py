@@ -4,7 +4,7 @@ import threading
 import time
 
 import orjson
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from tests.crash.entries import entries
 from tests.crash.job import Run
@@ -25,6 +25,7 @@ class Feed(threading.Thread):
         self._records = run.records
         self._entries = entries(run.seed, run.records)
         self._ended = threading.Event()
+        self._refused: list[str] = []
         self._producer = Producer(
             {
                 "bootstrap.servers": run.brokers,
@@ -38,6 +39,10 @@ class Feed(threading.Thread):
     def stop(self) -> None:
         """Feed no more."""
         self._ended.set()
+
+    def verify_written(self) -> None:
+        """Raise AssertionError if a record was not written: what was never fed must not count as lost."""
+        assert not self._refused, f"{len(self._refused)} records of the input were not written: {self._refused[0]}"
 
     def run(self) -> None:
         """Feed until all is fed."""
@@ -56,5 +61,9 @@ class Feed(threading.Thread):
     def _feed_one(self) -> None:
         entry = next(self._entries)
         topic = getattr(self._topics, entry.topic)
-        self._producer.produce(topic, orjson.dumps([entry.number, entry.hours]), entry.contract)
+        self._producer.produce(topic, orjson.dumps([entry.number, entry.hours]), entry.contract, on_delivery=self._told)
         self.fed += 1
+
+    def _told(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._refused.append(f"{message.topic()}, partition {message.partition()}: {error.str()}")

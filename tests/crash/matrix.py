@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
@@ -33,6 +33,7 @@ QUIET_SECONDS = 4 * REMINDER_MS / 1000
 
 MOMENT_SECONDS = 0.25
 DRAIN_SECONDS_MAX = 300.0
+_KNOWN_SECONDS_MAX = 30.0
 _LOOK_SECONDS = 0.05
 _TELL_SECONDS = 5.0
 
@@ -78,6 +79,7 @@ class Matrix:
                 self._look_after()
             self._feed.allowed = 1.0
             self._drain(drain_seconds_max)
+            self._feed.verify_written()
             self._end()
         finally:
             self._feed.stop()
@@ -178,3 +180,14 @@ def make_topics(run: Run) -> None:
     client = AdminClient({"bootstrap.servers": run.brokers, "log_level": 0})
     for made in client.create_topics(wanted).values():
         made.result(30)
+    # A broker learns of new partitions one by one: a record for one that it does not know yet is refused, not held.
+    until = time.monotonic() + _KNOWN_SECONDS_MAX
+    while not _are_known(client, wanted):
+        assert time.monotonic() < until, f"topics of {run.name} are not known to the broker in time"
+        time.sleep(_LOOK_SECONDS)
+
+
+def _are_known(client: AdminClient, wanted: Sequence[NewTopic]) -> bool:
+    known = client.list_topics(timeout=_KNOWN_SECONDS_MAX).topics
+    ready = {name: sum(part.leader >= 0 for part in topic.partitions.values()) for name, topic in known.items()}
+    return all(ready.get(topic.topic) == topic.num_partitions for topic in wanted)
