@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Final, NamedTuple, Protocol
 
-from connect.configuration import CLASS, NOTICES, Configuration, UnusableConfiguration, read_all, resolved
+from connect.configuration import CLASS, NOTICES, PREFIX, Configuration, UnusableConfiguration, read_all, resolved
 from connect.feeds.contract import Source
 from connect.settings import FeedSettings, checked
 from schemas.history import is_history
@@ -97,11 +97,10 @@ def names_of(folder: Path) -> list[str]:
 
     Those of Debezium go by their `topic.prefix`; what has none, such as a sink, sends nothing.
     """
-    prefix = "topic.prefix"
     return [
-        found.name if found.is_feed else found.config[prefix]
+        found.name if found.is_feed else found.config[PREFIX]
         for found in read_all(folder).values()
-        if found.is_feed or prefix in found.config
+        if found.is_feed or PREFIX in found.config
     ]
 
 

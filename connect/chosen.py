@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from connect.configuration import Configuration, UnusableConfiguration, read_all
-from connect.database import SIGNAL_TABLE, captured_tables, table_named
+from connect.database import SIGNAL_TABLE, table_named
 
 
 def named(folder: Path, names: Sequence[str] | None) -> list[Configuration]:
@@ -52,7 +52,7 @@ def not_in_connect(name: str, folder: Path) -> str:
 
 
 def _captures(one: Configuration, table: str) -> bool:
-    return table_named(one, table) in captured_tables(one)
+    return table_named(one, table) in one.captured_tables
 
 
 def _listed(found: Iterable[Configuration]) -> str:

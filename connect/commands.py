@@ -5,15 +5,16 @@ Exit codes, for scripts: 0 as wanted; 1 not as wanted; 2 nothing can be said: no
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from connect.configuration import CONNECTORS_FOLDER, UnusableConfiguration, read_all
+from connect.configuration import UnusableConfiguration, read_all
+from connect.place import OpenPlace, Place
 
 if TYPE_CHECKING:
     from connect.deploy import Absent, Deployer
@@ -26,40 +27,6 @@ _WIDTH_MAX = 200
 _WATCHED_SECONDS_MAX = 10.0
 _STATES = {"pause": "PAUSED", "stop": "STOPPED"}
 
-
-class AskTopics(Protocol):
-    """Who knows what is in topics. What cannot be learnt is `connect.freshness.Unknown`."""
-
-    def newest(self, topics: Iterable[str]) -> Mapping[str, int]:
-        """Return when the newest record of each topic came, in milliseconds since 1970."""
-
-    def absent(self, topics: Iterable[str]) -> Sequence[str]:
-        """Return those of the topics that are not there."""
-
-    def notices(self, topic: str) -> Sequence[Mapping[str, Any]]:
-        """Return the records of a topic of notices since the last call, in order of time."""
-
-    def count_since(self, topic: str, since_ms: int) -> int:
-        """Return about how many records were written to a topic since an instant."""
-
-    def behind(self, group: str, chosen: Callable[[str], bool]) -> tuple[int, int | None]:
-        """Return how many records of the topics chosen a group has not taken, and the time of the oldest (ms)."""
-
-
-class Place(NamedTuple):
-    """Where Connect is, what opens a connection to who knows what is in topics, and where the connectors' files are.
-
-    `expected`: which feeds must be heard. `folder` None: the files are those shipped.
-    """
-
-    url: str
-    topics: Callable[[], AskTopics]
-    expected: Collection[str] = ()
-    folder: Path | None = None
-
-
-OpenPlace = Callable[[Path | None], Place]
-"""Reads the settings, of the file given if one is. Raises the exit to end with where they cannot be used."""
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connectors; none named: all.")]
 Name = Annotated[str, typer.Argument(help="The connector.")]
@@ -123,9 +90,9 @@ class _Commands:
         from connect.chosen import named
 
         place = self._open_place(config)
-        with self._connect(config, wait) as connect:
+        with _connected(place, wait) as connect:
             deployer = _deployer(connect, wait, lambda topics: place.topics().absent(topics))
-            _end(deployer.apply(named(self._folder(folder, config), names), dry_run=dry_run))
+            _end(deployer.apply(named(folder or place.files, names), dry_run=dry_run))
 
     def status(
         self,
@@ -142,12 +109,13 @@ class _Commands:
         """
         from connect.status import lines
 
-        folder = self._folder(folder, config)
-        with self._connect(config, 0.0) as connect:
+        place = self._open_place(config)
+        folder = folder or place.files
+        with _connected(place, 0.0) as connect:
             files = read_all(folder)
             running, silence = _running(connect)
-            looks = self._looks(config, None if silence else connect)
-            found, unknown = lines(files, running, looks, self._open_place(config).expected)
+            looks = _looks(place, None if silence else connect)
+            found, unknown = lines(files, running, looks, place.expected)
         shown = [line for line in found if not names or line.name in names]
         if missing := ", ".join(sorted(set(names or ()) - {line.name for line in shown})):
             if silence:
@@ -178,21 +146,11 @@ class _Commands:
         """Tell Prometheus how connectors and feeds are, and how fresh, and restart what failed, until Ctrl-C."""
         from connect.watch import watch_until_stopped
 
-        with self._connect(config, 0.0, _WATCHED_SECONDS_MAX) as connect:
-            files, looks = read_all(self._folder(folder, config)), self._looks(config, connect)
+        place = self._open_place(config)
+        with _connected(place, 0.0, _WATCHED_SECONDS_MAX) as connect:
+            files, looks = read_all(folder or place.files), _looks(place, connect)
             anew = partial(connect.restart, failed_only=True) if restart else None
             watch_until_stopped(files, (connect.running, anew), looks, (host, port), every)
-
-    def _looks(self, config: Path | None, connect: "ConnectRest | None") -> tuple["Look", ...]:
-        """The places that know of freshness; Connect is one of them, unless it does not answer."""
-        from connect.database import SlotLook
-        from connect.freshness import SinkLook, SnapshotLook, TopicsLook
-        from connect.snapshots import NoticesLook
-
-        topics = self._open_place(config).topics()
-        notices = NoticesLook(topics.notices, topics.count_since)
-        others = TopicsLook(topics.newest), SinkLook(topics.behind), SlotLook(), notices
-        return others if connect is None else (*others, SnapshotLook(_offsets_of(connect)))
 
     def restart(
         self,
@@ -227,7 +185,8 @@ class _Commands:
             from connect.chosen import capturing
             from connect.database import request_snapshot
 
-            chosen = capturing(read_all(self._folder(folder, config)), tables, connector)
+            files = folder or self._open_place(config).files
+            chosen = capturing(read_all(files), tables, connector)
             identity = request_snapshot(chosen, tables, dsn)
         typer.echo(f"{chosen.name}: asked to read {', '.join(tables)}: request {identity}")
         typer.echo(f"`throughline connect status {chosen.name}` shows how far it is")
@@ -293,29 +252,18 @@ class _Commands:
             connect.turn(name, action)
             _end(_deployer(connect, wait).wait_at_rest(name, _STATES[action]))
 
-    def _folder(self, folder: Path | None, config: Path | None) -> Path:
-        return folder or self._open_place(config).folder or CONNECTORS_FOLDER
-
     @contextmanager
     def _one(self, name: str, wait: float, folder: Path | None, config: Path | None) -> Iterator["ConnectRest"]:
         """Connect, for a command on one connector, which it must have."""
         from connect.chosen import not_in_connect
         from connect.rest import Missing
 
-        with self._connect(config, wait) as connect:
+        place = self._open_place(config)
+        with _connected(place, wait) as connect:
             try:
                 yield connect
             except Missing:
-                raise UnusableConfiguration(not_in_connect(name, self._folder(folder, config))) from None
-
-    @contextmanager
-    def _connect(self, config: Path | None, wait: float, answer: float | None = None) -> Iterator["ConnectRest"]:
-        from connect.rest import ConnectRest
-
-        place, patience = self._open_place(config), _patience(wait)
-        patience = patience if answer is None else patience._replace(answer_s=answer)
-        with _told(), ConnectRest(place.url, patience) as connect:
-            yield connect
+                raise UnusableConfiguration(not_in_connect(name, folder or place.files)) from None
 
 
 @contextmanager
@@ -331,6 +279,28 @@ def _told() -> Iterator[None]:
         raise typer.Exit(EXIT_NOT_AS_WANTED) from None
     except (ConnectError, DatabaseError, UnusableConfiguration) as error:
         raise _unusable(str(error)) from None
+
+
+@contextmanager
+def _connected(place: Place, wait: float, answer: float | None = None) -> Iterator["ConnectRest"]:
+    from connect.rest import ConnectRest
+
+    patience = _patience(wait)
+    patience = patience if answer is None else patience._replace(answer_s=answer)
+    with _told(), ConnectRest(place.url, patience) as connect:
+        yield connect
+
+
+def _looks(place: Place, connect: "ConnectRest | None") -> tuple["Look", ...]:
+    """The places that know of freshness; Connect is one of them, unless it does not answer."""
+    from connect.database import SlotLook
+    from connect.freshness import SinkLook, SnapshotLook, TopicsLook
+    from connect.snapshots import NoticesLook
+
+    topics = place.topics()
+    notices = NoticesLook(topics.notices, topics.count_since)
+    others = TopicsLook(topics.newest), SinkLook(topics.behind), SlotLook(), notices
+    return others if connect is None else (*others, SnapshotLook(_offsets_of(connect)))
 
 
 def _deployer(connect: "ConnectRest", wait: float, absent: "Absent" = lambda _: ()) -> "Deployer":

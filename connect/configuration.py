@@ -21,7 +21,9 @@ CLASS: Final = "connector.class"
 NOTICES: Final = "notification.sink.topic.name"
 """The setting of Debezium's connectors that names the topic of their notices."""
 
-_NAME: Final = "topic.prefix"
+PREFIX: Final = "topic.prefix"
+"""The setting of Debezium's connectors under which their changes and heartbeats come."""
+
 _REFERENCE: Final = re.compile(r"\$\{(env|file):([^}]+)\}")
 
 
@@ -41,6 +43,15 @@ class Configuration(BaseModel):
     def is_feed(self) -> bool:
         """Whether it is run by `throughline feed`, and not by Connect."""
         return self.config.get(CLASS, "").startswith(FEED_CLASS_PREFIX)
+
+    @property
+    def captured_tables(self) -> list[str]:
+        """The tables that a connector of Debezium captures, as it names them."""
+        return self.listed("table.include.list")
+
+    def listed(self, key: str) -> list[str]:
+        """Return what a setting lists, with commas between; nothing if it is not there."""
+        return [item.strip() for item in self.config.get(key, "").split(",") if item.strip()]
 
     @property
     def is_on_demand(self) -> bool:
@@ -63,9 +74,9 @@ def read(file: Path) -> Configuration:
         raise UnusableConfiguration(f"{file}: {faults}; it must be {{name, config}}, all settings text") from None
     if CLASS not in found.config:
         raise UnusableConfiguration(f"{file}: config has no {CLASS}; it names the connector or the feed")
-    if is_history(found.config.get(_NAME)):
+    if is_history(found.config.get(PREFIX)):
         raise UnusableConfiguration(
-            f"{file}: this {_NAME} is reserved for histories, which everything live goes before; give it another"
+            f"{file}: this {PREFIX} is reserved for histories, which everything live goes before; give it another"
         )
     return found
 

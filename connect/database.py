@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from connect.configuration import Configuration, UnusableConfiguration, resolved
+from connect.configuration import PREFIX, Configuration, UnusableConfiguration, resolved
 from connect.freshness import Freshness, Unknown
 
 _CONNECT_SECONDS_MAX = 5
@@ -29,9 +29,7 @@ _PARTS: Final[Mapping[str, str]] = {
 """Settings of Debezium's PostgreSQL connector, and what they are called in a DSN."""
 
 SIGNAL_TABLE: Final = "signal.data.collection"
-_CAPTURED: Final = "table.include.list"
 _SLOT: Final = "slot.name"
-_PREFIX: Final = "topic.prefix"
 MISSING: Final = "missing"
 SLOT_STATES: Final = ("reserved", "extended", "unreserved", "lost", MISSING)
 """PostgreSQL's `wal_status`, and what there is in place of one where there is no slot."""
@@ -79,7 +77,7 @@ def request_snapshot(configuration: Configuration, tables: Sequence[str], dsn: s
     signal_table = configuration.config.get(SIGNAL_TABLE, "")
     if not signal_table:
         raise UnusableConfiguration(f"{configuration.name}: it has no {SIGNAL_TABLE}, and takes no requests")
-    captured = captured_tables(configuration)
+    captured = configuration.captured_tables
     named = [table_named(configuration, table) for table in tables]
     if unknown := [table for table in named if table not in captured]:
         raise UnusableConfiguration(
@@ -96,14 +94,9 @@ def request_snapshot(configuration: Configuration, tables: Sequence[str], dsn: s
     return identity
 
 
-def captured_tables(configuration: Configuration) -> list[str]:
-    """Return the tables that a connector captures, as it names them."""
-    return [table.strip() for table in configuration.config.get(_CAPTURED, "").split(",") if table.strip()]
-
-
 def table_named(configuration: Configuration, name: str) -> str:
     """Return what the database calls a table, given also without a schema (then of `public`), or as its topic."""
-    table = name.removeprefix(f"{configuration.config.get(_PREFIX)}.")
+    table = name.removeprefix(f"{configuration.config.get(PREFIX)}.")
     if table == name or "." not in table:
         return name if "." in name else f"public.{name}"
     return table

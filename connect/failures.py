@@ -19,35 +19,34 @@ class Failure(NamedTuple):
     restart_mends: bool = True
 
 
-class _Known(NamedTuple):
-    """A failure that is known by a pattern of its cause: in our words, and what to do."""
-
-    cause: re.Pattern[str]
-    words: str
-    restart_mends: bool = True
-
-
 _KNOWN: Final = (
-    _Known(
+    (
         re.compile(
             r"no longer available on the server|can no longer get changes from replication slot|"
             r"requested WAL segment \S+ has already been removed"
         ),
-        "the log that it has yet to read is gone: its slot was lost, or made anew. A restart does not mend that; read "
-        "everything again, as docs/connect.md#care-of-the-slot says",
-        restart_mends=False,
+        Failure(
+            "the log that it has yet to read is gone: its slot was lost, or made anew. A restart does not mend that; "
+            "read everything again, as docs/connect.md#care-of-the-slot says",
+            restart_mends=False,
+        ),
     ),
-    _Known(
+    (
         re.compile(r"Unable to determine Dialect without JDBC metadata"),
-        "it cannot log in to its database: there is no such database or role, or the password is another; see "
-        "docs/analytics.md#set-up (Unable to determine Dialect without JDBC metadata)",
+        Failure(
+            "it cannot log in to its database: there is no such database or role, or the password is another; see "
+            "docs/analytics.md#set-up (Unable to determine Dialect without JDBC metadata)"
+        ),
     ),
-    _Known(
+    (
         re.compile(r"^io\.apicurio\.registry\.rest\.client\.exception\.RestClientException$"),
-        "the schema registry does not answer: see that it runs, and that REGISTRY_URL of Connect's worker leads to it "
-        "(io.apicurio.registry.rest.client.exception.RestClientException)",
+        Failure(
+            "the schema registry does not answer: see that it runs, and that REGISTRY_URL of Connect's worker leads to "
+            "it (io.apicurio.registry.rest.client.exception.RestClientException)"
+        ),
     ),
 )
+"""Failures that are known by a pattern of their root cause: in our words, and what to do."""
 
 
 def failure(trace: str) -> Failure:
@@ -59,9 +58,9 @@ def failure(trace: str) -> Failure:
     root = causes[-1]
     if missing := unresolved(root):
         return Failure(no_variables(missing))
-    for known in _KNOWN:
-        if known.cause.search(root):
-            return Failure(known.words, known.restart_mends)
+    for cause, known in _KNOWN:
+        if cause.search(root):
+            return known
     if ": " not in root and (said := [cause for cause in causes if ": " in cause]):
         root = f"{root}, in {said[-1]}"  # a class without a word: what stands around it may have one
     # What a connector knows of itself often stands in the middle, at length.

@@ -11,10 +11,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from connect.configuration import Configuration, UnusableConfiguration, resolved
+from connect.configuration import PREFIX, Configuration, UnusableConfiguration, resolved
 from schemas.debezium import HEARTBEAT_PREFIX
 
-_PREFIX: Final = "topic.prefix"
 _TOPICS, _PATTERN, _GROUP = "topics", "topics.regex", "consumer.override.group.id"
 _READS: Final = frozenset({_TOPICS, _PATTERN})
 
@@ -118,7 +117,7 @@ def brings(configuration: Configuration) -> bool:
 
 def heard_as(configuration: Configuration) -> str:
     """Return the name under which changes and heartbeats of a connector or feed come (`source.name`)."""
-    return configuration.name if configuration.is_feed else configuration.config.get(_PREFIX, configuration.name)
+    return configuration.name if configuration.is_feed else configuration.config.get(PREFIX, configuration.name)
 
 
 def topics_of(configuration: Configuration) -> list[str]:
@@ -126,8 +125,7 @@ def topics_of(configuration: Configuration) -> list[str]:
     if not brings(configuration):
         return []
     prefix = heard_as(configuration)
-    tables = [table.strip() for table in configuration.config.get("table.include.list", "").split(",")]
-    return [*(f"{prefix}.{table}" for table in tables if table), HEARTBEAT_PREFIX + prefix]
+    return [*(f"{prefix}.{table}" for table in configuration.captured_tables), HEARTBEAT_PREFIX + prefix]
 
 
 def group_of(configuration: Configuration) -> str:

@@ -3,10 +3,9 @@
 import re
 from typing import Final
 
-from connect.configuration import NOTICES, Configuration
+from connect.configuration import NOTICES, PREFIX, Configuration
 from connect.freshness import brings, topics_of
 
-_PREFIX: Final = "topic.prefix"
 _DEAD_LETTERS: Final = "errors.deadletterqueue.topic.name"
 _BY_PATTERN: Final = re.compile(r"[^\w$.-]")
 """A name of a table with such a character is a pattern, and names no topic."""
@@ -20,9 +19,8 @@ def topics_needed(configuration: Configuration) -> list[str]:
     config = configuration.config
     if any(key.startswith("topic.creation.") for key in config):
         return []
-    listed = [name.strip() for name in config.get("topics", "").split(",")]
-    listed += [config.get(NOTICES, ""), config.get(_DEAD_LETTERS, "")]
-    if brings(configuration) and _PREFIX in config and not _routed(configuration):
+    listed = [*configuration.listed("topics"), config.get(NOTICES, ""), config.get(_DEAD_LETTERS, "")]
+    if brings(configuration) and PREFIX in config and not _routed(configuration):
         listed += [topic for topic in topics_of(configuration) if not _BY_PATTERN.search(topic)]
     return [*dict.fromkeys(name for name in listed if name)]
 

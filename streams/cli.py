@@ -10,7 +10,8 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from connect.commands import AskTopics, Place, connect_commands
+from connect.commands import connect_commands
+from connect.place import AskTopics, Place
 from firm.commands import generate_into
 from firm.topics import Target, Topics
 from schemas.commands import app as schemas_commands

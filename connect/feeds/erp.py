@@ -5,7 +5,7 @@ again with what is known, and only what is new of it is landed. What has none is
 """
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from threading import Event
 from typing import Any, Final
 
@@ -144,7 +144,7 @@ class _Object:
                 return
             before = seen if seen.is_consistent else None
         if seen.again:
-            yield reading.listed_twice(seen.again)
+            yield reading.versions.listed_twice(seen.again)
         log.info("%s: records move while they are read; they are read again by the next look", self._pages.name)
 
     def _noted(self, memory: Memory, newest: int) -> dict[str, bytes | None]:
@@ -188,7 +188,7 @@ class _Reading:
         self.begin = begin
         self.newest = newest
         self.is_whole = False
-        self._versions = versions
+        self.versions = versions
         self._is_first = is_first
         self._now = now
 
@@ -198,11 +198,7 @@ class _Reading:
         # A clock that is ahead must not make everything before its time look old.
         newest = [min(time, self._now) for time in times]
         self.newest = max(newest if self.newest is None else [self.newest, *newest], default=None)
-        return self._versions.take(items, self._now, self._is_first, earlier), times
-
-    def listed_twice(self, items: Mapping[str, Item]) -> Batch:
-        """Return the rejects of records whose rows came earlier in every reading, too."""
-        return self._versions.listed_twice(items)
+        return self.versions.take(items, self._now, self._is_first, earlier), times
 
 
 def _time(item: Item) -> int | None:

@@ -6,10 +6,11 @@ from typing import Any, TypeVar
 from connect.freshness import Unknown
 from schemas.registry import RegistryUnavailable
 from streams.config import Settings
-from streams.engine.cluster import TopicsError
-from streams.engine.newest import absent_topics, newest_records, records_since
-from streams.engine.notices import NoRegistry, Notices
+from streams.engine.cluster import TopicsError, known_topics
+from streams.engine.newest import newest_records, records_since
+from streams.engine.notices import Notices
 from streams.engine.sink_lag import Behind, behind
+from streams.engine.unknown_ids import ForeignIds
 from streams.engine.wire import registry_of
 
 Answer = TypeVar("Answer")
@@ -30,7 +31,8 @@ class TopicsAsked:
 
     def absent(self, topics: Iterable[str]) -> Sequence[str]:
         """Return those of the topics that are not there. Raises `Unknown`."""
-        return _known(lambda: absent_topics(self._brokers, topics))
+        known = _known(lambda: known_topics(self._brokers))
+        return [topic for topic in topics if topic not in known]
 
     def notices(self, topic: str) -> Sequence[Mapping[str, Any]]:
         """Return the records of a topic of notices since the last call, in order of time. Raises `Unknown`."""
@@ -48,5 +50,5 @@ class TopicsAsked:
 def _known(ask: Callable[[], Answer]) -> Answer:
     try:
         return ask()
-    except (NoRegistry, RegistryUnavailable, TopicsError) as error:
+    except (ForeignIds, RegistryUnavailable, TopicsError) as error:
         raise Unknown(str(error)) from None

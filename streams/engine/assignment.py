@@ -118,13 +118,14 @@ class Assignment:
                     "meet; see docs/operating.md#changing-the-number-of-partitions"
                 )
         numbers = {tp.partition for tp in given}
-        missing = {number: sorted(topic for topic in read if TP(topic, number) not in given) for number in numbers}
-        self.apart = {tp: offset for tp, offset in given.items() if missing[tp.partition]}
-        for number in sorted(number for number in numbers if missing[number]):
-            some, more = missing[number][:_NAMED_MAX], len(missing[number]) - _NAMED_MAX
-            named = ", ".join(some) + (f" and {more} others" if more > 0 else "")
+        lacking = {number: sorted(topic for topic in read if TP(topic, number) not in given) for number in numbers}
+        missing = {number: topics for number, topics in lacking.items() if topics}
+        self.apart = {tp: offset for tp, offset in given.items() if tp.partition in missing}
+        for number, topics in sorted(missing.items()):
+            more = len(topics) - _NAMED_MAX
+            named = ", ".join(topics[:_NAMED_MAX]) + (f" and {more} others" if more > 0 else "")
             log.warning("partition %d waits: it was assigned without %s; %s", number, named, _APART)
-        return sorted(number for number in numbers if not missing[number])
+        return sorted(numbers - missing.keys())
 
     def _open_all(self, numbers: Iterable[int]) -> dict[int, RocksStore]:
         return {number: self._open(number) for number in numbers}

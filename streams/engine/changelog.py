@@ -11,7 +11,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from state.rocks import RocksStore
 from state.store import Entry
-from streams.engine.clients import admin_client, client_config
+from streams.engine.clients import admin_client, client_config, reader_config
 from streams.engine.cluster import TopicsError
 from streams.engine.kit import Kit
 from streams.engine.metrics import Metrics
@@ -113,13 +113,7 @@ class Restore:
     def __init__(
         self, config: Mapping[str, Any], topic: str, metrics: Metrics, patience_s: float, probe: Probe = unwatched
     ) -> None:
-        self._config = {
-            **config,
-            "group.id": "throughline-restore",  # asked for by the client; it is never joined
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
+        self._config = reader_config(config, "throughline-restore") | {
             "fetch.queue.backoff.ms": 5,
             "queued.min.messages": 50_000,
             "fetch.message.max.bytes": 4 * 1024 * 1024,

@@ -18,6 +18,22 @@ def client_config(settings: Settings) -> dict[str, Any]:
     return {"bootstrap.servers": settings.brokers, "log_level": 4}
 
 
+def reader_config(config: Mapping[str, Any], identity: str, *, committed: bool = True) -> dict[str, Any]:
+    """Return, from what every client needs, the settings of a consumer that reads partitions of its own choice.
+
+    It is told of ends, and joins no group; without `committed`, it reads also what may still be aborted.
+    """
+    return {
+        **config,
+        "group.id": identity,  # asked for by the client; it is never joined
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed" if committed else "read_uncommitted",
+        "auto.offset.reset": "earliest",
+        "log_level": 2,  # what fails is raised; it need not write lines
+    }
+
+
 def admin_client(brokers: str) -> AdminClient:
     """Return a client to ask about topics and groups. Hold it: answers that are still to come die with it."""
     return AdminClient({"bootstrap.servers": brokers, "log_level": 2})  # what fails is raised; it need not write lines

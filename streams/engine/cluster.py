@@ -58,11 +58,13 @@ def known_topics(brokers: str) -> dict[str, int]:
     return {name: len(topic.partitions) for name, topic in found.items()}
 
 
+def refused(brokers: str, said: str) -> TopicsError:
+    """Return the error of brokers that do not answer, or not as they should."""
+    return TopicsError(f"brokers {brokers}: {said}; check the setting brokers, and that Kafka runs")
+
+
 def _unanswered(brokers: str, error: KafkaException) -> TopicsError:
-    return TopicsError(
-        f"brokers {brokers}: no answer within {_ANSWER_SECONDS_MAX:.0f} s ({error.args[0].str()}); check the setting "
-        "brokers, and that Kafka runs"
-    )
+    return refused(brokers, f"no answer within {_ANSWER_SECONDS_MAX:.0f} s ({error.args[0].str()})")
 
 
 def check_topics(settings: Settings, topics: Iterable[str]) -> str:

@@ -8,7 +8,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -16,7 +15,7 @@ from connect.feeds.contract import Batch, Fatal, Memory, Reject
 from connect.feeds.runner import Landed, NotLanded
 from schemas.registry import Registry, RegistryUnavailable
 from streams.config import Settings
-from streams.engine.clients import client_config
+from streams.engine.clients import client_config, reader_config
 from streams.engine.cluster import TopicsError
 from streams.engine.drained import Ends
 from streams.engine.feed_bytes import Feed, FeedBytes, memory_key
@@ -146,16 +145,8 @@ class KafkaLanding:
         return found
 
     def _entries(self, end: int) -> Iterator[tuple[bytes, bytes | None]]:
-        config: dict[str, Any] = {
-            **client_config(self._settings),
-            "group.id": identity_of(self._settings, self._feed),  # asked for by the client; it is never joined
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-            "log_level": 3,
-        }
-        consumer = Consumer(config, logger=log)
+        config = reader_config(client_config(self._settings), identity_of(self._settings, self._feed))
+        consumer = Consumer(config | {"log_level": 3}, logger=log)
         try:
             consumer.assign([TopicPartition(FEED_MEMORY, self._partition, 0)])
             reached, came_at = 0, time.monotonic()

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from streams.engine.clients import admin_client
-from streams.engine.cluster import TopicsError
+from streams.engine.cluster import refused
 
 _ANSWER_SECONDS_MAX = 10.0
 
@@ -27,17 +27,6 @@ def newest_records(brokers: str, topics: Iterable[str]) -> dict[str, int]:
         for place, answer in _offsets(client, places, OffsetSpec.max_timestamp()).items():  # type: ignore[no-untyped-call]
             newest[place.topic] = max(newest.get(place.topic, -1), answer.timestamp)
     return {topic: timestamp for topic, timestamp in newest.items() if timestamp >= 0}
-
-
-def absent_topics(brokers: str, topics: Iterable[str]) -> list[str]:
-    """Return those of the topics that are not there.
-
-    Raises:
-        TopicsError: The brokers do not answer.
-    """
-    with _answering(brokers) as client:
-        known = client.list_topics(timeout=_ANSWER_SECONDS_MAX).topics
-    return [topic for topic in topics if topic not in known]
 
 
 def records_since(brokers: str, topic: str, since_ms: int) -> int:
@@ -61,9 +50,7 @@ def _answering(brokers: str) -> Iterator[AdminClient]:
     try:
         yield admin_client(brokers)
     except KafkaException as error:
-        raise TopicsError(
-            f"brokers {brokers}: {error.args[0].str()}; check the setting brokers, and that Kafka runs"
-        ) from error
+        raise refused(brokers, error.args[0].str()) from error
 
 
 def _places(client: AdminClient, topics: Iterable[str]) -> list[TopicPartition]:

@@ -6,8 +6,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.pure_codec import HEAD
 from streams.config import Settings
-from streams.engine.clients import client_config
-from streams.engine.cluster import TopicsError, known_topics
+from streams.engine.clients import client_config, reader_config
+from streams.engine.cluster import known_topics, refused
 from streams.engine.to_the_end import read_to_the_end
 
 _LOOKED_AT = 10
@@ -26,17 +26,8 @@ def newest_ids(settings: Settings, topics: Iterable[str]) -> Iterator[tuple[str,
     """
     known = known_topics(settings.brokers)
     places = [TopicPartition(topic, number) for topic in topics for number in range(known.get(topic, 0))]
-    consumer = Consumer(
-        client_config(settings)
-        | {
-            "group.id": f"{settings.group}-newest-ids",  # asked for by the client; it is never joined
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_uncommitted",
-            "auto.offset.reset": "earliest",
-            "log_level": 2,
-        }
-    )
+    config = reader_config(client_config(settings), f"{settings.group}-newest-ids", committed=False)
+    consumer = Consumer(config)
     try:
         assigned = []
         for place in places:
@@ -51,8 +42,8 @@ def newest_ids(settings: Settings, topics: Iterable[str]) -> Iterator[tuple[str,
                 if not magic:
                     yield message.topic() or "", schema_id
     except TimeoutError as error:
-        raise TopicsError(f"brokers {settings.brokers}: topics are {error}; see that Kafka runs") from error
+        raise refused(settings.brokers, f"topics are {error}") from error
     except KafkaException as error:
-        raise TopicsError(f"brokers {settings.brokers}: {error.args[0].str()}; see that Kafka runs") from error
+        raise refused(settings.brokers, error.args[0].str()) from error
     finally:
         consumer.close()

@@ -6,20 +6,17 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from schemas.codec import Codec, Undecodable
-from schemas.registry import Registry, UnknownSchema
+from schemas.registry import Registry
 from streams.config import Settings
-from streams.engine.clients import client_config
-from streams.engine.cluster import TopicsError
+from streams.engine.clients import client_config, reader_config
+from streams.engine.cluster import refused
 from streams.engine.drained import Place
 from streams.engine.to_the_end import read_to_the_end
+from streams.engine.unknown_ids import of_notices
 
 log = logging.getLogger("throughline.notices")
 
 _ANSWER_SECONDS_MAX = 10.0
-
-
-class NoRegistry(Exception):
-    """Records have a schema of a registry that the settings do not name. The text says which, and what to set."""
 
 
 class Notices:
@@ -27,7 +24,7 @@ class Notices:
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self._settings = settings
-        self._codec = Codec(registry)
+        self._codec = Codec(registry, unknown=of_notices(settings.contracts))
         self._positions: dict[Place, int] = {}
 
     def new(self, topic: str) -> list[dict[str, Any]]:
@@ -35,7 +32,7 @@ class Notices:
 
         Raises:
             TopicsError: Brokers do not answer.
-            NoRegistry: A schema is not among those shipped, and no registry is set.
+            ForeignIds: A schema is not among those shipped, and no registry is set.
             schemas.registry.RegistryUnavailable: A schema is not known yet, and the registry does not answer.
         """
         messages, ends = self._read(topic)
@@ -44,32 +41,15 @@ class Notices:
             try:
                 found.append(self._codec.decode(topic, message.value() or b""))
             except Undecodable as error:
-                self._check_registry(topic, error)
                 unreadable.append(f"partition {message.partition()}, offset {message.offset()}: {error}")
         self._positions.update(ends)  # what could not be decoded for want of a schema is read again
         if unreadable:
             log.warning("%s: %d of %d records passed over; %s", topic, len(unreadable), len(messages), unreadable[0])
         return found
 
-    def _check_registry(self, topic: str, error: Undecodable) -> None:
-        contracts = self._settings.contracts
-        if isinstance(error.__cause__, UnknownSchema) and contracts.registry_url is None:
-            raise NoRegistry(
-                f"{topic}: {error}, and no registry is set: set contracts.registry_url to the one of its connector"
-            ) from None
-
     def _read(self, topic: str) -> tuple[list[Message], dict[Place, int]]:
-        consumer = Consumer(
-            client_config(self._settings)
-            | {
-                "group.id": f"{self._settings.group}-notices",  # asked for by the client; it is never joined
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "isolation.level": "read_committed",
-                "auto.offset.reset": "earliest",
-                "log_level": 2,
-            }
-        )
+        brokers = self._settings.brokers
+        consumer = Consumer(reader_config(client_config(self._settings), f"{self._settings.group}-notices"))
         try:
             # All at once: to ask for a topic by name makes it, where brokers allow that.
             known = consumer.list_topics(timeout=_ANSWER_SECONDS_MAX).topics
@@ -81,12 +61,9 @@ class Notices:
             ends: dict[Place, int] = {}
             messages = list(read_to_the_end(consumer, places, ends, _ANSWER_SECONDS_MAX))
         except TimeoutError as error:
-            raise self._refused(f"{topic} is {error}") from None
+            raise refused(brokers, f"{topic} is {error}") from None
         except KafkaException as error:
-            raise self._refused(error.args[0].str()) from error
+            raise refused(brokers, error.args[0].str()) from error
         finally:
             consumer.close()
         return sorted(messages, key=lambda message: (message.timestamp()[1], message.offset() or 0)), ends
-
-    def _refused(self, said: str) -> TopicsError:
-        return TopicsError(f"brokers {self._settings.brokers}: {said}; check the setting brokers, and that Kafka runs")

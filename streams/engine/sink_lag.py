@@ -11,8 +11,8 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.config import Settings
-from streams.engine.clients import client_config
-from streams.engine.cluster import TopicsError
+from streams.engine.clients import client_config, reader_config
+from streams.engine.cluster import refused
 from streams.engine.drained import GroupLag, Place, Reached
 
 _ANSWER_SECONDS_MAX = 10.0
@@ -37,28 +37,18 @@ def behind(settings: Settings, group: str, chosen: Callable[[str], bool]) -> Beh
     Raises:
         TopicsError: The brokers do not answer.
     """
-    consumer = Consumer(
-        client_config(settings)
-        | {
-            "group.id": f"{settings.group}-sink-lag",  # asked for by the client; it is never joined
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",  # what was dropped can be taken no more
-            "fetch.wait.max.ms": 50,
-            "fetch.message.max.bytes": _FETCH_BYTES,
-            "log_level": 2,
-        }
-    )
+    # Of what was dropped nothing can be taken any more: it reads from the earliest that is there.
+    config = reader_config(client_config(settings), f"{settings.group}-sink-lag")
+    consumer = Consumer(config | {"fetch.wait.max.ms": 50, "fetch.message.max.bytes": _FETCH_BYTES})
     try:
         # All at once: to ask for a topic by name makes it, where brokers allow that.
         topics = [*filter(chosen, consumer.list_topics(timeout=_ANSWER_SECONDS_MAX).topics)]
         reached = {place: of for place, of in _reached(settings, group, topics).items() if of.acknowledged < of.end}
         return _behind(reached, _first(consumer, reached))
     except TimeoutError as error:
-        raise _refused(settings, f"of group {group}, {error}") from None
+        raise refused(settings.brokers, f"of group {group}, {error}") from None
     except KafkaException as error:
-        raise _refused(settings, error.args[0].str()) from error
+        raise refused(settings.brokers, error.args[0].str()) from error
     finally:
         consumer.close()
 
@@ -94,7 +84,3 @@ def _first(consumer: Consumer, reached: Mapping[Place, Reached]) -> dict[Place, 
             elif error is not None and not error.retriable():
                 raise KafkaException(error)
     return found
-
-
-def _refused(settings: Settings, said: str) -> TopicsError:
-    return TopicsError(f"brokers {settings.brokers}: {said}; check the setting brokers, and that Kafka runs")

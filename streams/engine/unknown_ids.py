@@ -56,6 +56,19 @@ def of_own_topics(contracts: Contracts) -> Unknown:
     return unknown
 
 
+def of_notices(contracts: Contracts) -> Unknown:
+    """Return what raises `ForeignIds` for notices whose schema nobody knows, as long as no registry is set."""
+
+    def unknown(topic: str, schema_id: int) -> None:
+        if contracts.registry_url is None:
+            raise ForeignIds(
+                f"{topic}: unknown schema id {schema_id}: it {_NOT_SHIPPED}: set contracts.registry_url to the one of "
+                "its connector"
+            )
+
+    return unknown
+
+
 def check_ids(settings: Settings, registry: Registry) -> None:
     """Check, where no registry is set, that source topics were written without one.
 

@@ -2,22 +2,14 @@
 
 import signal
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streams.engine.embedded import EmbeddedBroker
 from tests.broker.bench import drain, feed, read_all, worker
 
 pytestmark = pytest.mark.broker
-
-
-@pytest.fixture
-def brokers() -> Iterator[str]:
-    with EmbeddedBroker() as broker:
-        yield broker.bootstrap
 
 
 def orders(customers: int, amounts: range) -> list[tuple[str, str, bytes]]:

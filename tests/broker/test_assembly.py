@@ -12,7 +12,6 @@ import pytest
 from schemas.codec import Codec
 from schemas.mapping import load_mappings
 from schemas.registry import Manifest
-from streams.engine.embedded import EmbeddedBroker
 from streams.engine.feeding import SourceBytes
 from streams.topics import ASSEMBLY_LOOKUPS
 from tests.broker.bench import drain, feed, read_messages, worker
@@ -23,12 +22,6 @@ from tests.support.tryton import SHIPPED
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
 PROGRAM = "tests.broker.mapped_worker"
-
-
-@pytest.fixture
-def brokers() -> Iterator[str]:
-    with EmbeddedBroker() as broker:
-        yield broker.bootstrap
 
 
 def recorded() -> Iterator[tuple[str, str, bytes]]:

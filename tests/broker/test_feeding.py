@@ -1,7 +1,5 @@
 """A generated firm in topics: as its feeds write it, and held back by its readers."""
 
-from collections.abc import Iterator
-
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from typer.testing import CliRunner
@@ -13,7 +11,6 @@ from schemas.codec import Codec
 from schemas.registry import Manifest
 from streams.cli import app
 from streams.engine.drained import Ends
-from streams.engine.embedded import EmbeddedBroker
 from streams.engine.feeding import FlowControl, open_topics
 
 pytestmark = pytest.mark.broker
@@ -23,12 +20,6 @@ SIZE = FirmSize(20, 3, days=60)
 
 class WorkerGoneError(Exception):
     """What the group's owner says when the group will never read."""
-
-
-@pytest.fixture
-def brokers() -> Iterator[str]:
-    with EmbeddedBroker() as broker:
-        yield broker.bootstrap
 
 
 def test_each_change_stands_in_its_topic_and_reads_as_the_same_change(brokers: str) -> None:

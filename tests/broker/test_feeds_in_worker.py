@@ -6,14 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
 from stack.ports import free_ports
-from streams.engine.embedded import EmbeddedBroker
 from tests.contract.feeds.station import put
 from tests.support.kafka import read_to_end
 
@@ -26,12 +25,6 @@ ERP = {
     "auth": "client_assertion", "auth.token.url": "https://127.0.0.1:1/token", "auth.client.id": "us",
     "FxRate.path": "/rates", "FxRate.fields": "FromCurrency=from,ToCurrency=to,Date=day,Rate=rate",
 }  # fmt: skip
-
-
-@pytest.fixture
-def brokers() -> Iterator[str]:
-    with EmbeddedBroker() as broker:
-        yield broker.bootstrap
 
 
 class Worker:
@@ -99,14 +92,22 @@ def test_a_feed_that_is_not_configured_ends_the_worker_at_its_start(brokers: str
     assert "there is no feed history; feeds there: none" in worker.told().splitlines()[-1]
 
 
+def alone(brokers: str, folder: Path, name: str, config: dict[str, str]) -> tuple[dict[str, str], int]:
+    """The environment in which a feed by itself is found, and the port at which it answers."""
+    connectors = folder / "connectors"
+    connectors.mkdir()
+    (connectors / f"{name}.json").write_text(json.dumps({"name": name, "config": config}))
+    (number,) = free_ports(1)
+    given = {"BROKERS": brokers, "CONNECTORS_FOLDER": str(connectors), "METRICS_PORT": str(number)}
+    return {**os.environ, **{f"THROUGHLINE_{key}": value for key, value in given.items()}}, number
+
+
 def test_a_feed_by_itself_whose_key_is_not_there_ends_with_2(brokers: str, tmp_path: Path) -> None:
     key = tmp_path / "nothing.pem"
-    (tmp_path / "erp.json").write_text(json.dumps({"name": "erp", "config": ERP | {"auth.key.file": str(key)}}))
-    (number,) = free_ports(1)
-    given = {"BROKERS": brokers, "CONNECTORS_FOLDER": str(tmp_path), "METRICS_PORT": str(number)}
+    surroundings, _ = alone(brokers, tmp_path, "erp", ERP | {"auth.key.file": str(key)})
     ran = subprocess.run(
         [THROUGHLINE, "feed", "erp"],
-        env={**os.environ, **{f"THROUGHLINE_{name}": value for name, value in given.items()}},
+        env=surroundings,
         stderr=subprocess.PIPE,
         text=True,
         timeout=WAIT_SECONDS_MAX,
@@ -118,19 +119,12 @@ def test_a_feed_by_itself_whose_key_is_not_there_ends_with_2(brokers: str, tmp_p
 
 
 def test_a_feed_by_itself_tells_its_metrics(brokers: str, tmp_path: Path) -> None:
-    connectors, drop = tmp_path / "connectors", tmp_path / "drop"
-    connectors.mkdir()
+    drop = tmp_path / "drop"
     drop.mkdir()
     put(drop / "erp.FxRate.csv", "FromCurrency,ToCurrency,Date,Rate\nUSD,EUR,2026-02-03,0.92\nUSD,EUR,x,1\n")
     config = {"connector.class": "throughline.files", "folder": str(drop)}
-    (connectors / "history.json").write_text(json.dumps({"name": "history", "config": config}))
-    (number,) = free_ports(1)
-    given = {"BROKERS": brokers, "CONNECTORS_FOLDER": str(connectors), "METRICS_PORT": str(number)}
-    child = subprocess.Popen(
-        [THROUGHLINE, "feed", "history"],
-        env={**os.environ, **{f"THROUGHLINE_{key}": value for key, value in given.items()}},
-        stderr=subprocess.DEVNULL,
-    )
+    surroundings, number = alone(brokers, tmp_path, "history", config)
+    child = subprocess.Popen([THROUGHLINE, "feed", "history"], env=surroundings, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + WAIT_SECONDS_MAX
         while not (drop / "done" / "erp.FxRate.csv").exists():
@@ -149,13 +143,8 @@ def test_a_feed_by_itself_tells_its_metrics(brokers: str, tmp_path: Path) -> Non
 
 
 def test_a_feed_by_itself_that_fails_tells_why_before_it_is_gone(brokers: str, tmp_path: Path) -> None:
-    connectors = tmp_path / "connectors"
-    connectors.mkdir()
     config = {"connector.class": "throughline.files", "folder": str(tmp_path / "nowhere")}
-    (connectors / "history.json").write_text(json.dumps({"name": "history", "config": config}))
-    (number,) = free_ports(1)
-    given = {"BROKERS": brokers, "CONNECTORS_FOLDER": str(connectors), "METRICS_PORT": str(number)}
-    surroundings = {**os.environ, **{f"THROUGHLINE_{key}": value for key, value in given.items()}}
+    surroundings, number = alone(brokers, tmp_path, "history", config)
     command = [str(THROUGHLINE), "feed", "history"]
     lingering = [*command, "--linger", "600"]
     with subprocess.Popen(lingering, env=surroundings, stderr=subprocess.PIPE, text=True) as child:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from schemas.codec import Codec
 from schemas.mapping import MAPPINGS_FOLDER
 from schemas.registry import Manifest
-from streams.engine.embedded import EmbeddedBroker
 from tests.broker.bench import committed, feed, read_messages
 from tests.broker.test_told import Watched, watched, write
 from tests.support import feed as feeds
@@ -23,12 +21,6 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 MILESTONES = "psa.public.milestones"
 ALTERED = 17
 AMOUNT = "amount: {kind: money, optional: true,"
-
-
-@pytest.fixture
-def brokers() -> Iterator[str]:
-    with EmbeddedBroker() as broker:
-        yield broker.bootstrap
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from streams.config import Contracts, Settings
 from streams.engine.asked import TopicsAsked
 from streams.engine.cluster import TopicsError
 from streams.engine.embedded import EmbeddedBroker
-from streams.engine.notices import NoRegistry, Notices
+from streams.engine.notices import Notices
 from streams.engine.to_the_end import read_to_the_end
+from streams.engine.unknown_ids import ForeignIds
 from tests.support.messages import message, news
 
 
@@ -60,7 +61,7 @@ def test_records_of_a_registry_that_is_not_set_are_told_with_what_to_set_and_rea
     write(brokers, topic, foreign(1), foreign(2), value(3))
     without = Notices(Settings(brokers=brokers), Manifest())
     for _ in range(2):
-        with pytest.raises(NoRegistry, match=r"^of-a-registry: unknown schema id 1: .*set contracts\.registry_url"):
+        with pytest.raises(ForeignIds, match=r"^of-a-registry: unknown schema id 1: .*set contracts\.registry_url"):
             without.new(topic)
     asked = TopicsAsked(Settings(brokers=brokers))
     with pytest.raises(Unknown, match=r"set contracts\.registry_url"):

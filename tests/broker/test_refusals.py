@@ -1,6 +1,5 @@
 """What a worker refuses to work with, and how it says so."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,6 @@ from streams.engine.embedded import PARTITIONS, EmbeddedBroker
 from tests.broker.bench import commit, drain, feed, read_all, worker
 
 pytestmark = pytest.mark.broker
-
-
-@pytest.fixture
-def brokers() -> Iterator[str]:
-    with EmbeddedBroker() as broker:
-        yield broker.bootstrap
 
 
 def test_the_embedded_broker_listens_on_loopback_and_is_gone_after_the_block() -> None:

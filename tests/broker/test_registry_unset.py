@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from schemas.registry import Registry
-from streams.engine.embedded import EmbeddedBroker
 from streams.engine.feeding import SourceBytes
 from tests.broker.bench import WAIT_SECONDS_MAX, feed, read_messages
 from tests.broker.test_told import Watched, watched
@@ -17,12 +16,6 @@ from tests.support.registry import ComingAndGoing, Numbered
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
 CLIENTS = "psa.public.clients"
-
-
-@pytest.fixture
-def brokers() -> Iterator[str]:
-    with EmbeddedBroker() as broker:
-        yield broker.bootstrap
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """Ordinary agents on our transport, one event at a time: order, acknowledgement without gaps, failures, slowness."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from streams.engine.embedded import EmbeddedBroker
 from streams.partitioning import partition_of
 from tests.broker.bench import WorkerChild, await_committed, await_written, committed, drain, feed, read_all, worker
 from tests.broker.single_worker import OUT, QUICK, RELEASED, SLOW
@@ -18,12 +16,6 @@ HERE, ELSEWHERE = "c1", "c2"
 """Two keys of different partitions."""
 
 PARTITION = partition_of(HERE, 4)
-
-
-@pytest.fixture
-def brokers() -> Iterator[str]:
-    with EmbeddedBroker() as broker:
-        yield broker.bootstrap
 
 
 def singles(brokers: str, folder: Path, *how: str) -> AbstractContextManager[WorkerChild]:

@@ -1,23 +1,15 @@
 """Trace context on the broker: from a record that came in to what two steps make of it, and no further."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streams.engine.embedded import EmbeddedBroker
 from tests.broker.bench import drain, feed, read_messages, worker
 
 pytestmark = pytest.mark.broker
 
 STATE = b"vendor=1"
-
-
-@pytest.fixture
-def brokers() -> Iterator[str]:
-    with EmbeddedBroker() as broker:
-        yield broker.bootstrap
 
 
 def parent(number: int) -> bytes:

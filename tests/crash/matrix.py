@@ -184,7 +184,7 @@ def make_topics(run: Run) -> None:
     until = time.monotonic() + _KNOWN_SECONDS_MAX
     while not _are_known(client, wanted):
         assert time.monotonic() < until, f"topics of {run.name} are not known to the broker in time"
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)  # the broker tells nobody what it has learnt: it is asked
 
 
 def _are_known(client: AdminClient, wanted: Sequence[NewTopic]) -> bool:
