@@ -5,7 +5,7 @@ value that is no such thing is refused, with its field.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache, lru_cache
@@ -16,8 +16,8 @@ from schemas.mapping import FieldSpec, TopicMapping, load_mappings
 
 _CHANGED_AT: Final = "changed_at"
 _SHOWN_MAX: Final = 60
-_TRUE: Final = frozenset({"true", "t", "1"})
-_FALSE: Final = frozenset({"false", "f", "0"})
+_BOOLS: Final = {**dict.fromkeys(("true", "t", "1"), True), **dict.fromkeys(("false", "f", "0"), False)}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Row = dict[str, Any]
 
@@ -42,6 +42,7 @@ class RowShape:
         self.topic = mapping.topic
         self._mapping = mapping
         self._fields = {field.name: field for field in mapping.fields}
+        self._readers = _readers(mapping.fields)
         self._changed = next((f.name for f in mapping.fields if f.canonical == _CHANGED_AT), None)
         self._key_fields = frozenset((*mapping.identity, *mapping.key))
 
@@ -71,9 +72,10 @@ class RowShape:
 
     def read(self, values: Mapping[str, Any]) -> Read:
         """Return a row of values; fields that are not there are null. Raises `RowFault`."""
-        if unknown := values.keys() - self._fields.keys():
+        if not values.keys() <= self._fields.keys():
+            unknown = values.keys() - self._fields.keys()
             raise RowFault(f"{self.topic} has no field {', '.join(sorted(unknown))}")
-        return self.of_row(_converted(self._fields, values))
+        return self.of_row(_converted(self._readers, values))
 
     def of_row(self, row: Row) -> Read:
         """Return what a row in its JSON view is known by. Raises `RowFault`."""
@@ -97,7 +99,7 @@ def shapes() -> Mapping[str, RowShape]:
 
 def milliseconds(moment: datetime) -> int:
     """Return milliseconds since 1970, UTC, of an aware time, exactly."""
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    since = moment - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
@@ -127,33 +129,47 @@ def at(content: Any, path: str) -> Any:
     return content
 
 
-def _converted(fields: Mapping[str, FieldSpec], values: Mapping[str, Any]) -> Row:
-    """Return values, which are of these fields, in their JSON view. Raises `RowFault` naming the first that is none."""
+_Reader = tuple[Callable[[FieldSpec, Any], Any], FieldSpec]
+
+
+def _readers(fields: Iterable[FieldSpec]) -> dict[str, _Reader]:
+    """Return what brings the values of some fields into their JSON view, by field."""
+    return {field.name: (_CONVERTERS[field.kind], field) for field in fields}
+
+
+def _converted(readers: Mapping[str, _Reader], values: Mapping[str, Any]) -> Row:
+    """Return values, each of a field that has a reader, in their JSON view. Raises `RowFault` naming the first bad."""
     row, name, value = dict[str, Any](), "", None
     try:
         for name, value in values.items():
-            row[name] = None if value is None else _CONVERTERS[fields[name].kind](fields[name], value)
+            if value is None:
+                row[name] = None
+            else:
+                convert, field = readers[name]
+                row[name] = convert(field, value)
     except (ValueError, ArithmeticError, TypeError, RecursionError) as error:
         said = repr(value)
         said = said if len(said) <= _SHOWN_MAX else said[:_SHOWN_MAX] + "…"
-        why = str(error) if type(error) in (ValueError, RowFault) else f"no {fields[name].kind}"
+        why = str(error) if type(error) in (ValueError, RowFault) else f"no {readers[name][1].kind}"
         raise RowFault(f"{name}: {said}: {why}") from None
     return row
 
 
 def _text(_field: FieldSpec, value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise ValueError("no text")
-    return value if isinstance(value, str) else str(value)
+    return str(value)
 
 
 def _bool(_field: FieldSpec, value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    text = str(value).strip().lower()
-    if text not in _TRUE | _FALSE:
+    said = _BOOLS.get(str(value).strip().lower())
+    if said is None:
         raise ValueError("no yes or no: write true or false")
-    return text in _TRUE
+    return said
 
 
 def _whole(_field: FieldSpec, value: Any) -> int:
@@ -189,9 +205,14 @@ _plain: Final = lru_cache(maxsize=8_192)(_plain_of)
 def _date(_field: FieldSpec, value: Any) -> str:
     text = str(value).strip()
     if len(text) == 10:
-        return date.fromisoformat(text).isoformat()
+        return _day(text)
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo is None else moment.astimezone(UTC)).date().isoformat()
+
+
+@lru_cache(maxsize=8_192)
+def _day(text: str) -> str:
+    return date.fromisoformat(text).isoformat()
 
 
 def _moment(_field: FieldSpec, value: Any) -> str:
@@ -209,7 +230,7 @@ def _rfc3339(value: Any) -> str:
         if text[19] == ".":
             return text
     if len(text) == 10:
-        return f"{date.fromisoformat(text).isoformat()}T00:00:00.000Z"
+        return f"{_day(text)}T00:00:00.000Z"
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("a time without its zone: write Z or an offset behind it")
@@ -225,7 +246,7 @@ def _records(field: FieldSpec, value: Any) -> list[Row]:
     listed = json.loads(value, parse_float=Decimal) if isinstance(value, str) else value
     if not isinstance(listed, list):
         raise ValueError("no list")
-    known = {inner.name: inner for inner in field.fields}
+    known = _readers(field.fields)
     found = []
     for number, item in enumerate(listed, 1):
         if not isinstance(item, Mapping):

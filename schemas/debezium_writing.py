@@ -6,6 +6,7 @@ The schemas are those a connector registered for the reference PSA database (`so
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from schemas.contracts import DEBEZIUM, Contract, Schema
@@ -13,6 +14,8 @@ from schemas.contracts import DEBEZIUM, Contract, Schema
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _VERSION: Final = "3.6.0.Final"
 _NANOSECONDS: Final = 1_000_000
+_KNOWN_MAX: Final = 8_192
+"""Days and hours come again and again."""
 
 Converter = Callable[[Any], Any]
 Row = Mapping[str, Any]
@@ -71,43 +74,48 @@ class DebeziumShape:
     def _row(self, row: Row | None) -> dict[str, Any] | None:
         if row is None:
             return None
-        written = {}
-        for name, convert in self._fields:
-            value = row[name]
-            written[name] = value if value is None else convert(value)
-        return written
+        return {
+            name: value if (value := row[name]) is None or convert is None else convert(value)
+            for name, convert in self._fields
+        }
 
 
-def _converter(field: Schema) -> Converter:
+def _converter(field: Schema) -> Converter | None:
+    """Return what makes a column's value of a row's, or None where they are the same."""
     branches = field["type"] if isinstance(field["type"], list) else [field["type"]]
     plain = next(branch for branch in branches if branch != "null")
     if not isinstance(plain, dict):
-        return _as_it_is
+        return None
     if plain.get("logicalType") == "decimal":
         return _padded(Decimal(1).scaleb(-plain["scale"]))
     return {"io.debezium.time.Date": _days, "io.debezium.time.ZonedTimestamp": _zoned}.get(
-        plain.get("connect.name", ""), _as_it_is
+        plain.get("connect.name", "")
     )
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
 def _padded(quantum: Decimal) -> Converter:
-    def convert(value: Any) -> Decimal:
+    def padded(value: Any) -> Decimal:
         number = Decimal(value)
-        padded = number.quantize(quantum)
-        if padded != number:
+        found = number.quantize(quantum)
+        if found != number:
             raise ValueError(f"{value} has more digits after the point than its column holds")
-        return padded
+        return found
+
+    known = lru_cache(maxsize=_KNOWN_MAX)(padded)
+
+    def convert(value: Any) -> Decimal:
+        return known(value) if isinstance(value, str) else padded(value)
 
     return convert
 
 
 def _days(value: date | str) -> int:
-    day = date.fromisoformat(value) if isinstance(value, str) else value
-    return day.toordinal() - _EPOCH_DAY
+    return _days_of(value) if isinstance(value, str) else value.toordinal() - _EPOCH_DAY
+
+
+@lru_cache(maxsize=_KNOWN_MAX)
+def _days_of(text: str) -> int:
+    return date.fromisoformat(text).toordinal() - _EPOCH_DAY
 
 
 def _zoned(value: datetime | str) -> str:

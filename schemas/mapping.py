@@ -74,11 +74,17 @@ class TopicMapping:
 
     def identity_of(self, row: Mapping[str, Any]) -> str:
         """Return the identity of a row; raises KeyError naming the field that is missing."""
-        return ":".join(str(row[name]) for name in self.identity)
+        return _joined(row, self.identity)
 
     def key_of(self, row: Mapping[str, Any]) -> str:
         """Return the record key of a row; raises KeyError naming the field that is missing."""
-        return ":".join(str(row[name]) for name in self.key)
+        return _joined(row, self.key)
+
+
+def _joined(row: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    if len(names) == 1:  # as most are, and every row is asked twice
+        return str(row[names[0]])
+    return ":".join(str(row[name]) for name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ _ROOM_BYTES_MIN = 2 * MEGABYTE
 _STALL_SECONDS_MAX = 60.0
 _STALL_PAUSE_SECONDS = 0.01
 _BUFFER_BYTES_MAX = 32 * MEGABYTE
+_BUFFER_FILTER_RATIO = 0.01
+"""The part of a write buffer that goes to a filter over its keys: ten bits a key where entries have a hundred bytes."""
 
 
 class StoreUnavailable(Exception):
@@ -270,6 +272,10 @@ def _options(memory: RocksMemory | None) -> Options:
     blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
     blocks.set_partition_filters(True)
     blocks.set_pin_top_level_index_and_filter(True)
+    # Most lookups that come so far are for keys that are nowhere: new rows. Files say so by their filters, and what is
+    # in memory says so by this one, in less than half the time.
+    options.set_memtable_whole_key_filtering(True)
+    options.set_memtable_prefix_bloom_ratio(_BUFFER_FILTER_RATIO)
     if memory is None:
         options.set_write_buffer_size(16 * MEGABYTE)
     else:

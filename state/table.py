@@ -92,7 +92,7 @@ class Table(Generic[Value]):
 
     def delete(self, key: str) -> None:
         """Forget a key; deleting what is not there is no error."""
-        stored = key in self._in_flight or self._store.get(self.name, key) is not None
+        stored = self._is_stored(key)
         self._values[key] = None  # before it is marked: what is unflushed has a value
         if key in self._unflushed:
             # Nothing stored to delete: without a mark, scans need not step over what came and went between flushes.
@@ -100,6 +100,14 @@ class Table(Generic[Value]):
                 self._unmark(key)
         elif stored:
             self._mark(key)
+
+    def _is_stored(self, key: str) -> bool:
+        """Tell whether the store has a key, or will once it has what is in flight. It is asked where nobody knows."""
+        if key in self._in_flight:
+            return True
+        if key in self._values and key not in self._unflushed:
+            return self._values[key] is not None
+        return self._store.get(self.name, key) is not None
 
     def _mark(self, key: str) -> None:
         self._unflushed.add(key)
