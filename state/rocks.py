@@ -42,7 +42,7 @@ _STALL_SECONDS_MAX = 60.0
 _STALL_PAUSE_SECONDS = 0.01
 _BUFFER_BYTES_MAX = 32 * MEGABYTE
 _BUFFER_FILTER_RATIO = 0.01
-"""The part of a write buffer that goes to a filter over its keys: ten bits a key where entries have a hundred bytes."""
+"""The part of a write buffer that goes to a filter over its keys: ten bits a key where an entry takes 125 bytes."""
 
 
 class StoreUnavailable(Exception):
