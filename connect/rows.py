@@ -41,7 +41,6 @@ class RowShape:
     def __init__(self, mapping: TopicMapping) -> None:
         self.topic = mapping.topic
         self._mapping = mapping
-        self._fields = {field.name: field for field in mapping.fields}
         self._readers = _readers(mapping.fields)
         self._changed = next((f.name for f in mapping.fields if f.canonical == _CHANGED_AT), None)
         self._key_fields = frozenset((*mapping.identity, *mapping.key))
@@ -49,11 +48,12 @@ class RowShape:
     @property
     def fields(self) -> tuple[str, ...]:
         """The names of the fields."""
-        return tuple(self._fields)
+        return tuple(self._readers)
 
     def field(self, name: str) -> FieldSpec | None:
         """Return what is known of a field, or None if there is none of that name."""
-        return self._fields.get(name)
+        reader = self._readers.get(name)
+        return None if reader is None else reader[1]
 
     @property
     def is_keyed_by_identity(self) -> bool:
@@ -72,8 +72,7 @@ class RowShape:
 
     def read(self, values: Mapping[str, Any]) -> Read:
         """Return a row of values; fields that are not there are null. Raises `RowFault`."""
-        if not values.keys() <= self._fields.keys():
-            unknown = values.keys() - self._fields.keys()
+        if unknown := values.keys() - self._readers.keys():
             raise RowFault(f"{self.topic} has no field {', '.join(sorted(unknown))}")
         return self.of_row(_converted(self._readers, values))
 

@@ -31,8 +31,7 @@ class WholeRows:
 
         Raises ValueError naming a field that the contract does not have.
         """
-        if not row.keys() <= self._fields:
-            unknown = row.keys() - self._fields
+        if unknown := row.keys() - self._fields:
             raise ValueError(f"the contract has no field {', '.join(sorted(map(str, unknown)))} in {self._name}")
         whole = {**self._absent, **row}
         for name, item in self._listed.items():
