@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Final
 
-from connect.errors import Fatal
+from outside.errors import Fatal
 
 _ENDINGS: Final = (".csv", ".csv.gz")
 

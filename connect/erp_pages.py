@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 from connect.erp_settings import ErpSettings, ObjectSettings
-from connect.errors import Fatal
-from connect.http import Http, shown
 from connect.rows import at
+from outside.errors import Fatal
+from outside.http import Http, shown
 
 _NEXT: Final = "@odata.nextLink"
 _ITEMS: Final = {"odata": "value", "offset": "items", "list": ""}

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from connect.field_map import FieldMap, MapFault
-from connect.http_settings import HttpSettings
 from connect.rows import shapes
 from connect.settings import ComparedSettings, FeedSettings, with_columns
+from outside.http_settings import HttpSettings
 
 OBJECTS: Final = (
     "LegalEntity", "Customer", "Project", "Invoice", "CostPosting", "RevenueSchedule", "FxRate", "Period",

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from connect.backoff import longest_wait_ms
 from connect.rest import Standing
+from outside.backoff import longest_wait_ms
 
 FIRST_MS: Final = 10_000
 """From a failure to the first restart, at most; each further one waits twice as long."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from threading import Event
 from typing import Any, Final, NamedTuple, Protocol
 
-from connect.errors import CannotGoOn as FeedError, Fatal, Retriable
+from outside.errors import CannotGoOn as FeedError, Fatal, Retriable
 
 __all__ = [
     "SEQUENCE_MAX",

@@ -12,11 +12,11 @@ from typing import Any, Final
 from connect.catalogue import Kind, Outside
 from connect.erp_pages import ErpPages, Records
 from connect.erp_settings import ErpSettings, ObjectSettings
-from connect.errors import Fatal, NotThere
 from connect.feeds.contract import Batch, Memory
-from connect.http_settings import opened
 from connect.rows import RowFault, at, instant
 from connect.versions import READS_MAX, Item, Page, Seen, Taken, Versions, compared
+from outside.errors import Fatal, NotThere
+from outside.http_settings import opened
 
 log = logging.getLogger("throughline.feed")
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from threading import Event
 from typing import NamedTuple, Protocol
 
-from connect.backoff import longest_wait_ms
 from connect.feeds.contract import Batch, Fatal, Memory, Retriable, Source
 from connect.settings import Pace
+from outside.backoff import longest_wait_ms
 
 log = logging.getLogger("throughline.feed")
 

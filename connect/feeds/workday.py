@@ -12,13 +12,13 @@ from typing import Any, Final, Literal
 from pydantic import Field, model_validator
 
 from connect.catalogue import Kind, Outside
-from connect.errors import Fatal
 from connect.feeds.contract import Batch, Memory
 from connect.field_map import FieldMap
-from connect.http_settings import HttpSettings, opened
 from connect.rows import at, moment_of, shapes
 from connect.settings import ComparedSettings, FeedSettings, with_columns
 from connect.versions import Item, Page, Versions, compared
+from outside.errors import Fatal
+from outside.http_settings import HttpSettings, opened
 
 TOPIC: Final = "hr.Worker"
 _PAGE_MAX: Final = 100

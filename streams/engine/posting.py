@@ -12,18 +12,16 @@ from typing import Any
 from streams.domain.calendar import moment
 from streams.domain.canonical import LegalEntity
 from streams.domain.fact import Cause, Fact
+from streams.domain.posting import Posting, posting_id_of, posting_of
 from streams.rules.exceptions import Entity, exception_record
 from streams.sinks.contract import (
     FINAL,
     Fatal,
-    Posting,
     Problem,
     Receipt,
     Retriable,
     Sink,
     Status,
-    posting_id_of,
-    posting_of,
 )
 from streams.sinks.delivery import Delivery, Limits
 from streams.step import Context, Record, Step

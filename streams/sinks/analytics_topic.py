@@ -9,7 +9,8 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from pydantic import ConfigDict
 
-from streams.sinks.contract import Answers, Receipt, Retriable, Status, posting_id_of, receipt_of
+from streams.domain.posting import posting_id_of
+from streams.sinks.contract import Answers, Receipt, Retriable, Status, receipt_of
 
 Headers = Sequence[tuple[str, bytes]]
 

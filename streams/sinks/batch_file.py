@@ -32,7 +32,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from streams.domain.calendar import instant, moment
 from streams.domain.money import minor_unit, round_money
-from streams.sinks.contract import Posting
+from streams.domain.posting import Posting
 from streams.sinks.durable_files import BadFile, LocalFiles, digest_of, read_checked
 
 VERSION = "1"

@@ -1,19 +1,12 @@
 """The contract of every target: a Posting goes in, a Receipt comes back, and the class of an error decides what next.
 
-A posting's id is computed from the target system and the trigger, so that whoever sends it again sends the same thing,
-and the target can be asked about it. Instants are milliseconds since 1970, UTC.
+Instants are milliseconds since 1970, UTC.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Protocol, TypeVar
-
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
-
-from streams.domain.identity import identity_of
+from typing import Protocol, TypeVar
 
 
 class Status(StrEnum):
@@ -60,52 +53,6 @@ class Skippable(SinkError):
     def __init__(self, reasons: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{posting_id}: {reason}" for posting_id, reason in reasons.items()))
         self.reasons = dict(reasons)
-
-
-def _no_float(value: Any) -> Any:
-    if isinstance(value, float | bool):
-        raise ValueError("money is a decimal or its text, never a float")
-    return value
-
-
-Exact = Annotated[Decimal, BeforeValidator(_no_float)]
-"""A decimal that was never a float; NaN and infinity are refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """One trigger on its way into one system. `amount` is negative for a reversal, which names what it `reverses`.
-
-    `quantity` is in hours and `rate` in currency per hour, where the trigger has them. `posting_period` is YYYY-MM.
-    """
-
-    posting_id: str
-    trigger_id: str
-    system: str
-    kind: str
-    source_kind: str
-    source_id: str
-    revision: int
-    reverses: str | None
-    contract_number: str
-    project_id: str | None
-    client_id: str
-    legal_entity: str
-    erp_customer_id: str
-    service_date: date
-    posting_period: str
-    billing_code: str
-    tax_code: str
-    po_number: str | None
-    quantity: Exact | None
-    rate: Exact | None
-    amount: Exact
-    currency: str
-
-    @property
-    def order_key(self) -> str:
-        """Postings of one contract reach the target in the order they were decided."""
-        return self.contract_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,33 +167,6 @@ class Sink(Protocol[P_contra]):
 
     def close(self) -> None:
         """Release what the sink holds; it is not used afterwards."""
-
-
-_postings = TypeAdapter(Posting)
-
-
-def posting_id_of(system: str, trigger_id: str) -> str:
-    """Return the posting id of a trigger in a system: the same for ever, whoever computes it."""
-    return identity_of(f"throughline:posting:{system}:{trigger_id}")
-
-
-def posting_of(trigger: Mapping[str, Any], system: str) -> Posting:
-    """Return the posting that carries a billing trigger into a system.
-
-    Fields have their names of `billing.triggers`; decimals and dates may be text. Raises ValueError naming the trigger
-    and every field that is missing or wrong.
-    """
-    trigger_id = trigger.get("trigger_id")
-    if not isinstance(trigger_id, str) or not trigger_id:
-        raise ValueError("billing trigger: trigger_id is missing")
-    fields = {**trigger, "system": system, "posting_id": posting_id_of(system, trigger_id)}
-    for optional in ("reverses", "project_id", "po_number", "quantity", "rate"):
-        fields.setdefault(optional, None)
-    try:
-        return _postings.validate_python(fields)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise ValueError(f"billing trigger {trigger_id}: {wrong}") from error
 
 
 def receipt_of(

@@ -14,6 +14,7 @@ from typing import Generic
 import msgspec
 from sortedcontainers import SortedDict
 
+from streams.domain.posting import posting_id_of
 from streams.sinks.contract import (
     FINAL,
     Answers,
@@ -26,7 +27,6 @@ from streams.sinks.contract import (
     Skippable,
     Status,
     completed,
-    posting_id_of,
     receipt_of,
 )
 from streams.sinks.memory import Memory

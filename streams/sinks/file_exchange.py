@@ -9,13 +9,14 @@ interrupted by an exception other than `Retriable` and `Skippable` is not used a
 """
 
 import errno
-import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from streams.domain.posting import Posting
+from streams.domain.routes import SYSTEM_FAULT, is_system
 from streams.sinks.batch_file import Acknowledgement, Batch, number_text, parse_acknowledgement, unfit
-from streams.sinks.contract import Answers, Fatal, Posting, Problem, Receipt, Retriable, Skippable, Status, receipt_of
+from streams.sinks.contract import Answers, Fatal, Problem, Receipt, Retriable, Skippable, Status, receipt_of
 from streams.sinks.durable_files import BadFile, Files, LocalFiles, Stamp, checksum_of, read_checked
 from streams.sinks.outbound import Outbound
 
@@ -33,8 +34,8 @@ class FileExchange:
     pipelined = True  # lines and batches are booked in order of their numbers
 
     def __init__(self, root: Path, system: str, files: Files | None = None, batches: Outbound | None = None) -> None:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", system):
-            raise ValueError(f"system {system!r}: use small letters, digits and hyphens, it names files")
+        if not is_system(system):
+            raise ValueError(f"system {system!r}: {SYSTEM_FAULT}")
         self.system = system
         self.outbound = root / system / "outbound"
         self.acknowledged = root / system / "acknowledged"

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from streams.domain.posting import Posting
 from streams.sinks.batch_file import Batch, number_text, parse_batch, render_batch
-from streams.sinks.contract import Fatal, Posting
+from streams.sinks.contract import Fatal
 from streams.sinks.durable_files import (
     BadFile,
     Files,

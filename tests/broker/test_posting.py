@@ -14,9 +14,10 @@ from firm.erp_simulator import FileErp
 from state import MemoryStore, State
 from streams.domain.canonical import LegalEntity
 from streams.domain.fact import Cause, Fact
+from streams.domain.posting import Posting, posting_id_of
 from streams.engine.posting import posting_step
 from streams.sinks.batch_file import read_batch
-from streams.sinks.contract import Fatal, Posting, Sink, posting_id_of
+from streams.sinks.contract import Fatal, Sink
 from streams.sinks.delivery import Limits
 from streams.sinks.durable_files import LocalFiles
 from streams.sinks.file_exchange import FileExchange

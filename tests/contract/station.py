@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from state import MemoryStore, State
-from streams.sinks.contract import FINAL, Posting, Problem, Receipt, Sink, Status, posting_of
+from streams.domain.posting import Posting, posting_of
+from streams.sinks.contract import FINAL, Problem, Receipt, Sink, Status
 from streams.sinks.delivery import Delivery, Limits
 from tests.contract.simulators.faults import Faults, Killed
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from firm.erp_simulator import FileErp
+from streams.domain.posting import Posting
 from streams.sinks.analytics_topic import AnalyticsTopic, FactPosting, fact_posting
-from streams.sinks.contract import Posting
 from streams.sinks.file_exchange import FileExchange
 from tests.contract.simulators.faults import Faults, FaultyFiles, disk_full
 from tests.contract.simulators.memory_erp import Busy, LostAnswer, MemoryErp, MemorySink

@@ -6,18 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from streams.sinks.contract import (
-    Answers,
-    Fatal,
-    Posting,
-    Receipt,
-    Retriable,
-    Skippable,
-    Status,
-    posting_id_of,
-    posting_of,
-    receipt_of,
-)
+from streams.domain.posting import Posting, posting_id_of, posting_of
+from streams.sinks.contract import Answers, Fatal, Receipt, Retriable, Skippable, Status, receipt_of
 from streams.sinks.delivery import Limits
 from tests.contract.simulators.faults import Faults
 from tests.contract.simulators.memory_erp import Busy, LostAnswer

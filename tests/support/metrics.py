@@ -13,11 +13,12 @@ from connect.freshness import Freshness
 from connect.rest import Standing, Task
 from connect.status import Line
 from connect.watch_metrics import PLACES, WatchMetrics
+from streams.domain.posting import Posting
 from streams.engine.feed_metrics import FeedMetrics
 from streams.engine.metrics import Metrics
 from streams.engine.posting import posting_step
 from streams.engine.transport.producer import Encoded
-from streams.sinks.contract import Posting, Sink
+from streams.sinks.contract import Sink
 from streams.sinks.delivery import Limits
 from streams.step import Output, Step
 from streams.topics import ALERTS, DEAD_LETTERS, EXCEPTIONS, RECEIPTS, TRIGGERS

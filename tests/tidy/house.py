@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = ("bench", "connect", "console", "firm", "live", "schemas", "stack", "state", "streams")
+PRODUCT = ("bench", "connect", "console", "firm", "live", "outside", "schemas", "stack", "state", "streams")
 PURE = tuple(
     f"streams/{part}" for part in ("assembly", "domain", "intake", "ledger", "rules", "step.py", "steps", "topics.py")
 )

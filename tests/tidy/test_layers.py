@@ -24,6 +24,7 @@ streams/assembly/__init__ streams/intake/__init__ streams/ledger/__init__ stream
 streams/rules/__init__ streams/rules/billing
 streams/sinks/__init__ streams/sinks/contract streams/sinks/file_exchange streams/sinks/tryton
 stack/__init__ stack/commands stack/kafka live/__init__ live/pipeline
+outside/__init__ outside/http
 connect/__init__ connect/deploy connect/feeds/__init__ connect/feeds/contract connect/feeds/erp connect/feeds/workday
 """.split()
 
@@ -88,6 +89,7 @@ BREACHES = [
     ("feeds-apart", "connect/feeds/workday", "from connect.feeds import erp"),
     ("connect-lands", "connect/feeds/workday", "from streams import topics"),
     ("connect-above", "streams/topology", "import connect.deploy"),
+    ("outside-apart", "outside/http", "import connect.deploy"),
     ("live-above", "firm/size", "import live.pipeline"),
     ("only-the-engine", "connect/feeds/workday", "from confluent_kafka import Producer"),
 ]
@@ -114,8 +116,8 @@ RIGHT = [
     ("streams/engine/demo", "import streams.engine.app, console.page, firm.size"),
     ("streams/rules/billing", "import schemas.codec, streams.domain.money, streams.step, state.store"),
     ("streams/intake/__init__", "import streams.rules.billing"),
-    ("streams/sinks/file_exchange", "import streams.sinks.contract, streams.domain.money"),
-    ("connect/feeds/erp", "import schemas.codec, connect.feeds.contract"),
+    ("streams/sinks/file_exchange", "import streams.sinks.contract, streams.domain.money, outside.http"),
+    ("connect/feeds/erp", "import schemas.codec, connect.feeds.contract, outside.http"),
     ("streams/engine/app", "import connect.feeds.erp"),
     ("live/pipeline", "import stack.kafka, connect.deploy, firm.size, streams.engine.app"),
     ("schemas/codec", "import confluent_kafka"),

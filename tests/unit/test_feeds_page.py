@@ -16,8 +16,8 @@ from connect.erp_settings import ErpSettings, ObjectSettings
 from connect.feeds.files import FilesSettings
 from connect.feeds.salesforce.opening import SalesforceSettings
 from connect.feeds.workday import WorkdaySettings
-from connect.http_settings import HttpSettings
 from connect.settings import ComparedSettings, FeedSettings, checked
+from outside.http_settings import HttpSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "feeds.md").read_text("utf-8")
 COMMON = {*FeedSettings.model_fields, *ComparedSettings.model_fields, *HttpSettings.model_fields}

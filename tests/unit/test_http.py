@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from connect.errors import Fatal, Retriable
-from connect.http import Http, Limits, message_of, retry_after_ms, shown
+from outside.errors import Fatal, Retriable
+from outside.http import Http, Limits, message_of, retry_after_ms, shown
 
 NOON = 1_772_366_400_000  # Sun, 01 Mar 2026 12:00:00 GMT
 

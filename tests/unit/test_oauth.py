@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from joserfc import jwt
 from joserfc.jwk import import_key
 
-from connect.errors import Fatal
-from connect.oauth import Basic, Bearer, ClientAssertion, ClientCredentials, Grant, JwtBearer, Key, RefreshToken, basic
+from outside.errors import Fatal
+from outside.oauth import Basic, Bearer, ClientAssertion, ClientCredentials, Grant, JwtBearer, Key, RefreshToken, basic
 
 NOON = 1_772_366_400_000
 URL = "https://login.example/token"

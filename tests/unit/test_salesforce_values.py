@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from connect.errors import Retriable
 from connect.feeds.salesforce.objects import Field, Kind
 from connect.feeds.salesforce.session import Calls
 from connect.feeds.salesforce.values import WrongType, instant, instant_text, of_event, of_rest, settled
+from outside.errors import Retriable
 
 MONEY = Field("Value", "Value__c", Kind.NUMBER, 4)
 

@@ -11,10 +11,10 @@ from connect.feeds.salesforce.pubsub import PubSub
 from connect.feeds.salesforce.queries import Queries
 from connect.feeds.salesforce.session import Calls, RestApi, Session
 from connect.feeds.salesforce.source import Plan, Salesforce
-from connect.http import Http, Limits
-from connect.http_settings import HttpSettings, grant_of
-from connect.oauth import Bearer
 from connect.settings import ComparedSettings, FeedSettings
+from outside.http import Http, Limits
+from outside.http_settings import HttpSettings, grant_of
+from outside.oauth import Bearer
 
 _NAMED: Final = {
     "Account": "account",

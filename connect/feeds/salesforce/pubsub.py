@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import grpc
 
-from connect.errors import Fatal, Retriable
 from connect.feeds.salesforce.session import Session
 from connect.feeds.salesforce.stubs import pubsub_api_pb2 as messages
+from outside.errors import Fatal, Retriable
 
 REQUESTED_MAX: Final = 100
 """Events that may be asked for and not yet delivered: the API's own limit."""

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from connect.errors import Fatal, Retriable
-from connect.http import Answer
+from outside.errors import Fatal, Retriable
+from outside.http import Answer
 
 Json = Mapping[str, Any]
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from streams.sinks.contract import Answers, Posting, Receipt, Retriable, Status, receipt_of
+from streams.domain.posting import Posting
+from streams.sinks.contract import Answers, Receipt, Retriable, Status, receipt_of
 from tests.contract.simulators.faults import Faults
 
 

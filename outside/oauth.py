@@ -13,7 +13,7 @@ from authlib.oauth2.rfc7523.assertion import sign_jwt_bearer_assertion
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
-from connect.errors import Fatal
+from outside.errors import Fatal
 
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
-from connect.errors import Fatal
-from connect.http import Http, Limits, Requests
-from connect.oauth import Basic, Bearer, ClientAssertion, ClientCredentials, Grant, JwtBearer, Key, RefreshToken
+from outside.errors import Fatal
+from outside.http import Http, Limits, Requests
+from outside.oauth import Basic, Bearer, ClientAssertion, ClientCredentials, Grant, JwtBearer, Key, RefreshToken
 
 _CLIENT: Final = ("auth.token.url", "auth.client.id")
 _NEEDED: Final = {

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
-from connect.errors import Fatal, NotThere, Retriable
+from outside.errors import Fatal, NotThere, Retriable
 
 _SAID_MAX: Final = 300
 _RETRY_MS_MAX: Final = 86_400_000
