@@ -100,6 +100,9 @@ class AnalyticsTopic:
     """
 
     pipelined = False  # a publication that fails would be overtaken by those behind it
+    calls_at_once = 1
+    postings_per_call = 10_000
+    stale_ms_max = 0
 
     def __init__(self, system: str, publish: Publish, lookup: Lookup) -> None:
         self.system = system

@@ -31,6 +31,18 @@ class Fatal(SinkError):
     """Nothing can be delivered until a person acts: wrong credentials, a missing batch. The sink stops."""
 
 
+class Trouble(StrEnum):
+    """What a failure that passes by itself says something about.
+
+    `down`: the target, which does not answer or is broken. `busy`: the pace, it was asked too much. `record`: what was
+    sent, such as a record that somebody has locked; the target itself is well.
+    """
+
+    DOWN = "down"
+    BUSY = "busy"
+    RECORD = "record"
+
+
 class Retriable(SinkError):
     """The target cannot take it now: it is tried again, later and later.
 
@@ -38,10 +50,18 @@ class Retriable(SinkError):
     before anything is sent again. `retry_after_ms` is the wait that the target asked for, if it did.
     """
 
-    def __init__(self, reason: str, *, nothing_sent: bool = False, retry_after_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        nothing_sent: bool = False,
+        retry_after_ms: int | None = None,
+        trouble: Trouble = Trouble.DOWN,
+    ) -> None:
         super().__init__(reason)
         self.nothing_sent = nothing_sent
         self.retry_after_ms = retry_after_ms
+        self.trouble = trouble
 
 
 class Skippable(SinkError):
@@ -148,6 +168,18 @@ class Sink(Protocol[P_contra]):
     @property
     def pipelined(self) -> bool:
         """Whether the target keeps the order of one contract's postings while earlier ones are still unanswered."""
+
+    @property
+    def calls_at_once(self) -> int:
+        """How many calls may be under way at one moment, from as many threads."""
+
+    @property
+    def postings_per_call(self) -> int:
+        """How many postings one call carries at most: 1 where the target has no batches."""
+
+    @property
+    def stale_ms_max(self) -> int:
+        """For how long after a call `find` may miss what the call has booked; 0 where it never does."""
 
     def post(self, postings: Sequence[P_contra], now: int) -> list[Receipt]:
         """Send postings in the order given; return a receipt for each one sent or refused.

@@ -32,6 +32,9 @@ class FileExchange:
     """The file exchange of one system, as a sink. One call of `post` is one batch; `Delivery` decides how many."""
 
     pipelined = True  # lines and batches are booked in order of their numbers
+    calls_at_once = 1
+    postings_per_call = 10_000
+    stale_ms_max = 0
 
     def __init__(self, root: Path, system: str, files: Files | None = None, batches: Outbound | None = None) -> None:
         if not is_system(system):

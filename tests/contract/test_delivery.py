@@ -23,6 +23,7 @@ class ScriptedSink:
 
     def __init__(self, script: Behaviour) -> None:
         self.pipelined = True
+        self.calls_at_once, self.postings_per_call, self.stale_ms_max = 1, 10_000, 0
         self.system = "scripted"
         self.script = script
         self.calls: list[list[str]] = []

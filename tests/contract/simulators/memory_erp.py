@@ -41,6 +41,9 @@ class MemorySink:
     """The sink of a MemoryErp, as small as the contract allows."""
 
     pipelined = False
+    calls_at_once = 1
+    postings_per_call = 10_000
+    stale_ms_max = 0
 
     def __init__(self, system: str, erp: MemoryErp) -> None:
         self.system = system
