@@ -190,6 +190,11 @@ class Settings(BaseSettings):
     policy_file: Path | None = Field(
         default=None, description="Thresholds and deadlines of the rules; absent: the policy shipped."
     )
+    routing_file: Path | None = Field(
+        default=None,
+        description="Which ERP books what, and from which day of service on; absent: the routing shipped, by which "
+        "the ERP of each legal entity books everything.",
+    )
     epochs: Mapping[str, int] = Field(
         default_factory=dict,
         description="Epoch by feed (`source.name`), 0 where absent; what was loaded (`history`, `history.NAME`) goes "

@@ -60,11 +60,14 @@ class Context:
         self.counts: dict[str, int] = {}
         self.gauges: dict[str, int] = {}
         """What the step says of its state by name, such as how many rows are parked."""
+        self.nudged = False
+        """Set by any thread when something outside has ended that the step waits for; it then has its turn."""
         self.traces: dict[str | None, Headers] = {}
         """Trace context by key, of the records taken in since the last commit; empty where nobody traces."""
         self.timers = Timers(state)
         self._state = state
         self._remembers = step.remembers
+        self._once_committed: list[Callable[[], None]] = []
 
     def table(self, name: str) -> Table[Any]:
         """Return a table that the Step declares it remembers."""
@@ -100,6 +103,15 @@ class Context:
         traces = self.traces
         return traces.get(key, next(iter(traces.values())) if len(traces) == 1 else ())
 
+    def once_committed(self, call: Callable[[], None]) -> None:
+        """Have something called once what is written now is committed; never if that is not."""
+        self._once_committed.append(call)
+
+    def take_promises(self) -> list[Callable[[], None]]:
+        """Return what is to be called, once."""
+        promises, self._once_committed = self._once_committed, []
+        return promises
+
     def count(self, name: str, amount: int = 1) -> None:
         """Count something that is neither output nor state, such as a dropped duplicate."""
         self.counts[name] = self.counts.get(name, 0) + amount
@@ -130,6 +142,7 @@ class Task:
         self.context = Context(step, partition, partitions, state)
         self._behaviour = step.begin(self.context)
         self.touched = False
+        self._promises: list[Callable[[], None]] = []
         self.next_due = self.context.timers.next_due
         """Returns when the earliest timer falls due, in milliseconds, or None."""
 
@@ -139,9 +152,16 @@ class Task:
         self.touched = True
         self._behaviour.on_records(records)
 
+    def has_work(self, now: int) -> bool:
+        """Tell whether there is something to fire, to emit or to take in that has ended outside."""
+        due = self.next_due()
+        return self.touched or self.context.nudged or bool(self.context.outputs) or (due is not None and due <= now)
+
     def fire(self, now: int) -> int:
         """Fire the timers due by the given time, in order; return how many."""
         self.context.now = now
+        if self.context.nudged:
+            self.context.nudged, self.touched = False, True
         fired = 0
         while (key := self.context.timers.take_due(now)) is not None:
             self.touched = True
@@ -154,6 +174,7 @@ class Task:
         self.context.now = now
         self.touched = False
         self._behaviour.before_commit()
+        self._promises += self.context.take_promises()
 
     def take_outputs(self) -> list[Output]:
         """Return what was emitted since the last call, in order."""
@@ -163,6 +184,13 @@ class Task:
     def commit(self) -> None:
         """Write the state to its store; the outputs have been written before."""
         self.state.flush()
+        self.committed()
+
+    def committed(self) -> None:
+        """Call what was to be called once all that `before_commit` has written is committed."""
+        promises, self._promises = self._promises, []
+        for promise in promises:
+            promise()
 
 
 def fan_in(steps: Iterable[Step]) -> dict[str, list[Step]]:

@@ -86,6 +86,7 @@ EXCEPTIONS: Final = "exceptions"
 DEAD_LETTERS: Final = "dead.letters"
 ACTIVATION_COMMANDS: Final = "activation.commands"
 ACTIVATION_EVENTS: Final = "activation.events"
+POSTINGS: Final = "erp.postings"
 RECEIPTS: Final = "erp.receipts"
 ANALYTICS: Final = "analytics.delivery"
 AUDIT: Final = "audit.trail"
@@ -98,6 +99,7 @@ PUBLIC: Final[tuple[Topic, ...]] = (
     Topic(DEAD_LETTERS, Role.PUBLIC, "the original key", "records that cannot be read, as they came"),
     Topic(ACTIVATION_COMMANDS, Role.PUBLIC, "opportunity id", "steps to take after a deal is won"),
     Topic(ACTIVATION_EVENTS, Role.PUBLIC, "opportunity id", "what became of those steps"),
+    Topic(POSTINGS, Role.PUBLIC, "contract number", "intents to book a trigger in an ERP, before anything is sent"),
     Topic(RECEIPTS, Role.PUBLIC, "contract number", "what the ERP answered for each trigger"),
     Topic(ANALYTICS, Role.PUBLIC, "project id", "flat, additive facts for analysts"),
     Topic(AUDIT, Role.PUBLIC, "contract number, else project id", "every change of money or state, with its cause"),

@@ -13,6 +13,7 @@ from schemas.mapping import Mappings, Ownership, load_mappings, load_ownership
 from streams import compiled
 from streams.assembly.step import assembly_step
 from streams.domain.policy import Policy
+from streams.domain.routes import Routes
 from streams.intake.ownership import never_checked
 from streams.intake.reading import Decode, Reader
 from streams.intake.step import intake_step
@@ -46,15 +47,20 @@ def load_rulebook(policy: Path | None = None, further: Iterable[Path] = ()) -> R
     return Rulebook(mappings, ownership, load_policy(policy))
 
 
-def topology(rulebook: Rulebook, reader: Reader, feeds: tuple[str, ...] = ()) -> tuple[Step, ...]:
-    """Return all steps, upstream first. `feeds` are those that must be heard: in service only, none in a file run."""
+def topology(
+    rulebook: Rulebook, reader: Reader, feeds: tuple[str, ...] = (), routes: Routes | None = None
+) -> tuple[Step, ...]:
+    """Return all steps, upstream first.
+
+    In service only, none in a file run: `feeds` are those that must be heard, `routes` say which ERP books what.
+    """
     compiled.quicken()
     policy, mappings = rulebook.policy, rulebook.mappings
     return (
         *([assembly_step(mappings, reader)] if mappings.assemblies else []),
         intake_step(reader, mappings, rulebook.ownership, policy, feeds),
         people_step(policy),
-        ledger_step(policy, mappings.billing_code),
+        ledger_step(policy, mappings.billing_code, routes),
         margin_step(policy),
         drift_step(policy),
         analytics_step(),

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from streams.domain.canonical import Amendment, Contract, RevenueSchedule
 from streams.domain.fact import Cause, Figures, ProjectView
 from streams.domain.money import ZERO
+from streams.domain.routes import Decision
 
 TIME_ENTRY: Final = "time_entry"
 EXPENSE: Final = "expense"
@@ -55,7 +56,10 @@ class Work(NamedTuple):
 
 
 class Outstanding(NamedTuple):
-    """A trigger that is not reversed: all that its reversal must say again, so that a credit mirrors its invoice."""
+    """A trigger that is not reversed: all that its reversal must say again, so that a credit mirrors its invoice.
+
+    `posted_to` are the ERPs that it was decided to go to; None: nobody decided, as in a file run.
+    """
 
     trigger_id: str
     kind: str
@@ -72,6 +76,7 @@ class Outstanding(NamedTuple):
     billing_code: str
     employee_id: str | None
     po_number: str | None
+    posted_to: tuple[str, ...] | None = None
 
 
 class Worth(NamedTuple):
@@ -124,7 +129,8 @@ class Item(NamedTuple):
 
     `rivals` are rows of the same id under other projects, older than `work`, which the feed has not taken back yet.
     `share` is what the item adds to the totals of project `share_of`. `hold` are the reasons of its open exception,
-    `held_since` when that opened. `queued_at` is its place in the queue for the cap.
+    `held_since` when that opened. `queued_at` is its place in the queue for the cap. `decided` is where what was billed
+    of it last went, kept once that is taken back; `left_since` tells since when nobody bills it.
     """
 
     kind: str
@@ -141,6 +147,8 @@ class Item(NamedTuple):
     share: Totals = NOTHING
     share_of: str = ""
     queued_at: str = ""
+    decided: Decision | None = None
+    left_since: int = 0
 
 
 class Outlook(NamedTuple):

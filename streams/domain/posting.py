@@ -8,12 +8,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from streams.domain.calendar import moment
 from streams.domain.identity import identity_of
+
+
+class Status(StrEnum):
+    """Where a posting stands: `pending` is not sent, `unknown` may have been; the last three are final."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    UNKNOWN = "unknown"
+    POSTED = "posted"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+
+
+FINAL = frozenset({Status.POSTED, Status.REJECTED, Status.SUPERSEDED})
 
 
 def _no_float(value: Any) -> Any:
@@ -99,7 +114,7 @@ def intent_of(trigger: Mapping[str, Any], system: str, now: int) -> dict[str, An
 
     `now` is when it is written, in milliseconds since 1970, UTC.
     """
-    # As it came: to make a posting of it first, and check that, would take as long as all else.
+    # As it is: to make a posting of it first, and check that, would take as long as all else.
     intent = {name: trigger[name] for name in _TOLD}
     intent["posting_id"] = posting_id_of(system, trigger["trigger_id"])
     intent["system"] = system

@@ -280,6 +280,8 @@ class Checkpoints(Service):
             self._writing_at = None
         for number in commit.changes:
             self._assignment.partitions[number].store_changes(this.settled[number], commit.ends[number], this.now)
+        for number in this.settled:
+            self._assignment.partitions[number].committed()
         self._kit.probe("stored")
         self._metrics.outcomes.count(this.outputs)
         self._agents.committed(this.acked)

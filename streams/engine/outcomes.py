@@ -8,8 +8,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter
 
 from streams.domain.policy import LIMITS
+from streams.domain.posting import FINAL
 from streams.rules.exceptions import OWNERS
-from streams.sinks.contract import FINAL
 from streams.step import Output
 from streams.topics import ALERTS, DEAD_LETTERS, EXCEPTIONS, RECEIPTS
 

@@ -162,10 +162,7 @@ class Partition:
 
     def busy(self, now: int) -> bool:
         """Return whether there is something to write: not counting offsets that moved past no record."""
-        return any(
-            task.touched or task.context.outputs or ((due := task.next_due()) is not None and due <= now)
-            for task in self._tasks.values()
-        )
+        return any(task.has_work(now) for task in self._tasks.values())
 
     def moved(self) -> bool:
         """Return whether some step has come further than was committed."""
@@ -197,6 +194,11 @@ class Partition:
         self.store.apply_entries(settled.changes, position, now)
         for state in self._states:
             state.stored()
+
+    def committed(self) -> None:
+        """Let steps begin what they have only promised until what was settled is committed."""
+        for task in self._tasks.values():
+            task.committed()
 
     def _sample_hits(self) -> None:
         self._rounds += 1

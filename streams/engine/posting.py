@@ -1,237 +1,277 @@
-"""Posting: triggers go out to the ERP that keeps their legal entity's books, and its answers come back as receipts.
+"""Posting: intents go out to the ERPs that they name, and the answers come back as receipts.
 
 A step like any other, but for one thing: its targets are outside, so what it sends cannot be undone with its state.
-`streams.sinks.delivery` owns that: intent is committed before anything is sent, and a target is asked about everything
-in doubt before it is sent again. Calls to targets are short; they run between checkpoints, on a timer.
+What it reads are committed records, and calls begin only once it is committed that they may have been made;
+`streams.delivery` asks a target about everything in doubt before it is sent again. Calls are made by threads of the
+target's lane: what became of them is taken in before the next commit.
 """
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-from streams.domain.calendar import moment
-from streams.domain.canonical import LegalEntity
-from streams.domain.fact import Cause, Fact
-from streams.domain.posting import Posting, posting_id_of, posting_of
-from streams.rules.exceptions import Entity, exception_record
-from streams.sinks.contract import (
-    FINAL,
-    Fatal,
-    Problem,
-    Receipt,
-    Retriable,
-    Sink,
-    Status,
-)
-from streams.sinks.delivery import Delivery, Limits
+from streams.delivery.calls import Clock, Look, Sending, Work
+from streams.delivery.delivery import Delivery
+from streams.delivery.lane import Calls, Priority
+from streams.delivery.limits import Limits
+from streams.domain.calendar import instant, moment
+from streams.domain.posting import FINAL, Posting, Status, posting_id_of, posting_told
+from streams.domain.routes import Routes
+from streams.rules.exceptions import Entity
+from streams.sinks.contract import Fatal, Problem, Receipt, Retriable, Sink, receipt_of
 from streams.step import Context, Record, Step
-from streams.topics import CONTRACT_FACTS, EXCEPTIONS, RECEIPTS, TRIGGERS
+from streams.steps.exception_queue import ExceptionQueue
+from streams.topics import EXCEPTIONS, POSTINGS, RECEIPTS
 
 NAME = "posting"
 FATAL_PAUSE_MS = 60_000
 """How long a system whose sink gave up is left alone before it is opened again."""
 PATIENCE_MS = 60_000
 """How long a system may fail in ways that pass by themselves before a person hears of it."""
+NO_ROOM_MS = 200
+"""How soon it is looked again whether a target that takes nothing more does."""
 
-_NO_CAUSE = Cause(None, None, None, None, 0, 0)
-_UNROUTED = ""
 _WORK = "work"
 
 
-class PostingBehaviour:
-    """The triggers of one partition on their way.
+class Target(NamedTuple):
+    """One ERP as it is reached: its sink, who makes the calls, and what goes at once."""
 
-    Tables: `posting.delivery` is the deliveries' memory; `posting.systems` the system of each legal entity;
-    `posting.waiting` the postings whose legal entity is unknown here, in order; `posting.open` the exceptions opened,
-    with the instant each was first seen.
+    sink: Sink[Posting]
+    calls: Calls
+    limits: Limits
+
+
+class Targets(NamedTuple):
+    """All that posting needs of the world: `open` opens an ERP and raises ValueError for one that is not known.
+
+    `poll_ms` is how often answers are looked for that come later, `clock` gives milliseconds since 1970.
     """
 
-    def __init__(self, context: Context, connect: Callable[[str], Sink[Posting]], limits: Limits, poll_ms: int) -> None:
+    open: Callable[[str], Target]
+    routes: Routes
+    poll_ms: int
+    clock: Clock
+
+
+class _Way:
+    """What is under way to one system: its delivery, and what its calls have brought back."""
+
+    def __init__(self, target: Target, delivery: Delivery[Posting]) -> None:
+        self.target = target
+        self.delivery = delivery
+        self.ended: deque[Work] = deque()
+        self.under_way = 0
+        self.failing_since: dict[type[Work], int] = {}
+        self.looks = False
+        self.look_at = 0
+
+
+class PostingBehaviour:
+    """The postings of one partition on their way.
+
+    Tables: `posting.delivery` is the deliveries' memory; `posting.targets` the systems that something went to;
+    `posting.decided` the systems of each trigger; `posting.waiting` the postings whose system's sink gave up, in order;
+    `posting.open` the exceptions opened, with the instant each was first seen.
+    """
+
+    def __init__(self, context: Context, targets: Targets) -> None:
         self._context = context
-        self._connect = connect
-        self._limits = limits
-        self._poll_ms = poll_ms
+        self._targets = targets
         self._memory = context.table("posting.delivery")
-        self._systems = context.table("posting.systems")
+        self._systems = context.table("posting.targets")
+        self._decided = context.table("posting.decided")
         self._waiting = context.table("posting.waiting")
-        self._open = context.table("posting.open")
-        self._deliveries: dict[str, Delivery[Posting]] = {}
+        self._exceptions = ExceptionQueue(context, "posting.open")
+        self._ways: dict[str, _Way] = {}
         self._paused: dict[str, int] = {}
-        self._failing_since: dict[str, int] = {}
+        context.nudged = True  # what is open from before goes on without being asked for
 
     def on_records(self, records: Sequence[Record]) -> None:
-        """Take in triggers, and which ERP keeps a legal entity's books."""
+        """Take in intents."""
         for record in records:
-            if record.topic == TRIGGERS:
-                self._trigger(record)
-            elif isinstance(record.value, Fact) and isinstance(record.value.row, LegalEntity):
-                self._legal_entity(record.value.row)
-        self._keep_working()
+            self._intend(record.value, record.offset)
 
     def on_timer(self, key: str) -> None:
-        """Send what is due and take in what was answered; `key` is that of the one timer there is."""
+        """Something is due, and is seen to before the commit; `key` is that of the one timer there is."""
         assert key == _WORK
-        for system in sorted(set(self._systems_known())):
-            delivery = self._delivery(system)
-            if delivery is not None:
-                self._work(system, delivery)
-        self._keep_working()
 
     def before_commit(self) -> None:
-        """Nothing waits for the commit."""
+        """Take in what calls have brought back, and promise the next ones."""
+        for system, _ in self._systems.scan(""):
+            way = self._way(system)
+            if way is not None:
+                self._work(system, way)
+        self._set_timer()
 
-    def _keep_working(self) -> None:
-        if self._context.timers.next_due() is None:
-            self._context.timers.set(_WORK, self._context.now + self._poll_ms)
+    # -- intents
 
-    # -- routing
-
-    def _trigger(self, record: Record) -> None:
-        trigger = record.value
-        system = self._system_of(trigger.get("legal_entity", ""), trigger.get("reverses"))
-        posting = posting_of(trigger, _UNROUTED if system is None else system)
-        if system is None:
-            self._waiting.put(f"{posting.legal_entity}\x1f{record.offset:020d}", posting)
-        else:
-            self._intend(posting, record.offset)
-
-    def _system_of(self, legal_entity: str, reverses: str | None) -> str | None:
-        """Return the system a trigger belongs to: a reversal goes where its original went."""
-        if reverses is not None:
-            for system in self._systems_known():
-                receipt = f"{system}/receipt/{posting_id_of(system, reverses)}"
-                if self._memory.get(receipt) is not None or self._waits_for(system, reverses):
-                    return system
-        known: str | None = self._systems.get(legal_entity)
-        return known
-
-    def _waits_for(self, system: str, trigger_id: str) -> bool:
-        """Tell whether a trigger waits for a system's sink to be had again."""
-        return any(posting.trigger_id == trigger_id for _, posting in self._waiting.scan(f"\x1f{system}\x1f"))
-
-    def _systems_known(self) -> list[str]:
-        return list(dict.fromkeys(system for _, system in self._systems.scan("")))
-
-    def _legal_entity(self, row: LegalEntity) -> None:
-        if self._systems.get(row.id) == row.erp_system:
+    def _intend(self, intent: Mapping[str, Any], offset: int) -> None:
+        posting = posting_told(intent)
+        decided = self._decided.get(posting.trigger_id)
+        if decided is None:
+            self._decided.put(posting.trigger_id, tuple(intent["systems"]) or (posting.system,))
+        elif posting.system not in decided:
+            # A group that was made anew has decided by other routes than those of then; what was decided first stands.
+            error = f"it was decided before that {', '.join(decided)} books it"
+            self._emit(replace(receipt_of(posting, Status.PENDING), status=Status.SUPERSEDED, error=error))
             return
-        entity = Entity("legal_entity", row.id, place=str(self._context.partition))
-        try:
-            self._connect(row.erp_system).close()
-        except ValueError as error:
-            self._exception("unroutable", entity, f"legal entity {row.id}: {error}", True)
-            return
-        except (Fatal, Retriable):
-            pass  # the system exists, but is not to be had now: the timer tries again
-        self._exception("unroutable", entity, "", False)
-        # An old system stays known under its own name: answers to what was sent there are still to come.
-        former = self._systems.get(row.id)
-        if former is not None:
-            self._systems.put(f"\x1f{former}", former)
-        self._systems.put(row.id, row.erp_system)
-        for key, posting in self._waiting.scan(f"{row.id}\x1f"):
-            self._waiting.delete(key)
-            identity = posting_id_of(row.erp_system, posting.trigger_id)
-            routed = replace(posting, system=row.erp_system, posting_id=identity)
-            self._intend(routed, int(key.rpartition("\x1f")[2]))
-
-    def _intend(self, posting: Posting, offset: int) -> None:
-        delivery = self._delivery(posting.system)
-        if delivery is None:
-            # Its sink gave up: the intent waits with those whose system is unknown, and is taken up by `_delivery` in
-            # the order of the triggers, which is that of their contract's decisions.
-            self._waiting.put(f"\x1f{posting.system}\x1f{offset:020d}", posting)
+        system = posting.system
+        if self._systems.get(system) is None:
+            self._systems.put(system, system)
+        way = self._way(system)
+        if way is None:
+            # Its sink gave up: the intent is taken up by `_way` in the order in which intents were written, which is
+            # that of their contract's decisions.
+            self._waiting.put(f"{system}\x1f{offset:020d}", posting)
         else:
-            self._tell(delivery.intend([posting], self._context.now))
+            way.delivery.intend([posting], self._context.now, instant(intent["created_at"]))
 
     # -- delivering
 
-    def _delivery(self, system: str) -> Delivery[Posting] | None:
-        """Return the delivery to a system, or None while its sink is left alone."""
-        delivery = self._deliveries.get(system)
-        if delivery is not None:
-            return delivery
+    def _way(self, system: str) -> _Way | None:
+        """Return the way to a system, or None while its sink is left alone."""
+        way = self._ways.get(system)
+        if way is not None:
+            return way
         now = self._context.now
         if self._paused.get(system, 0) > now:
             return None
         try:
-            delivery = Delivery(self._connect(system), self._memory, Posting, self._limits)
-        except (Fatal, Retriable) as error:
+            target = self._targets.open(system)
+        except (Fatal, Retriable, ValueError) as error:
             self._give_up(system, error)
             return None
-        self._deliveries[system] = delivery
-        for key, posting in self._waiting.scan(f"\x1f{system}\x1f"):
+        frozen = partial(self._frozen_until, system)
+        delivery = Delivery(target.sink, self._memory, Posting, target.limits, self._targets.clock, frozen)
+        way = self._ways[system] = _Way(target, delivery)
+        for key, posting in self._waiting.scan(f"{system}\x1f"):
             self._waiting.delete(key)
-            self._tell(delivery.intend([posting], now))
-        return delivery
+            delivery.intend([posting], now, 0)  # its intent may be older than the memory
+        return way
 
-    def _work(self, system: str, delivery: Delivery[Posting]) -> None:
-        now = self._context.now
+    def _frozen_until(self, system: str, posting: Posting, now: int) -> int | None:
+        routes = self._targets.routes
+        if not routes.freezes:
+            return None
+        freeze = routes.freeze(system, posting.legal_entity, moment(now))
+        return None if freeze is None else instant(freeze.ends)
+
+    def _work(self, system: str, way: _Way) -> None:
+        self._take_in(system, way)
         try:
-            self._tell(delivery.send(now))
-            answers = delivery.poll(now)
-        except Retriable as error:
-            self._context.count(f"sink/{system}/retriable")
-            self._be_patient(system, str(error))
-            return
+            works = way.delivery.work(self._context.now, way.target.calls.room(self))
         except Fatal as error:
+            self._tell(system, way)
             self._give_up(system, error)
             return
-        self._context.count(f"sink/{system}/{'ok' if delivery.failure is None else 'retriable'}")
-        self._tell(answers.receipts)
-        for subject in answers.sound:
-            self._exception("delivery_failed", _answer_entity(system, subject), "", False)
-        for problem in answers.problems:
-            self._problem(problem)
-        self._be_patient(system, delivery.failure)
+        if way.target.sink.answers_later and not way.looks and way.look_at <= self._context.now:
+            way.looks = True
+            works.append(way.delivery.look())
+        for work in works:
+            way.under_way += 1
+            self._context.once_committed(partial(self._begin, way, work))
+        self._tell(system, way)
 
-    def _be_patient(self, system: str, failure: str | None) -> None:
-        """Open an exception for what should have passed by itself and has not; resolve it once nothing fails."""
-        if failure is None:
-            self._failing_since.pop(system, None)
-            self._exception("delivery_failed", self._system_entity(system), "", False)
-        elif self._failing_since.setdefault(system, self._context.now) + PATIENCE_MS <= self._context.now:
-            message = f"{system}: {failure}; tried again until it passes"
-            self._exception("delivery_failed", self._system_entity(system), message, True)
+    def _begin(self, way: _Way, work: Work) -> None:
+        priority = Priority.BILLING if isinstance(work, Sending) else Priority.QUESTION
+        context, ended = self._context, way.ended
+
+        def done(work: Work) -> None:
+            ended.append(work)
+            context.nudged = True
+
+        way.target.calls.begin(self, work, priority, done)
+
+    def _take_in(self, system: str, way: _Way) -> None:
+        now = self._context.now
+        while way.ended:
+            work = way.ended.popleft()
+            way.under_way -= 1
+            way.delivery.settle(work, now)
+            outcome = "fatal" if work.fatal else "retriable" if work.failure else "ok"
+            self._context.count(f"sink/{system}/{outcome}")
+            self._be_patient(system, way, work)
+            if isinstance(work, Look):
+                way.looks, way.look_at = False, now + self._targets.poll_ms
+                for subject in work.answers.sound:
+                    self._exceptions.tell("delivery_failed", _answer_entity(system, subject), "", False)
+                for problem in work.answers.problems:
+                    self._problem(problem)
+        for problem in way.delivery.problems():
+            self._problem(problem)
+
+    def _set_timer(self) -> None:
+        """Have a turn when something falls due; what is under way gives one by itself."""
+        now = self._context.now
+        times = [at for at in self._paused.values() if at > now]
+        for way in self._ways.values():
+            if way.target.sink.answers_later and not way.looks:
+                times.append(max(way.look_at, now + 1))
+            due = way.delivery.due(now)
+            if due is not None and (due > now or not way.under_way):
+                times.append(due if due > now else now + NO_ROOM_MS)
+        if times and self._context.timers.next_due() != min(times):
+            self._context.timers.set(_WORK, min(times))
+
+    def _be_patient(self, system: str, way: _Way, work: Work) -> None:
+        """Open an exception for what should have passed by itself and has not; resolve it once nothing fails.
+
+        That answers are read says nothing of whether something can be sent.
+        """
+        now, since = self._context.now, way.failing_since
+        if work.failure is None:
+            since.pop(type(work), None)
+        elif since.setdefault(type(work), now) + PATIENCE_MS <= now:
+            message = f"{system}: {work.failure}; tried again until it passes"
+            self._exceptions.tell("delivery_failed", self._system_entity(system), message, True)
+        if not since:
+            self._exceptions.tell("delivery_failed", self._system_entity(system), "", False)
 
     def _give_up(self, system: str, error: Exception) -> None:
-        self._context.count(f"sink/{system}/{'fatal' if isinstance(error, Fatal) else 'retriable'}")
-        self._deliveries.pop(system, None)
+        self._context.count(f"sink/{system}/{'retriable' if isinstance(error, Retriable) else 'fatal'}")
+        self._ways.pop(system, None)
         self._paused[system] = self._context.now + FATAL_PAUSE_MS
-        self._exception("delivery_failed", self._system_entity(system), f"{system}: {error}", True)
+        self._exceptions.tell("delivery_failed", self._system_entity(system), f"{system}: {error}", True)
 
     def _system_entity(self, system: str) -> Entity:
         return Entity("erp_system", system, place=str(self._context.partition))
 
     # -- telling
 
-    def _tell(self, receipts: Sequence[Receipt]) -> None:
-        for receipt in receipts:
+    def _tell(self, system: str, way: _Way) -> None:
+        for receipt in way.delivery.changes():
+            self._emit(receipt)
             if receipt.status in FINAL:
-                self._context.emit(RECEIPTS, receipt.contract_number, receipt_record(receipt, self._context.now))
                 refused = receipt.status is Status.REJECTED
                 entity = Entity("billing_trigger", receipt.trigger_id, receipt.project_id, receipt.contract_number)
                 message = f"{receipt.system} refused trigger {receipt.trigger_id}: {receipt.error or 'no reason given'}"
-                self._exception("delivery_failed", entity, message, refused)
+                self._exceptions.tell("delivery_failed", entity, message, refused)
+                self._compare(system, receipt)
+
+    def _compare(self, system: str, receipt: Receipt) -> None:
+        """Of a dual run, say where one system books what another refuses."""
+        decided = self._decided.get(receipt.trigger_id) or ()
+        ends = {system: receipt.status}
+        for other in decided:
+            way = self._ways.get(other)
+            known = None if way is None else way.delivery.receipt(posting_id_of(other, receipt.trigger_id))
+            if other != system and known is not None and known.status in FINAL:
+                ends[other] = known.status
+        if len(decided) > 1 and len(ends) == len(decided):
+            entity = Entity("dual_run", receipt.trigger_id, receipt.project_id, receipt.contract_number)
+            said = ", ".join(f"{name} {status}" for name, status in sorted(ends.items()))
+            message = f"trigger {receipt.trigger_id}: {said}"
+            self._exceptions.tell("delivery_failed", entity, message, len(set(ends.values())) > 1)
+
+    def _emit(self, receipt: Receipt) -> None:
+        self._context.emit(RECEIPTS, receipt.contract_number, receipt_record(receipt, self._context.now))
 
     def _problem(self, problem: Problem) -> None:
         message = f"{problem.system}, {problem.subject}: {problem.reason}"
-        self._exception("delivery_failed", _answer_entity(problem.system, problem.subject), message, True)
-
-    def _exception(self, kind: str, entity: Entity, message: str, wrong: bool) -> None:
-        """Open an exception that is not open, or resolve one that is."""
-        key = f"{kind}\x1f{entity.kind}\x1f{entity.place}\x1f{entity.id}"
-        now, since = self._context.now, self._open.get(key)
-        if wrong == (since is not None):
-            return
-        if wrong:
-            self._open.put(key, now)
-        else:
-            self._open.delete(key)
-        reasons = (message,) if message else ()
-        told = message or f"{entity.kind} {entity.id}: solved"
-        record = exception_record(kind, entity, reasons, told, (since or now, now), wrong, _NO_CAUSE)
-        self._context.emit(EXCEPTIONS, record["exception_id"], record)
+        self._exceptions.tell("delivery_failed", _answer_entity(problem.system, problem.subject), message, True)
 
 
 def _answer_entity(system: str, subject: str) -> Entity:
@@ -239,7 +279,7 @@ def _answer_entity(system: str, subject: str) -> Entity:
 
 
 def receipt_record(receipt: Receipt, now: int) -> dict[str, Any]:
-    """Return the `erp.receipts` record of a final receipt; what was never sent has its instant of decision, `now`."""
+    """Return the `erp.receipts` record of a receipt; what was never sent or answered has its instant, `now`."""
     answered_at = receipt.answered_at or now
     return {
         "trigger_id": receipt.trigger_id,
@@ -256,17 +296,18 @@ def receipt_record(receipt: Receipt, now: int) -> dict[str, Any]:
     }
 
 
-def posting_step(connect: Callable[[str], Sink[Posting]], limits: Limits, poll_ms: int) -> Step:
-    """Declare the step that posts triggers. `connect` opens the sink of a system and raises ValueError for none."""
+def posting_step(targets: Targets) -> Step:
+    """Declare the step that posts intents."""
     return Step(
         name=NAME,
         key="contract number",
-        reads=(TRIGGERS, CONTRACT_FACTS),
+        reads=(POSTINGS,),
         writes=(RECEIPTS, EXCEPTIONS),
-        begin=lambda context: PostingBehaviour(context, connect, limits, poll_ms),
+        begin=lambda context: PostingBehaviour(context, targets),
         remembers={
             "posting.delivery": bytes,
-            "posting.systems": str,
+            "posting.targets": str,
+            "posting.decided": tuple[str, ...],
             "posting.waiting": Posting,
             "posting.open": int,
         },

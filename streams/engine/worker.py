@@ -24,6 +24,7 @@ from streams.engine.assignment import AssignmentError, MissingStateError
 from streams.engine.changelog import LostChangelogError
 from streams.engine.cluster import TopicsError
 from streams.engine.feeds import configured_feeds, running
+from streams.engine.lanes import targets_of
 from streams.engine.malloc import few_arenas
 from streams.engine.monitor import PortError, serve
 from streams.engine.partition import ForeignStateError
@@ -38,8 +39,7 @@ from streams.engine.watch import StalledError
 from streams.engine.wire import ContractWire, Wire, registry_of
 from streams.intake.reading import Reader
 from streams.policy import load_policy
-from streams.sinks.delivery import Limits
-from streams.sinks.file_exchange import FileExchanges
+from streams.routes import load_routes
 from streams.step import Step
 from streams.topology import Rulebook, topology
 
@@ -90,17 +90,16 @@ def run(settings: Settings, ends_with_input: bool = False) -> int:
 def steps_of(settings: Settings) -> tuple[tuple[Step, ...], Wire]:
     """Return the topology and its targets as the settings have them, and the wire of its topics.
 
-    Raises `schemas.lined_yaml.UnusableFile` for mappings, ownership, policy or recorded schemas that cannot be used.
+    Raises `schemas.lined_yaml.UnusableFile` if mappings, ownership, policy, routes or recorded schemas cannot be used.
     """
-    rulebook, sinks, contracts = rulebook_of(settings), settings.sinks, settings.contracts
+    rulebook, routes, contracts = rulebook_of(settings), load_routes(settings.routing_file), settings.contracts
     registry = registry_of(contracts)
     judge = SchemaJudge(rulebook.mappings, contracts.passed_schemas)
     codec = Codec(registry, judge=judge, unknown=of_sources(contracts))
     reader = Reader(rulebook.mappings, codec.decode_change, settings.epochs)
-    limits = Limits(postings_max=sinks.batch_lines_max, age_ms_max=round(sinks.batch_seconds_max * 1000))
-    posting = posting_step(FileExchanges(sinks.folder).open, limits, round(sinks.poll_seconds * 1000))
+    posting = posting_step(targets_of(settings, routes))
     wire = ContractWire(registry, reader, of_own_topics(contracts))
-    return (*topology(rulebook, reader, settings.feeds_expected), posting), wire
+    return (*topology(rulebook, reader, settings.feeds_expected, routes), posting), wire
 
 
 def rulebook_of(settings: Settings) -> Rulebook:

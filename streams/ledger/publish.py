@@ -15,13 +15,14 @@ from streams.domain.ledger import (
     shown_key,
 )
 from streams.domain.money import ZERO
+from streams.domain.posting import intent_of
 from streams.ledger.book import Book, ItemKey
 from streams.ledger.reference import SEP, Reference
 from streams.rules.audit import audit_record
 from streams.rules.billing import first_open_period, trigger_id
 from streams.rules.exceptions import Entity, cause_record, exception_record
 from streams.step import Context
-from streams.topics import AUDIT, EXCEPTIONS, TRIGGERS
+from streams.topics import AUDIT, EXCEPTIONS, POSTINGS, TRIGGERS
 
 
 class Publisher:
@@ -41,19 +42,29 @@ class Publisher:
         """Return the id of an item's trigger at a revision."""
         return trigger_id(*key, revision)
 
-    def trigger(self, key: ItemKey, made: Outstanding, revision: int, version: int, cause: Cause) -> None:
-        """Write a trigger."""
-        self._write(key, made, (made.trigger_id, revision, None), made.amount, version, cause)
+    def trigger(
+        self, key: ItemKey, made: Outstanding, revision: int, because: str, version: int, cause: Cause
+    ) -> None:  # fmt: skip
+        """Write a trigger, and the intent to book it; `because` says what decided where."""
+        record = self._write(key, made, (made.trigger_id, revision, None), made.amount, version, cause)
+        self._intend(record, made.posted_to, because)
 
     def reversal(self, key: ItemKey, taken: Outstanding, revision: int, version: int, cause: Cause) -> None:
         """Write the reversal of a trigger: the same in all but amount, revision and posting period."""
         identity = trigger_id(*key, revision)
-        self._write(key, taken, (identity, revision, taken.trigger_id), -taken.amount, version, cause)
+        record = self._write(key, taken, (identity, revision, taken.trigger_id), -taken.amount, version, cause)
+        self._intend(record, taken.posted_to, "like what it reverses")
+
+    def _intend(self, trigger: dict[str, Any], systems: tuple[str, ...] | None, because: str) -> None:
+        for system in systems or ():
+            intent = intent_of(trigger, system, self.now)
+            intent["systems"], intent["because"] = systems, because
+            self._context.emit(POSTINGS, trigger["contract_number"], intent)
 
     def _write(
         self, key: ItemKey, made: Outstanding, identity: tuple[str, int, str | None], amount: Decimal, version: int,
         cause: Cause,
-    ) -> None:  # fmt: skip
+    ) -> dict[str, Any]:  # fmt: skip
         trigger, revision, reverses = identity
         service_period = period_of(made.day)
         entity = made.legal_entity
@@ -91,6 +102,7 @@ class Publisher:
         before = {"trigger_id": reverses, "amount": str(made.amount)} if reverses else None
         self._audit(key, action, made.project_id, before, {"trigger_id": trigger, "amount": str(amount)}, cause)
         self._reconcile(key, trigger, (made.project_id, posting), amount, cause)
+        return record
 
     def _reconcile(
         self, key: ItemKey, trigger: str, spot: tuple[str | None, str], amount: Decimal, cause: Cause
@@ -128,6 +140,11 @@ class Publisher:
         """Write that the cost of an item is unknown, or is known now."""
         message = f"{key[1]} {key[2]} has no cost: its worker's cost rate or an exchange rate is missing"
         self._exception(key, "uncosted", item, ("no_cost",), message, (since, open_), {}, cause)
+
+    def left(self, key: ItemKey, item: Item, since: int, open_: bool, cause: Cause) -> None:
+        """Write that nobody bills what was approved too late for those who billed its day, or that it is solved."""
+        message = f"{key[1]} {key[2]} is not posted: its service lies before the first day that is; bill it by hand"
+        self._exception(key, "unroutable", item, ("before_go_live",), message, (since, open_), {}, cause)
 
     def overdrawn(self, key: str, since: int, open_: bool, cap: Decimal, drawn: Decimal, cause: Cause) -> None:
         """Write that a cap lies under what is billed already, or does so no more."""

@@ -154,6 +154,11 @@ class Reference:
         first = next(self._active.between(prefix, prefix + "\U0010ffff"), None)
         return BillTo(entity.id, first[0][len(prefix) :] if first else None, entity.tax_code)
 
+    def home_of(self, legal_entity: str) -> str:
+        """Return the ERP that keeps a legal entity's books, empty while its row is unknown."""
+        row = self._legal_entity.get(legal_entity)
+        return "" if row is None else row.erp_system
+
     # -- periods and clients
 
     def put_period(self, row: Period | None, identity: str) -> None:

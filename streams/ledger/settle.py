@@ -26,6 +26,7 @@ from streams.domain.terms import RETAINER, Terms
 from streams.ledger.book import Book, ItemKey, queue_key
 from streams.ledger.publish import Publisher
 from streams.ledger.reference import SEP, Reference
+from streams.ledger.routing import Routing
 from streams.rules.billing import UNDER_CAP, Settled, settle
 from streams.rules.gates import OVER_CAP, BillTo, closed_gates
 from streams.rules.share import added_up, cost_of, share_of
@@ -39,11 +40,19 @@ _PAST: Final = "~"
 class Settlement:
     """Settles the marked items of one partition's book."""
 
-    def __init__(self, book: Book, reference: Reference, publisher: Publisher, billing_code: BillingCode) -> None:
+    def __init__(
+        self,
+        book: Book,
+        reference: Reference,
+        publisher: Publisher,
+        billing_code: BillingCode,
+        routing: Routing,
+    ) -> None:
         self._book = book
         self._reference = reference
         self._publish = publisher
         self._billing_code = billing_code
+        self._routing = routing
 
     def run(self) -> None:
         """Settle everything marked, in the order of its marks, then release what caps now leave room for."""
@@ -182,8 +191,9 @@ class Settlement:
         parties: tuple[Terms | None, BillTo, Person | None], cause: Cause,
     ) -> Item:  # fmt: skip
         revision = item.next_revision
-        drawn = ZERO
-        for taken in settled.reversed:
+        drawn, because = ZERO, ""
+        taken_back = tuple(map(self._routing.taken, settled.reversed))
+        for taken in taken_back:
             self._publish.reversal(key, taken, revision, self._version(parties[0]), cause)
             revision += 1
             drawn -= taken.amount if taken.kind in UNDER_CAP else ZERO
@@ -191,7 +201,8 @@ class Settlement:
         terms, bill_to, person = parties
         if settled.billed and terms is not None:
             made = self._outstanding(key, item, worth, settled.billed, revision, (terms, bill_to, person))
-            self._publish.trigger(key, made, revision, terms.version, cause)
+            made, because = self._routing.made(made, item)
+            self._publish.trigger(key, made, revision, because, terms.version, cause)
             outstanding = (*outstanding, made)
             revision += 1
             drawn += made.amount if made.kind in UNDER_CAP else ZERO
@@ -199,7 +210,10 @@ class Settlement:
             state = self._book.contract(key[0])
             self._book.put_contract(key[0], state._replace(drawn=state.drawn + drawn))
             self._book.dirty_drawn[key[0]] = cause
-        return item._replace(worth=worth, next_revision=revision, outstanding=outstanding)
+        after = item._replace(worth=worth, next_revision=revision, outstanding=outstanding)
+        if revision == item.next_revision:
+            return after
+        return self._routing.remembered(key, after, taken_back, because, cause)
 
     def _version(self, terms: Terms | None) -> int:
         return terms.version if terms is not None else 0

@@ -7,6 +7,7 @@ from streams.domain.fact import Cause, Person, by_the_clock
 from streams.domain.ledger import RETAINER_PERIOD, Work
 from streams.domain.money import ZERO
 from streams.domain.policy import Policy
+from streams.domain.routes import Routes
 from streams.domain.terms import RETAINER
 from streams.ledger import activations as activation_tables, book as book_tables, reference as reference_tables
 from streams.ledger.activations import Activations
@@ -16,6 +17,7 @@ from streams.ledger.claims import Claims
 from streams.ledger.margins import Margins
 from streams.ledger.publish import Publisher
 from streams.ledger.reference import SEP, Reference
+from streams.ledger.routing import Routing
 from streams.ledger.settle import BillingCode, Settlement
 from streams.step import REVISED, Context, Record, Step
 from streams.topics import (
@@ -27,6 +29,7 @@ from streams.topics import (
     EXCEPTIONS,
     MARGIN_PARTS,
     PERSON_FACTS,
+    POSTINGS,
     TRIGGERS,
 )
 
@@ -34,7 +37,7 @@ from streams.topics import (
 class LedgerBehaviour:
     """The ledgers of one partition at work."""
 
-    def __init__(self, context: Context, policy: Policy, billing_code: BillingCode) -> None:
+    def __init__(self, context: Context, policy: Policy, billing_code: BillingCode, routes: Routes | None) -> None:
         self._context = context
         context.goes_by(policy.fingerprint)
         self._book = Book(context)
@@ -42,7 +45,8 @@ class LedgerBehaviour:
         publisher = Publisher(context, self._book, self._reference)
         self._activations = Activations(context, self._book, self._reference, publisher, policy)
         self._application = Application(context, self._book, self._reference, self._activations)
-        self._settlement = Settlement(self._book, self._reference, publisher, billing_code)
+        routing = Routing(routes, self._reference, publisher)
+        self._settlement = Settlement(self._book, self._reference, publisher, billing_code, routing)
         self._margins = Margins(context, self._book, self._reference, publisher)
         self._claims = Claims(context, self._book, self._reference, publisher, self._margins, policy)
 
@@ -126,14 +130,15 @@ class LedgerBehaviour:
         self._book.mark_all_projects(key, base)
 
 
-def ledger_step(policy: Policy, billing_code: Callable[[str, str], str]) -> Step:
-    """Declare the step that keeps contracts' ledgers."""
+def ledger_step(policy: Policy, billing_code: Callable[[str, str], str], routes: Routes | None = None) -> Step:
+    """Declare the step that keeps contracts' ledgers; with `routes` it also says which ERP books what they bill."""
     return Step(
         name="ledger",
         key="contract number",
         reads=(CONTRACT_FACTS,),
         writes=(
             TRIGGERS,
+            *(() if routes is None else (POSTINGS,)),
             EXCEPTIONS,
             AUDIT,
             MARGIN_PARTS,
@@ -142,6 +147,6 @@ def ledger_step(policy: Policy, billing_code: Callable[[str, str], str]) -> Step
             ACTIVATION_COMMANDS,
             ACTIVATION_EVENTS,
         ),
-        begin=lambda context: LedgerBehaviour(context, policy, billing_code),
+        begin=lambda context: LedgerBehaviour(context, policy, billing_code, routes),
         remembers={**book_tables.TABLES, **reference_tables.TABLES, **activation_tables.TABLES},
     )

@@ -9,8 +9,8 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from pydantic import ConfigDict
 
-from streams.domain.posting import posting_id_of
-from streams.sinks.contract import Answers, Receipt, Retriable, Status, receipt_of
+from streams.domain.posting import Status, posting_id_of
+from streams.sinks.contract import Answers, Receipt, Retriable, receipt_of
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -100,8 +100,10 @@ class AnalyticsTopic:
     """
 
     pipelined = False  # a publication that fails would be overtaken by those behind it
+    answers_later = True
     calls_at_once = 1
     postings_per_call = 10_000
+    answer_ms_max = 0
     stale_ms_max = 0
 
     def __init__(self, system: str, publish: Publish, lookup: Lookup) -> None:

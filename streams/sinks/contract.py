@@ -8,19 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-
-class Status(StrEnum):
-    """Where a posting stands: `pending` is not sent, `unknown` may have been; the last three are final."""
-
-    PENDING = "pending"
-    SENT = "sent"
-    UNKNOWN = "unknown"
-    POSTED = "posted"
-    REJECTED = "rejected"
-    SUPERSEDED = "superseded"
-
-
-FINAL = frozenset({Status.POSTED, Status.REJECTED, Status.SUPERSEDED})
+from streams.domain.posting import Status
 
 
 class SinkError(Exception):
@@ -170,12 +158,20 @@ class Sink(Protocol[P_contra]):
         """Whether the target keeps the order of one contract's postings while earlier ones are still unanswered."""
 
     @property
+    def answers_later(self) -> bool:
+        """Whether answers come by `poll`; otherwise `post` has them all."""
+
+    @property
     def calls_at_once(self) -> int:
         """How many calls may be under way at one moment, from as many threads."""
 
     @property
     def postings_per_call(self) -> int:
         """How many postings one call carries at most: 1 where the target has no batches."""
+
+    @property
+    def answer_ms_max(self) -> int:
+        """How long a call may be under way, at most; afterwards nothing of it can still arrive."""
 
     @property
     def stale_ms_max(self) -> int:
@@ -225,3 +221,12 @@ def completed(known: Receipt, answer: Receipt, attempts: int, first_sent_at: int
         known.posting_id, known.trigger_id, known.system, answer.document_id, answer.status, attempts, first,
         answer.answered_at, answer.error, known.contract_number, known.project_id,
     )  # fmt: skip
+
+
+def contradiction(known: Receipt, answer: Receipt) -> Problem:
+    """Return the problem of an answer that says otherwise than the one that was kept."""
+    reason = (
+        f"answered as {answer.status} with document {answer.document_id}, but it stands as {known.status} with "
+        f"document {known.document_id}; the first answer is kept: correct the document in {known.system}"
+    )
+    return Problem(known.system, f"posting {known.posting_id} of trigger {known.trigger_id}", reason)

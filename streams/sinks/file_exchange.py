@@ -9,14 +9,14 @@ interrupted by an exception other than `Retriable` and `Skippable` is not used a
 """
 
 import errno
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from streams.domain.posting import Posting
-from streams.domain.routes import SYSTEM_FAULT, is_system
+from streams.domain.posting import Posting, Status
 from streams.sinks.batch_file import Acknowledgement, Batch, number_text, parse_acknowledgement, unfit
-from streams.sinks.contract import Answers, Fatal, Problem, Receipt, Retriable, Skippable, Status, receipt_of
+from streams.sinks.contract import Answers, Fatal, Problem, Receipt, Retriable, Skippable, receipt_of
 from streams.sinks.durable_files import BadFile, Files, LocalFiles, Stamp, checksum_of, read_checked
 from streams.sinks.outbound import Outbound
 
@@ -32,13 +32,15 @@ class FileExchange:
     """The file exchange of one system, as a sink. One call of `post` is one batch; `Delivery` decides how many."""
 
     pipelined = True  # lines and batches are booked in order of their numbers
+    answers_later = True
     calls_at_once = 1
     postings_per_call = 10_000
+    answer_ms_max = 0
     stale_ms_max = 0
 
     def __init__(self, root: Path, system: str, files: Files | None = None, batches: Outbound | None = None) -> None:
-        if not is_system(system):
-            raise ValueError(f"system {system!r}: {SYSTEM_FAULT}")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", system):
+            raise ValueError(f"system {system!r}: use small letters, digits and hyphens, it names files")
         self.system = system
         self.outbound = root / system / "outbound"
         self.acknowledged = root / system / "acknowledged"

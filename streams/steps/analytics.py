@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from streams.domain.calendar import moment
+from streams.domain.posting import FINAL
 from streams.rules.analytics import activation_fact, alert_fact, billing_fact, margin_fact, receipt_fact
 from streams.step import Context, Record, Step
 from streams.topics import ACTIVATION_EVENTS, ALERTS, ANALYTICS, MARGINS, RECEIPTS, TRIGGERS
@@ -24,8 +25,13 @@ class AnalyticsBehaviour:
         self._context = context
 
     def on_records(self, records: Sequence[Record]) -> None:
-        """Emit one fact a record, under its project, else under what the record is keyed by."""
+        """Emit one fact a record, under its project, else under what the record is keyed by.
+
+        Of receipts only what is final is a fact.
+        """
         for record in records:
+            if record.topic == RECEIPTS and record.value["status"] not in FINAL:
+                continue  # analysts hear of the outcome, not of each try
             fact = _FACTS[record.topic](record)
             self._context.emit(ANALYTICS, fact.get("project_id") or record.key, fact)
 

@@ -81,8 +81,9 @@ def test_a_feed_that_is_killed_again_and_again_lands_each_version_once(tmp_path:
     last: dict[str, Any] = {}
     for key, envelope in found:
         assert envelope["before"] == last.get(key), (key, envelope)
+        # Rows that a kill kept from being read are read when others have changed already.
+        assert envelope["op"] == ("u" if key in last else "r"), (key, envelope)
         last[key] = envelope["after"]
-    assert [envelope["op"] for _, envelope in found] == ["r"] * 12 + ["u"] * (len(found) - 12)
     assert {row["PoNumber"] for row in last.values()} == {f"PO-{KILLS - 1}"}
     # What changed while nobody read and had not been read yet comes as one version; no version comes twice.
     assert 24 <= len(found) <= versions

@@ -7,9 +7,11 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from state import MemoryStore, State
-from streams.domain.posting import Posting, posting_of
-from streams.sinks.contract import FINAL, Problem, Receipt, Sink, Status
-from streams.sinks.delivery import Delivery, Limits
+from streams.delivery.calls import Look, Work
+from streams.delivery.delivery import Delivery
+from streams.delivery.limits import Limits
+from streams.domain.posting import FINAL, Posting, Status, posting_of
+from streams.sinks.contract import Problem, Receipt, Sink
 from tests.contract.simulators.faults import Faults, Killed
 
 NOON = 1_772_366_400_000
@@ -72,34 +74,53 @@ class Station:
         self._limits = limits
         self._store = MemoryStore()
         self._read = 0
+        self.now = NOON
         self.restart()
 
     def restart(self) -> None:
         """Begin a new life with what was committed."""
         self._state = State(self._store)
         memory = self._state.table("delivery", bytes)
-        self.delivery = Delivery(self.target.open(), memory, self.target.posting_type, self._limits)
+        self.delivery = Delivery(self.target.open(), memory, self.target.posting_type, self._limits, lambda: self.now)
 
     def replay(self) -> None:
         """Have the whole input come again."""
         self._read = 0
 
     def turn(self, now: int, flush: bool = True) -> None:
-        """Read, send, poll, commit; die on the way if a fault says so."""
+        """Read, send, poll, each with its commit; die on the way if a fault says so."""
+        self.now = now
         try:
-            intents = [self.target.deliverable(item) for item in self.log[self._read :]]
-            changed = self.delivery.intend(intents, now)
-            changed += self.delivery.send(now, flush)
-            answers = self.delivery.poll(now)
-            self.target.faults.commit()
-            self._state.flush()
+            self.delivery.intend([self.target.deliverable(item) for item in self.log[self._read :]], now)
+            while works := self._works(flush):
+                for work in works:
+                    self._run(work)
+            self._run(self.delivery.look())
+            self._commit()
         except Killed:
             self.deaths += 1
             self.restart()
-            return
+
+    def _works(self, flush: bool) -> list[Work]:
+        """What is to be run, once it is committed that it may have been."""
+        try:
+            return self.delivery.work(self.now, 1_000_000, flush)
+        finally:
+            self._commit()
+
+    def _run(self, work: Work) -> None:
+        while work.run().more:
+            pass
+        self.delivery.settle(work, self.now)
+        self.problems += self.delivery.problems()
+        if isinstance(work, Look):
+            self.problems += work.answers.problems
+
+    def _commit(self) -> None:
+        self.target.faults.commit()
+        self._state.flush()
         self._read = len(self.log)
-        self.receipts += [*changed, *answers.receipts]
-        self.problems += answers.problems
+        self.receipts += self.delivery.changes()
 
     def settle(self, now: int) -> int:
         """Take turns without faults, an hour each, until every posting has its final receipt; return the time."""

@@ -8,8 +8,9 @@ from random import Random
 
 import pytest
 
-from streams.sinks.contract import Receipt, Status
-from streams.sinks.delivery import Limits
+from streams.delivery.limits import Limits
+from streams.domain.posting import Status
+from streams.sinks.contract import Receipt
 from tests.contract.simulators.faults import WHEN, Killed
 from tests.contract.station import LIMITS, NOON, Item, Station, Target
 

@@ -98,8 +98,8 @@ class FileTarget:
         self.reasons[trigger_id(item.number)] = reason
 
     def lose_answer(self) -> None:
-        """The write of the batch ends in an error after its effect: the rename is its fifth step."""
-        self.faults.order(5, "after", disk_full())
+        """The write of the batch ends in an error after its effect: its fifth step, the rename, after two commits."""
+        self.faults.order(7, "after", disk_full())
 
     def be_busy(self) -> None:
         self.faults.order(0, "before", disk_full())

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.sinks.contract import Retriable, Status
+from streams.domain.posting import Status
+from streams.sinks.contract import Retriable
 from streams.sinks.durable_files import LocalFiles, checksum_of
 from streams.sinks.file_exchange import FileExchange
 from tests.contract.station import NOON, Item, Station

@@ -1,6 +1,6 @@
 """What is particular to a topic as a target."""
 
-from streams.sinks.contract import Status
+from streams.domain.posting import Status
 from tests.contract.station import NOON, Item, Station
 from tests.contract.targets import TopicTarget
 
@@ -35,7 +35,11 @@ def test_facts_of_one_key_follow_each_other_and_other_keys_do_not_wait() -> None
     station = Station(target := TopicTarget())
     station.log = [Item(1, "P1"), Item(2, "P1"), Item(3, "P2")]
     station.turn(NOON)
-    assert [station.history(item) for item in station.log] == [["pending", "sent"], ["pending"], ["pending", "sent"]]
+    assert [station.history(item) for item in station.log] == [
+        ["pending", "sent"],
+        ["pending", "sent", "pending"],  # it was to follow in the same call
+        ["pending", "sent"],
+    ]
     target.answer(NOON)
     station.turn(NOON + 1)
     assert station.last(station.log[0]).status is Status.POSTED

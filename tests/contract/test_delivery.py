@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from streams.domain.posting import Posting, posting_id_of, posting_of
-from streams.sinks.contract import Answers, Fatal, Receipt, Retriable, Skippable, Status, receipt_of
-from streams.sinks.delivery import Limits
+from streams.delivery.limits import Limits
+from streams.domain.posting import Posting, Status, posting_id_of, posting_of
+from streams.sinks.contract import Answers, Fatal, Receipt, Retriable, Skippable, receipt_of
 from tests.contract.simulators.faults import Faults
 from tests.contract.simulators.memory_erp import Busy, LostAnswer
 from tests.contract.station import NOON, Item, Station, money_posting, trigger_id, trigger_of
@@ -23,7 +23,8 @@ class ScriptedSink:
 
     def __init__(self, script: Behaviour) -> None:
         self.pipelined = True
-        self.calls_at_once, self.postings_per_call, self.stale_ms_max = 1, 10_000, 0
+        self.calls_at_once, self.postings_per_call, self.answers_later = 1, 10_000, True
+        self.answer_ms_max = self.stale_ms_max = 0
         self.system = "scripted"
         self.script = script
         self.calls: list[list[str]] = []
@@ -125,11 +126,11 @@ def test_an_unknown_outcome_holds_up_its_contract_and_no_other() -> None:
     station.target.faults.order(0, "before", LostAnswer())
     station.turn(NOON)
     assert station.target.arrived() == [trigger_id(3)]
-    assert station.history(Item(1, "C1")) == ["pending", "unknown"]
-    assert station.history(Item(2, "C1")) == ["pending"]
-    station.turn(NOON)
+    assert station.history(Item(1, "C1")) == ["pending", "sent", "unknown", "pending"]
+    assert station.history(Item(2, "C1")) == ["pending", "sent", "pending"]
+    station.turn(NOON + SECOND)
     assert station.target.arrived() == [trigger_id(3), trigger_id(1), trigger_id(2)]
-    assert station.history(Item(1, "C1")) == ["pending", "unknown", "pending", "posted"]
+    assert station.history(Item(1, "C1")) == ["pending", "sent", "unknown", "pending", "sent", "posted"]
     assert station.last(Item(1, "C1")).attempts == 2
 
 
@@ -161,7 +162,7 @@ def test_a_failure_of_unknown_effect_is_asked_about_before_the_next_attempt() ->
     station.log = [Item(1)]
     station.turn(NOON)
     station.turn(NOON + SECOND)
-    assert station.history(Item(1)) == ["pending", "unknown", "pending", "posted"]
+    assert station.history(Item(1)) == ["pending", "sent", "unknown", "pending", "sent", "posted"]
     assert isinstance(station.target, ScriptedTarget)
     assert [len(ids) for ids in station.target.sink.asked] == [1, 1]
     assert station.last(Item(1)).first_sent_at == NOON
@@ -233,12 +234,14 @@ def test_an_original_from_before_the_memory_is_asked_about_again_after_a_restart
 def test_a_fatal_error_comes_after_the_receipts_before_it() -> None:
     station = scripted([(0, Status.POSTED)], Fatal("no permission"))
     station.log = [Item(1, "C1"), Item(2, "C2")]
-    intents = [station.target.deliverable(item) for item in station.log]
-    assert len(station.delivery.intend(intents, NOON)) == 2
-    assert [receipt.status for receipt in station.delivery.send(NOON, flush=True)] == [Status.POSTED]
-    for call in (station.delivery.send, station.delivery.poll):
-        with pytest.raises(Fatal, match="no permission"):
-            call(NOON)
+    with pytest.raises(Fatal, match="no permission"):
+        station.turn(NOON)
+    assert [station.history(item) for item in station.log] == [
+        ["pending", "sent", "posted"],
+        ["pending", "sent", "pending", "sent", "unknown"],
+    ]
+    with pytest.raises(Fatal, match="no permission"):
+        station.turn(NOON + SECOND)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from streams.domain.posting import Status
 from streams.sinks.batch_file import read_batch
-from streams.sinks.contract import Fatal, Retriable, Status
+from streams.sinks.contract import Fatal, Retriable
 from streams.sinks.durable_files import LocalFiles, Stamp, checksum_of, digest_of, locked
 from streams.sinks.file_exchange import FileExchange, FileExchanges
 from tests.contract.simulators.faults import WHEN, Faults, FaultyFiles, Killed

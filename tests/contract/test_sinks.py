@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.sinks.delivery import Limits
+from streams.delivery.limits import Limits
 from tests.contract.station import totals
 from tests.contract.suite import Make, MoneyContract, SinkContract, run_storm
 from tests.contract.targets import FileTarget, MemoryTarget, TopicTarget

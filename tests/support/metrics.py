@@ -13,13 +13,11 @@ from connect.freshness import Freshness
 from connect.rest import Standing, Task
 from connect.status import Line
 from connect.watch_metrics import PLACES, WatchMetrics
-from streams.domain.posting import Posting
+from streams.domain.routes import Routes
 from streams.engine.feed_metrics import FeedMetrics
 from streams.engine.metrics import Metrics
-from streams.engine.posting import posting_step
+from streams.engine.posting import Target, Targets, posting_step
 from streams.engine.transport.producer import Encoded
-from streams.sinks.contract import Sink
-from streams.sinks.delivery import Limits
 from streams.step import Output, Step
 from streams.topics import ALERTS, DEAD_LETTERS, EXCEPTIONS, RECEIPTS, TRIGGERS
 from streams.topology import topology
@@ -37,10 +35,11 @@ class Told(NamedTuple):
 
 def all_steps() -> tuple[Step, ...]:
     """The steps of a worker, targets included."""
-    return (*topology(rulebook(), reader()), posting_step(nowhere, Limits(1, 1), 1))
+    routes = Routes(version=1)
+    return (*topology(rulebook(), reader(), routes=routes), posting_step(Targets(nowhere, routes, 1, lambda: 0)))
 
 
-def nowhere(system: str) -> Sink[Posting]:
+def nowhere(system: str) -> Target:
     """Refuse to open a target.
 
     Raises:

@@ -18,10 +18,10 @@ HOUSE = """
 state/__init__ state/store schemas/__init__ schemas/codec firm/__init__ firm/size console/__init__ console/page
 streams/__init__ streams/cli streams/config streams/replay streams/progress streams/simulator streams/sources
 streams/compiled streams/compiling streams/topology streams/graph streams/collecting streams/partitioning
-streams/policy streams/step streams/topics streams/behaviour
+streams/policy streams/routes streams/step streams/topics streams/behaviour
 streams/engine/__init__ streams/engine/app streams/engine/demo streams/domain/__init__ streams/domain/money
-streams/assembly/__init__ streams/intake/__init__ streams/ledger/__init__ streams/steps/__init__
-streams/rules/__init__ streams/rules/billing
+streams/assembly/__init__ streams/delivery/__init__ streams/intake/__init__ streams/ledger/__init__
+streams/steps/__init__ streams/rules/__init__ streams/rules/billing
 streams/sinks/__init__ streams/sinks/contract streams/sinks/file_exchange streams/sinks/tryton
 stack/__init__ stack/commands stack/kafka live/__init__ live/pipeline
 outside/__init__ outside/http
@@ -72,6 +72,7 @@ BREACHES = [
     ("one-way", "streams/replay", "import streams.engine.app"),
     ("one-way", "streams/sinks/file_exchange", "import streams.topology"),
     ("one-way", "streams/step", "import streams.intake"),
+    ("one-way", "streams/sinks/file_exchange", "import streams.delivery"),
     ("one-way", "streams/unplaced", ""),
     ("settings-above", "streams/rules/billing", "from streams import config"),
     ("below-streams", "state/store", "import streams.domain.money"),

@@ -54,7 +54,7 @@ def test_every_public_topic_is_on_the_page() -> None:
 
 def test_a_row_says_what_a_field_holds() -> None:
     rows = field_tables().splitlines()
-    assert "| `trigger_id` | text |  | Trigger that was booked or refused. |" in rows
+    assert "| `trigger_id` | text |  | Trigger that is booked. |" in rows
     assert "| `labor_cost` | money, decimal(20,4) |  | Cost of the approved hours, in `currency`. |" in rows
     assert "| `state` | one of open, resolved |  | open or resolved. |" in rows
     assert "| `cause.position` | whole number | may be | Position of the row's version in its source. |" in rows

@@ -61,7 +61,7 @@ def test_only_known_topics_are_read_and_written() -> None:
 def test_the_public_topics_are_those_of_the_contract() -> None:
     assert {topic.name for topic in PUBLIC} == {
         "billing.triggers", "margin.updates", "drift.alerts", "exceptions", "dead.letters", "activation.commands",
-        "activation.events", "erp.receipts", "analytics.delivery", "audit.trail",
+        "activation.events", "erp.postings", "erp.receipts", "analytics.delivery", "audit.trail",
     }  # fmt: skip
 
 

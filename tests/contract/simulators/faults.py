@@ -35,10 +35,12 @@ class Faults:
 
     def commit(self) -> None:
         """The step before the worker's commit: the worker may die here, but it calls no target that could fail."""
-        _, fault = self._ordered.pop(self.steps, ("", None))
+        ordered = self._ordered.pop(self.steps, None)
         self.steps += 1
-        if isinstance(fault, Killed):
-            raise fault
+        if ordered is not None and isinstance(ordered[1], Killed):
+            raise ordered[1]
+        if ordered is not None:
+            self._ordered.setdefault(self.steps, ordered)
 
     def step(self, effect: Callable[[], Result], half: Callable[[], None] | None = None) -> Result:
         when, fault = self._ordered.pop(self.steps, ("", None))

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from streams.domain.posting import Posting
-from streams.sinks.contract import Answers, Receipt, Retriable, Status, receipt_of
+from streams.domain.posting import Posting, Status
+from streams.sinks.contract import Answers, Receipt, Retriable, receipt_of
 from tests.contract.simulators.faults import Faults
 
 
@@ -41,8 +41,10 @@ class MemorySink:
     """The sink of a MemoryErp, as small as the contract allows."""
 
     pipelined = False
+    answers_later = False
     calls_at_once = 1
     postings_per_call = 10_000
+    answer_ms_max = 0
     stale_ms_max = 0
 
     def __init__(self, system: str, erp: MemoryErp) -> None:

@@ -1,0 +1,170 @@
+"""The lane to one target: the threads that call it, in order of priority, as its flow allows.
+
+Owns threads, and what waits for them. Does not own what calls do, nor how fast they may be made (`flow`). Partitions of
+one worker share a lane, so that limits hold for the target and not for each of them.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from enum import IntEnum
+from heapq import heapify, heappop, heappush
+from typing import Any, Final, NamedTuple, Protocol
+from weakref import WeakSet
+
+from streams.delivery.calls import Sending, Work
+from streams.delivery.flow import Circuit, Flow, Pace
+
+_AHEAD_S: Final = 2.0
+"""For how long there should be something to do, at the pace of late: a commit lies between two looks for more."""
+
+
+class Priority(IntEnum):
+    """What goes first: questions that others wait for, then money, then what is no hurry."""
+
+    QUESTION = 0
+    BILLING = 1
+    REFERENCE = 2
+
+
+class Standing(NamedTuple):
+    """How a lane is: calls under way and waiting, how many may be under way, and whether calls go through."""
+
+    under_way: int
+    waiting: int
+    limit: int
+    circuit: Circuit
+
+
+class Calls(Protocol):
+    """Who makes calls."""
+
+    def room(self, owner: object, /) -> int:
+        """Return how many more calls an owner may bring."""
+
+    def begin(self, owner: object, work: Work, priority: Priority, done: Callable[[Work], None], /) -> None:
+        """Have a work run, and `done` called with it, on any thread. It may come back without having been run."""
+
+
+class _Waiting(NamedTuple):
+    priority: Priority
+    sequence: int
+    owner: int
+    work: Work
+    done: Callable[[Work], None]
+
+
+class Lane:
+    """Calls one target from threads of its own; `partitions` is how many there are of it in all workers."""
+
+    def __init__(
+        self,
+        system: str,
+        pace: Pace,
+        partitions: int = 1,
+        chance: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.system = system
+        self._flow = Flow(pace, chance)
+        self._clock = clock
+        self._partitions = partitions
+        self._threads_max = pace.calls_at_once
+        self._threads: list[threading.Thread] = []
+        self._owners: WeakSet[Any] = WeakSet()
+        self._share = 0
+        self._waits: list[_Waiting] = []
+        self._calls_waiting: dict[int, int] = {}
+        self._under_way = 0
+        self._sequence = 0
+        self._changed = threading.Condition()
+
+    def room(self, owner: object) -> int:
+        """Return how many more calls an owner may bring: none while the target is left alone, one to try it."""
+        with self._changed:
+            self._owners.add(owner)
+            self._divide()
+            circuit = self._flow.circuit(self._now())
+            if circuit is Circuit.OPEN:
+                return 0
+            if circuit is Circuit.HALF_OPEN:
+                return 0 if self._waits or self._under_way else 1
+            ahead = max(2 * self._flow.limit, int(self._flow.per_second * _AHEAD_S))
+            return max(0, -(-ahead // len(self._owners)) - self._calls_waiting.get(id(owner), 0))
+
+    def begin(self, owner: object, work: Work, priority: Priority, done: Callable[[Work], None]) -> None:
+        """Have a work run, and `done` called with it on a thread of the lane.
+
+        A sending that has not begun comes back as it is when the target turns out not to be there.
+        """
+        with self._changed:
+            self._sequence += 1
+            self._wait(_Waiting(priority, self._sequence, id(owner), work, done))
+            if len(self._threads) < self._threads_max:
+                name = f"{self.system}-{len(self._threads) + 1}"
+                thread = threading.Thread(target=self._serve, name=name, daemon=True)
+                self._threads.append(thread)
+                thread.start()
+            self._changed.notify()
+
+    def standing(self) -> Standing:
+        """Return how it is now."""
+        with self._changed:
+            circuit = self._flow.circuit(self._now())
+            return Standing(self._under_way, len(self._waits), self._flow.limit, circuit)
+
+    def _divide(self) -> None:
+        """Take the part of what the target may be asked that belongs to the partitions here."""
+        if len(self._owners) != self._share:
+            self._share = len(self._owners)
+            self._flow.share(self._share / max(self._partitions, self._share))
+
+    def _now(self) -> float:
+        return self._clock() * 1000.0
+
+    def _wait(self, waiting: _Waiting) -> None:
+        heappush(self._waits, waiting)
+        self._calls_waiting[waiting.owner] = self._calls_waiting.get(waiting.owner, 0) + waiting.work.calls
+
+    def _serve(self) -> None:
+        while True:
+            waiting, began = self._next()
+            ended = waiting.work.run()
+            with self._changed:
+                now = self._now()
+                self._under_way -= 1
+                self._flow.end(began, now, ended.trouble, ended.retry_after_ms)
+                if ended.more:
+                    self._wait(waiting)
+                back = self._handed_back(now)
+                self._changed.notify(2)
+            if not ended.more:
+                waiting.done(waiting.work)
+            for other in back:
+                other.done(other.work)
+
+    def _next(self) -> tuple[_Waiting, float]:
+        with self._changed:
+            while True:
+                now = self._now()
+                wait_ms = self._flow.wait_ms(now) if self._waits else None
+                if wait_ms == 0:
+                    waiting = heappop(self._waits)
+                    left = self._calls_waiting[waiting.owner] - waiting.work.calls
+                    self._calls_waiting[waiting.owner] = left
+                    self._flow.begin(now)
+                    self._under_way += 1
+                    return waiting, now
+                self._changed.wait(None if wait_ms is None else wait_ms / 1000.0)
+
+    def _handed_back(self, now: float) -> list[_Waiting]:
+        """Take out what has not begun once the target is left alone: it may have to wait for long."""
+        if self._flow.circuit(now) is not Circuit.OPEN:
+            return []
+        back = [each for each in self._waits if isinstance(each.work, Sending) and not each.work.begun]
+        for each in back:
+            self._calls_waiting[each.owner] -= each.work.calls
+        self._waits = [each for each in self._waits if each not in back]
+        heapify(self._waits)
+        return back
