@@ -28,11 +28,11 @@ from streams.engine.collect import Collector
 from streams.engine.demo_folder import DemoError, demo_folder
 from streams.engine.embedded import PARTITIONS, BrokerError, EmbeddedBroker
 from streams.engine.feeding import Change, Feed, FeedError, FlowControl, SourceBytes
-from streams.engine.tally import LostRecordsError, Tally, compare_amounts, expected_nets
+from streams.engine.tally import LostRecordsError, Tally, answered_in, compare_amounts, expected_nets
 from streams.engine.wire import registry_of
 from streams.engine.worker import steps_of
 from streams.step import Step
-from streams.topics import PUBLIC, RECEIPTS, TRIGGERS
+from streams.topics import PUBLIC, TRIGGERS
 
 HISTORY_MONTHS = 8
 OPEN_RECORDS_MAX = 800  # the fewer are open, the less does one topic run ahead of another
@@ -205,11 +205,9 @@ class Demo:
             time.sleep(_PAUSE_SECONDS)
 
     def _unanswered(self) -> int:
-        ids: dict[str, set[str]] = {TRIGGERS: set(), RECEIPTS: set()}
-        for record in tuple(self._collector.records):
-            if record["topic"] in ids:
-                ids[record["topic"]].add(record["value"]["trigger_id"])
-        return len(ids[TRIGGERS] - ids[RECEIPTS])
+        records = tuple(self._collector.records)
+        triggers = {record["value"]["trigger_id"] for record in records if record["topic"] == TRIGGERS}
+        return len(triggers - answered_in(records))
 
     # -- counting
 

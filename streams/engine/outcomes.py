@@ -28,6 +28,11 @@ def _field(*names: str) -> Callable[[Output], Labels]:
     return labels
 
 
+def _is_counted(output: Output) -> bool:
+    """Tell whether an output is an outcome: of receipts the final ones are."""
+    return output.topic != RECEIPTS or output.value["status"] in FINAL
+
+
 def _reason(output: Output) -> Labels:
     return (_said(output, "exception.class.name"),)
 
@@ -73,7 +78,7 @@ class Outcomes:
         tally: Tally[tuple[str, Labels]] = Tally()
         for output in outputs:
             counted = _COUNTED.get(output.topic)
-            if counted is not None:
+            if counted is not None and _is_counted(output):
                 tally[output.topic, counted[3](output)] += 1
             if output.topic == DEAD_LETTERS:
                 self._log_first(output)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from streams.config import Settings
+from streams.domain.posting import FINAL
 from streams.engine.drained import Ends, GroupLag
 from streams.engine.feeding import Change
 from streams.engine.worker import rulebook_of
@@ -122,14 +123,20 @@ def _check_triggers(records: Sequence[Mapping[str, Any]]) -> None:
             )
 
 
+def answered_in(records: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the triggers that have a final receipt."""
+    receipts = (record["value"] for record in records if record["topic"] == RECEIPTS)
+    return {receipt["trigger_id"] for receipt in receipts if receipt["status"] in FINAL}
+
+
 def _check_receipts(records: Sequence[Mapping[str, Any]]) -> None:
-    answered = {record["value"]["trigger_id"] for record in records if record["topic"] == RECEIPTS}
+    answered = answered_in(records)
     triggers = [record["value"]["trigger_id"] for record in records if record["topic"] == TRIGGERS]
     if len(triggers) != len(set(triggers)):
         raise LostRecordsError(f"{len(triggers) - len(set(triggers))} triggers were written twice")
     unanswered = [trigger for trigger in triggers if trigger not in answered]
     if unanswered:
-        raise LostRecordsError(f"{len(unanswered)} triggers have no receipt, first {unanswered[0]}")
+        raise LostRecordsError(f"{len(unanswered)} triggers have no final receipt, first {unanswered[0]}")
 
 
 def nets_of(records: Iterable[Mapping[str, Any]]) -> Nets:

@@ -18,8 +18,8 @@ def trigger(number: int, contract: str, amount: str) -> Derived:
     return {"topic": "billing.triggers", "value": value}
 
 
-def receipt(number: int) -> Derived:
-    return {"topic": "erp.receipts", "value": {"trigger_id": f"t{number}"}}
+def receipt(number: int, status: str = "posted") -> Derived:
+    return {"topic": "erp.receipts", "value": {"trigger_id": f"t{number}", "status": status}}
 
 
 def margin(contract: str, billed: str, held: str, cost: str = "10") -> Derived:
@@ -64,7 +64,7 @@ def test_a_gate_that_shut_at_another_moment_is_told_and_no_loss() -> None:
             "project P-C2: its triggers come to 0, but 7 is said to be billed",
         ),
         ([*RIGHT, trigger(1, "C1", "0")], "1 triggers were written twice"),
-        ([*RIGHT[:3], *RIGHT[4:]], "1 triggers have no receipt, first t1"),
+        ([*RIGHT[:3], *RIGHT[4:]], "1 triggers have no final receipt, first t1"),
     ],
 )
 def test_what_was_lost_doubled_or_changed_is_named(found: list[Derived], said: str) -> None:
