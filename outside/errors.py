@@ -14,8 +14,21 @@ class NotThere(Fatal):
 
 
 class Retriable(CannotGoOn):
-    """It cannot answer now, and may later. `retry_after_ms`: the wait that it asked for, if it did."""
+    """It cannot answer now, and may later. `retry_after_ms`: the wait that it asked for, if it did.
 
-    def __init__(self, reason: str, retry_after_ms: int | None = None) -> None:
+    `status`: that of its answer, None where there was no whole one. `nothing_sent`: what was asked certainly had no
+    effect, since it was not connected to, or said that it takes nothing now.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        retry_after_ms: int | None = None,
+        *,
+        status: int | None = None,
+        nothing_sent: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.retry_after_ms = retry_after_ms
+        self.status = status
+        self.nothing_sent = nothing_sent

@@ -25,6 +25,9 @@ _DIGITS_MAX: Final = 12
 _BUSY_CODES: Final = ("REQUEST_LIMIT_EXCEEDED",)
 """Words by which a system says that it is busy under a status that means something else."""
 
+_NOT_CONNECTED: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+"""Failures before a request left."""
+
 _SAYING: Final = (
     "code", "errorCode", "o:errorCode", "error", "errors", "title", "message", "value", "detail", "o:errorPath",
     "o:errorDetails", "error_description",
@@ -175,10 +178,12 @@ class Http:
             raise Fatal(f"{place}: {error}; correct the URL") from error
         except httpx2.TimeoutException as error:
             self._told.requested("timeout")
-            raise Retriable(f"{place}: no answer within {self._limits.timeout_s:g} s") from error
+            text = f"{place}: no answer within {self._limits.timeout_s:g} s"
+            raise Retriable(text, nothing_sent=isinstance(error, _NOT_CONNECTED)) from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             self._told.requested("broken")
-            raise Retriable(f"{place}: the connection failed: {error or type(error).__name__}") from error
+            text = f"{place}: the connection failed: {error or type(error).__name__}"
+            raise Retriable(text, nothing_sent=isinstance(error, _NOT_CONNECTED)) from error
         self._told.requested(str(response.status_code))
         return Answer(place, response.status_code, dict(response.headers), body)
 
@@ -202,7 +207,9 @@ class Http:
         said = f"{answer.url}: {status}: {message_of(answer.body)}"
         is_busy = status in (408, 425, 429) or status >= 500 or any(code in said for code in _BUSY_CODES)
         if is_busy:
-            raise Retriable(said, retry_after_ms(answer.headers.get("retry-after"), self._clock()))
+            wait = retry_after_ms(answer.headers.get("retry-after"), self._clock())
+            refused = status == httpx2.codes.TOO_MANY_REQUESTS
+            raise Retriable(said, wait, status=status, nothing_sent=refused)
         if status == httpx2.codes.UNAUTHORIZED:
             raise Fatal(f"{said}; the credentials are refused: correct them")
         raise NotThere(said) if status in (404, 410) else Fatal(said)

@@ -209,3 +209,22 @@ def test_a_url_is_shown_without_secrets() -> None:
 )
 def test_what_an_error_says_is_found_wherever_systems_put_it(body: bytes, said: str) -> None:
     assert message_of(body) == said
+
+
+def test_a_failure_says_whether_anything_was_sent(server: Server, told: Told) -> None:
+    http = client(told, timeout_s=0.05)
+    with pytest.raises(Retriable) as refused:
+        http.get("http://127.0.0.1:1/")
+    assert (refused.value.status, refused.value.nothing_sent) == (None, True)
+    server.status = 429
+    with pytest.raises(Retriable) as busy:
+        http.get(server.url)
+    assert (busy.value.status, busy.value.nothing_sent) == (429, True)
+    server.status = 503
+    with pytest.raises(Retriable) as broken:
+        http.get(server.url)
+    assert (broken.value.status, broken.value.nothing_sent) == (503, False)
+    server.status, server.headers, server.pieces = 200, {"content-length": "2"}, [b"{", b"}"]
+    with pytest.raises(Retriable) as late:
+        client(told, timeout_s=0.01).get(server.url)
+    assert (late.value.status, late.value.nothing_sent) == (None, False)
