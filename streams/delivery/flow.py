@@ -12,7 +12,7 @@ from typing import Final
 
 from streams.sinks.contract import Trouble
 
-_CUT: Final = 0.7
+_CUT: Final = 0.85
 """What is left of the limit after a call that the target was too busy for."""
 
 _DOUBLINGS_MAX: Final = 30  # outlast any limit, and keep the number small in a long outage
@@ -69,6 +69,7 @@ class Flow:
         self._window_began = 0.0
         self._window_ended = 0
         self._rate = 0.0
+        self._part = 1.0
 
     @property
     def limit(self) -> int:
@@ -91,8 +92,6 @@ class Flow:
         self._ceiling = max(1.0, float(int(self._pace.calls_at_once * part)))
         self._limit = min(self._limit, self._ceiling)
         self._part = part
-
-    _part = 1.0
 
     def wait_ms(self, now: float) -> float | None:
         """Return how long the next call must wait, 0 for not at all; None: until another one ends."""

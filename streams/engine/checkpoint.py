@@ -255,7 +255,12 @@ class Checkpoints(Service):
             offsets.update(self._agents.fence())
         encoded = [*await self._encoded(outputs), *(record for record, _ in self._sent)]
         changes = {number: part.changes for number, part in settled.items() if part.changes}
-        if not offsets and (outputs or changes):
+        if not offsets and not encoded and not changes:
+            # Steps had their turn and have nothing to say: what they wait to begin waits for no commit.
+            for partition in ready:
+                partition.committed()
+            return None
+        if not offsets:
             offsets.update(ready[0].fence())
         commit = Commit(encoded, changes, offsets, self._assignment.member)
         self._kit.probe("settled")

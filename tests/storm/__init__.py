@@ -1,0 +1,6 @@
+"""The storm: many postings into a simulated ERP that fails in every way it can, while the worker is killed again and
+again. What the ERP holds at the end is compared with what was meant for it.
+
+The simulated ERP (`erp`) shares no code with the sink (`sink`), and believes nothing: it books whatever it is sent,
+twice if it is sent twice.
+"""

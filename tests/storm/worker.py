@@ -1,0 +1,52 @@
+"""The worker of the storm: `python -m tests.storm.worker BROKERS FOLDER URL SETTINGS`: posting and nothing else."""
+
+import json
+import sys
+from pathlib import Path
+
+from schemas.registry import Manifest
+from streams.config import Settings
+from streams.delivery.flow import Pace
+from streams.delivery.lane import Lane
+from streams.delivery.limits import Limits
+from streams.domain.routes import Routes
+from streams.engine.clock import system_clock
+from streams.engine.posting import Target, Targets, posting_step
+from streams.engine.unknown_ids import of_own_topics
+from streams.engine.wire import ContractWire
+from streams.engine.worker import run_steps
+from streams.sources import recorded_reader
+from streams.topology import load_rulebook
+from tests.storm.sink import PlainErp
+
+GROUP = "storm"
+SYSTEM = "erp"
+PARTITIONS = 8
+
+
+def settings_of(brokers: str, folder: Path) -> Settings:
+    """The settings of the worker, and of whoever makes its topics."""
+    return Settings(
+        brokers=brokers,
+        group=GROUP,
+        partitions=PARTITIONS,
+        state_folder=folder / "state",
+        session_timeout_s=6.0,
+    )
+
+
+def main() -> int:
+    """Run until it is killed."""
+    brokers, folder, url, asked = sys.argv[1], Path(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])
+    settings = settings_of(brokers, folder)
+    sink = PlainErp(SYSTEM, url, asked["at_once"], asked["timeout_s"], system_clock)
+    pace = Pace(asked["at_once"], failures_max=10, rest_ms_first=200, rest_ms_max=2_000)
+    lane = Lane(SYSTEM, pace, PARTITIONS)
+    limits = Limits(postings_max=500, age_ms_max=0, backoff_ms_first=100, backoff_ms_max=2_000)
+    targets = Targets(lambda _: Target(sink, lane, limits), Routes(version=1), 1_000, system_clock)
+    wire = ContractWire(Manifest(), recorded_reader(load_rulebook(), None), of_own_topics(settings.contracts))
+    return run_steps(settings, (posting_step(targets),), wire)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
