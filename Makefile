@@ -17,7 +17,7 @@ export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup compiled demo stack-demo test test-compiled test-stack stack-tools crash outages lint style types layers tidy format bench lock
+.PHONY: help setup compiled demo stack-demo test test-compiled test-stack stack-tools crash outages storm lint style types layers tidy format bench lock
 .PHONY: bench-quick bench-lock hooks clean
 
 help: ## list the targets
@@ -50,6 +50,9 @@ crash: stack-tools ## two workers killed at every point of their work; KILLS, RE
 
 outages: stack-tools ## a firm at work for a week while parts of the whole stack fail by chance; SEED may be given
 	$(BIN)/python -m live.outages $(if $(SEED),--seed $(SEED))
+
+storm: stack-tools ## postings into a simulated ERP that fails in every way, under kills; POSTINGS and SEED may be given
+	$(BIN)/python -m tests.storm $(if $(POSTINGS),--postings $(POSTINGS)) $(if $(SEED),--seed $(SEED))
 
 stack-tools: $(READY) ## what the stack and its tests need, as Java and PostgreSQL: installed by apt as root, else told
 	$(BIN)/python -m stack.install

@@ -1,9 +1,10 @@
 """A history through the whole of it: `throughline load` into Kafka, with two workers beside it, on one machine.
 
 The history is a generated firm's over three years, as its systems hold it in the end: one version of each row, written
-out table by table. Measured from the start of the command until the workers have nothing left to do, triggers written
-to the file exchange included: rows a second, and what a row costs the loader and the workers. Then every entry that can
-bill must have one trigger, or be held.
+out table by table. Measured from the start of the command until the workers have nothing left to do: rows a second, and
+what a row costs the loader and the workers. Then every entry that can bill must have one trigger, or be held. It is
+loaded as docs/loading.md advises, with a first day that is posted after all of it; and once more without one, so that
+every trigger is written to the file exchange of an ERP, too.
 """
 
 import csv
@@ -46,6 +47,8 @@ _WORKERS: Final = 2
 _SETTINGS: Final = {"THROUGHLINE_STATE_MEMORY_MB": "512"}
 """As docs/loading.md advises: the state of a history does not fit into what a worker of live changes needs."""
 
+_ROUTES: Final = f"version: 1\ngo_live: {_FROM.replace(year=_FROM.year + _MONTHS // 12)}\n"
+
 _LOOK_SECONDS = 0.2
 _MARKS_A_PARTITION = 1
 """The mark that ends a transaction takes an offset, and is committed a second later where no record follows."""
@@ -75,18 +78,29 @@ class _Tables(NamedTuple):
     billable: frozenset[str]
 
 
-def loading(folder: Path, say: Say, rows: int = ROWS) -> Found:
-    """Measure. Raises `Failed` if an entry has no trigger and no hold, or a trigger is there twice."""
+def tables_of(folder: Path, say: Say, rows: int = ROWS) -> _Tables:
+    """Write a firm's history out."""
     folder.mkdir(parents=True, exist_ok=True)
     say(f"writing the tables of a firm, about {rows:,} rows")
-    tables = _write_out(folder / "tables", FirmSize(round(rows * _ENTRIES_OF_ROWS), start=_FROM, months=_MONTHS))
+    return _write_out(folder / "tables", FirmSize(round(rows * _ENTRIES_OF_ROWS), start=_FROM, months=_MONTHS))
+
+
+def loading(folder: Path, tables: _Tables, say: Say, routes: str | None = _ROUTES) -> Found:
+    """Measure. Raises `Failed` if an entry has no trigger and no hold, or a trigger is there twice."""
+    folder.mkdir(parents=True)
+    environment = dict(_SETTINGS)
+    if routes is not None:
+        (folder / "routing.yaml").write_text(routes, encoding="utf-8")
+        environment["THROUGHLINE_ROUTING_FILE"] = str(folder / "routing.yaml")
     with Kafka(folder / "kafka", say=say) as kafka, ExitStack() as stack:
         throughline(kafka.bootstrap, "topics", "apply")
         steps, _ = steps_of(settings_of(kafka.bootstrap, GROUP, folder))
         committed = stack.enter_context(
             closing(Committed(kafka.bootstrap, GROUP, sorted({topic for step in steps for topic in step.reads})))
         )
-        workers = [stack.enter_context(_worker(folder / f"worker-{n}", kafka.bootstrap)) for n in range(_WORKERS)]
+        workers = [
+            stack.enter_context(_worker(folder / f"worker-{n}", kafka.bootstrap, environment)) for n in range(_WORKERS)
+        ]
         share_out(kafka.bootstrap, GROUP, workers)
         say(f"the load of {tables.rows:,} rows begins")
         found = _timed(folder, kafka, workers, committed, tables)
@@ -95,9 +109,9 @@ def loading(folder: Path, say: Say, rows: int = ROWS) -> Found:
         return found._replace(triggers=_checked(kafka.bootstrap, tables.billable))
 
 
-def _worker(folder: Path, brokers: str) -> Child:
+def _worker(folder: Path, brokers: str, environment: Mapping[str, str]) -> Child:
     words = (brokers, GROUP, str(folder))
-    return Child(folder.with_suffix(".log"), "bench.variants.firm", *words, environment=_SETTINGS)
+    return Child(folder.with_suffix(".log"), "bench.variants.firm", *words, environment=environment)
 
 
 def _timed(folder: Path, kafka: Kafka, workers: Sequence[Child], committed: Committed, tables: _Tables) -> Found:
@@ -190,11 +204,16 @@ def _billable(last: Mapping[tuple[str, str], Record]) -> Iterator[str]:
 
 def report(folder: Path, say: Say, rows: int = ROWS) -> dict[str, Any]:
     """Measure, and write what came of it."""
-    found = loading(folder, say, rows)
+    tables = tables_of(folder, say, rows)
+    found = loading(folder / "not-posted", tables, say)
+    say(f"{found.rows_per_s:,.0f} rows a second; once more, and everything is posted")
+    posted = loading(folder / "posted", tables, say, None)
     figures = {
         "rows": found.rows,
         "rows_per_s": round(found.rows_per_s),
         "target_rows_per_s": TARGET_ROWS_PER_S,
+        "posted_rows_per_s": round(posted.rows_per_s),
+        "posted_workers_cpu_us_per_row": round(posted.workers_cpu_us, 1),
         "seconds": round(found.seconds, 1),
         "workers": _WORKERS,
         "load_cpu_us_per_row": round(found.load_cpu_us, 1),
