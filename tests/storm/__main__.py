@@ -56,9 +56,12 @@ def tell(asked: Asked, verdict: Verdict) -> None:
     for example in verdict.examples:
         print(f"  {example}")
     print(f"the ERP was asked: {json.dumps(verdict.figures, sort_keys=True)}")
-    allowed = asked.at_once * 1000 / asked.latency_ms
-    share = f"{verdict.per_second / allowed:.1%} of the {allowed:,.0f} that its limit allows"
-    print(f"worker killed {verdict.kills} times; {verdict.per_second:,.1f} documents a second, {share}")
+    calls = verdict.figures["postings"] + verdict.figures.get("questions", 0)
+    took_ms = verdict.figures["microseconds"] / calls / 1000
+    calls_per_s = verdict.per_second * calls / asked.postings
+    share = calls_per_s * took_ms / asked.at_once / 1000
+    print(f"worker killed {verdict.kills} times; {verdict.per_second:,.1f} documents a second")
+    print(f"{calls_per_s:,.1f} calls a second: {share:.1%} of what {asked.at_once} at once, of {took_ms:.1f} ms, allow")
     print(
         f"postings {asked.postings}, documents {verdict.documents}, doubled {verdict.doubled}, "
         f"unresolved {verdict.unresolved}"
