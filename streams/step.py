@@ -60,6 +60,8 @@ class Context:
         self.counts: dict[str, int] = {}
         self.gauges: dict[str, int] = {}
         """What the step says of its state by name, such as how many rows are parked."""
+        self.released = False
+        """Set when the partition is given up: nothing more may be begun for it."""
         self.nudged = False
         """Set by any thread when something outside has ended that the step waits for; it then has its turn."""
         self.traces: dict[str | None, Headers] = {}
@@ -185,6 +187,10 @@ class Task:
         """Write the state to its store; the outputs have been written before."""
         self.state.flush()
         self.committed()
+
+    def release(self) -> None:
+        """Let nothing more be begun: the partition is given up."""
+        self.context.released = True
 
     def committed(self) -> None:
         """Call what was to be called once all that `before_commit` has written is committed."""

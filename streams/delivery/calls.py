@@ -18,11 +18,12 @@ Clock = Callable[[], int]
 
 
 class Ended(NamedTuple):
-    """How one call ended: `trouble` None is well. `more`: the work has calls left to make."""
+    """How one call ended: `trouble` None is well. `more`: the work has calls left to make; `made`: there was a call."""
 
     trouble: Trouble | None = None
     retry_after_ms: int | None = None
     more: bool = False
+    made: bool = True
 
 
 class Work(Protocol):
@@ -45,6 +46,8 @@ class Sending(Generic[P]):
 
     Then the lists hold what became of each: `answered` by the target, `refused` for a reason, `failed` so that what
     became of them is unknown, or `not_sent` for a passing reason; what is in none of them was not sent.
+
+    `may` says before each call whether it may still be made: not once somebody else may have asked what became of it.
     """
 
     sink: Sink[P]
@@ -57,6 +60,7 @@ class Sending(Generic[P]):
     failure: Retriable | None = None
     fatal: Fatal | None = None
     begun: int = 0
+    may: Callable[[], bool] = lambda: True
 
     @property
     def calls(self) -> int:
@@ -64,7 +68,9 @@ class Sending(Generic[P]):
         return -(-(len(self.postings) - self.begun) // self.sink.postings_per_call)
 
     def run(self) -> Ended:
-        """Make the next call."""
+        """Make the next call, or none if it may not be made any more."""
+        if not self.may():
+            return Ended(made=False)
         chunk = self.postings[self.begun : self.begun + self.sink.postings_per_call]
         self.begun += len(chunk)
         try:

@@ -123,6 +123,10 @@ class Flow:
         if retry_after_ms is not None and trouble is not Trouble.RECORD:
             self._not_before = max(self._not_before, now + retry_after_ms)
 
+    def cancel(self) -> None:
+        """Note that a call that had begun was not made after all."""
+        self._under_way -= 1
+
     def _count(self, now: float) -> None:
         span = now - self._window_began
         if span >= _RATE_WINDOW_MS:

@@ -134,7 +134,10 @@ class Lane:
             with self._changed:
                 now = self._now()
                 self._under_way -= 1
-                self._flow.end(began, now, ended.trouble, ended.retry_after_ms)
+                if ended.made:
+                    self._flow.end(began, now, ended.trouble, ended.retry_after_ms)
+                else:
+                    self._flow.cancel()
                 if ended.more:
                     self._wait(waiting)
                 back = self._handed_back(now)

@@ -246,6 +246,8 @@ class Partition:
     def close(self) -> None:
         """Release the database. What was not committed is dropped, and will be delivered again."""
         self.ready = False
+        for task in self._tasks.values():
+            task.release()
         for state in self._states:
             state.release()
         self.store.close()

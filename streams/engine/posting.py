@@ -6,6 +6,7 @@ What it reads are committed records, and calls begin only once it is committed t
 target's lane: what became of them is taken in before the next commit.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -47,13 +48,16 @@ class Target(NamedTuple):
 class Targets(NamedTuple):
     """All that posting needs of the world: `open` opens an ERP and raises ValueError for one that is not known.
 
-    `poll_ms` is how often answers are looked for that come later, `clock` gives milliseconds since 1970.
+    `poll_ms` is how often answers are looked for that come later, `clock` gives milliseconds since 1970. `lease_s` is
+    for how long after its commit a call may begin: less than it takes until the partition can be another worker's, who
+    asks what became of it.
     """
 
     open: Callable[[str], Target]
     routes: Routes
     poll_ms: int
     clock: Clock
+    lease_s: float = 4.0
 
 
 class _Way:
@@ -65,6 +69,7 @@ class _Way:
         self.ended: deque[Work] = deque()
         self.under_way = 0
         self.failing_since: dict[type[Work], int] = {}
+        self.given_up = False
         self.looks = False
         self.look_at = 0
 
@@ -178,6 +183,9 @@ class PostingBehaviour:
     def _begin(self, way: _Way, work: Work) -> None:
         priority = Priority.BILLING if isinstance(work, Sending) else Priority.QUESTION
         context, ended = self._context, way.ended
+        if isinstance(work, Sending):
+            until = time.monotonic() + self._targets.lease_s
+            work.may = lambda: not context.released and not way.given_up and time.monotonic() < until
 
         def done(work: Work) -> None:
             ended.append(work)
@@ -232,7 +240,9 @@ class PostingBehaviour:
 
     def _give_up(self, system: str, error: Exception) -> None:
         self._context.count(f"sink/{system}/{'retriable' if isinstance(error, Retriable) else 'fatal'}")
-        self._ways.pop(system, None)
+        way = self._ways.pop(system, None)
+        if way is not None:
+            way.given_up = True  # the next one asks what became of what is on its way, and sends that anew
         self._paused[system] = self._context.now + FATAL_PAUSE_MS
         self._exceptions.tell("delivery_failed", self._system_entity(system), f"{system}: {error}", True)
 

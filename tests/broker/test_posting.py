@@ -13,7 +13,7 @@ import pytest
 from firm.erp_simulator import FileErp
 from state import MemoryStore, State
 from streams.delivery.calls import Work
-from streams.delivery.lane import Priority
+from streams.delivery.lane import Calls, Priority
 from streams.delivery.limits import Limits
 from streams.domain.calendar import moment
 from streams.domain.posting import Posting, intent_of, posting_id_of
@@ -44,10 +44,36 @@ class AtOnce:
         done(work)
 
 
+class Later:
+    """Calls that are made when somebody says so."""
+
+    def __init__(self) -> None:
+        self._waits: list[tuple[Work, Callable[[Work], None]]] = []
+
+    def room(self, _owner: object, /) -> int:
+        return 1_000
+
+    def begin(self, _owner: object, work: Work, _priority: Priority, done: Callable[[Work], None], /) -> None:
+        self._waits.append((work, done))
+
+    def run(self) -> None:
+        waits, self._waits = self._waits, []
+        for work, done in waits:
+            AtOnce().begin(self, work, Priority.BILLING, done)
+
+
 class Bench:
     """One partition's posting task over a store that outlives it."""
 
-    def __init__(self, connect: Callable[[str], Sink[Posting]], **routes: Any) -> None:
+    def __init__(
+        self,
+        connect: Callable[[str], Sink[Posting]],
+        calls: Calls | None = None,
+        lease_s: float = 60.0,
+        **routes: Any,
+    ) -> None:
+        self._calls = calls or AtOnce()
+        self._lease_s = lease_s
         self._connect = connect
         self._routes = Routes.model_validate({"version": 1, **routes})
         self._store = MemoryStore()
@@ -56,11 +82,11 @@ class Bench:
         self.start()
 
     def start(self) -> None:
-        targets = Targets(self._open, self._routes, POLL_MS, lambda: self.now)
+        targets = Targets(self._open, self._routes, POLL_MS, lambda: self.now, self._lease_s)
         self._task = Task(posting_step(targets), 0, 1, State(self._store))
 
     def _open(self, system: str) -> Target:
-        return Target(self._connect(system), AtOnce(), LIMITS)
+        return Target(self._connect(system), self._calls, LIMITS)
 
     def take(self, intent: dict[str, Any], now: int) -> list[Output]:
         self.now = now
@@ -82,6 +108,10 @@ class Bench:
         self.now = now
         self._task.fire(now)
         self._task.before_commit(now)
+
+    def release(self) -> None:
+        """Give the partition up."""
+        self._task.release()
 
     def counts(self) -> dict[str, int]:
         """What it has counted since it was started."""
@@ -232,6 +262,25 @@ def test_a_freeze_holds_what_it_names_and_then_lets_it_go_in_order(tmp_path: Pat
     assert told(bench.tick(ends - 1)) == []
     assert told(bench.tick(ends)) == [("t2", "sent"), ("t1", "sent")]
     assert (batches(tmp_path, "legacy"), batches(tmp_path, "s4")) == ([["t2", "t1"]], [["t3"]])
+
+
+def test_what_waits_for_its_call_is_not_sent_once_somebody_else_may_have_asked_for_it(tmp_path: Path) -> None:
+    """By the time its turn comes the partition is another worker's, or the lease is over."""
+    for begins, lease_s in (("released", 60.0), ("late", 0.0)):
+        root = tmp_path / begins
+        calls = Later()
+        bench = Bench(exchange(root), calls=calls, lease_s=lease_s)
+        bench.take(intent(1), NOON)
+        calls.run()
+        assert told(bench.tick(NOON + 3_000)) == [("t1", "sent")]
+        if begins == "released":
+            bench.release()
+        calls.run()
+        assert batches(root, "legacy") == []
+        other = Bench(exchange(root))
+        assert told(other.run(intent(1), NOON + 4_000)) == [("t1", "pending"), ("t1", "sent")]
+        calls.run()
+        assert batches(root, "legacy") == [["t1"]]
 
 
 def test_a_sink_that_gives_up_is_an_exception_and_posts_once_it_is_back(tmp_path: Path) -> None:

@@ -43,7 +43,9 @@ def main() -> int:
     pace = Pace(asked["at_once"], failures_max=10, rest_ms_first=200, rest_ms_max=2_000)
     lane = Lane(SYSTEM, pace, PARTITIONS)
     limits = Limits(postings_max=500, age_ms_max=0, backoff_ms_first=100, backoff_ms_max=2_000)
-    targets = Targets(lambda _: Target(sink, lane, limits), Routes(version=1), 1_000, system_clock)
+    targets = Targets(
+        lambda _: Target(sink, lane, limits), Routes(version=1), 1_000, system_clock, settings.session_timeout_s / 2
+    )
     wire = ContractWire(Manifest(), recorded_reader(load_rulebook(), None), of_own_topics(settings.contracts))
     return run_steps(settings, (posting_step(targets),), wire)
 

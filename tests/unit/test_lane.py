@@ -123,3 +123,18 @@ def test_partitions_have_equal_room_and_workers_their_part_of_the_limit() -> Non
     work.go.release()
     assert owners[0].done.get(timeout=SECONDS_MAX) is work
     assert lane.room(owners[1]) == 4
+
+
+def test_a_call_that_may_not_be_made_any_more_is_none_and_says_nothing_of_the_target() -> None:
+    now = [0.0]
+    lane, owner = lane_of(lambda: now[0], calls_at_once=1, failures_max=1, rest_ms_first=1_000), Owner()
+    fails = Held("fails", ends=(Trouble.DOWN,))
+    fails.go.release()
+    begin(lane, owner, fails)
+    assert owner.done.get(timeout=SECONDS_MAX) is fails
+    now[0] = 1.0
+    late = Sending(OneByOne(), ["posting"], lambda: 0, may=lambda: False)  # type: ignore[arg-type, list-item]
+    begin(lane, owner, late)
+    assert owner.done.get(timeout=SECONDS_MAX) is late
+    assert (late.begun, late.calls) == (0, 1)
+    assert lane.standing() == (0, 0, 1, Circuit.HALF_OPEN)
