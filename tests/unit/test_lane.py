@@ -133,7 +133,7 @@ def test_a_call_that_may_not_be_made_any_more_is_none_and_says_nothing_of_the_ta
     begin(lane, owner, fails)
     assert owner.done.get(timeout=SECONDS_MAX) is fails
     now[0] = 1.0
-    late = Sending(OneByOne(), ["posting"], lambda: 0, may=lambda: False)  # type: ignore[arg-type, list-item]
+    late = Sending(OneByOne(), ["posting"], lambda: 0, may=lambda: False)  # type: ignore[arg-type, type-var]
     begin(lane, owner, late)
     assert owner.done.get(timeout=SECONDS_MAX) is late
     assert (late.begun, late.calls) == (0, 1)
