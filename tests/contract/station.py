@@ -1,7 +1,7 @@
 """A sink's worker in miniature: input log, memory and receipts that commit together, and a life that can end."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from state import MemoryStore, State
 from streams.delivery.calls import Look, Work
 from streams.delivery.delivery import Delivery
-from streams.delivery.limits import Limits
+from streams.delivery.limits import Limits, never_frozen
 from streams.domain.posting import FINAL, Posting, Status, posting_of
 from streams.sinks.contract import Problem, Receipt, Sink
 from tests.contract.simulators.faults import Faults, Killed
@@ -77,11 +77,12 @@ class Station:
         self.now = NOON
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, frozen: Callable[[Any, int], int | None] = never_frozen) -> None:
         """Begin a new life with what was committed."""
         self._state = State(self._store)
         memory = self._state.table("delivery", bytes)
-        self.delivery = Delivery(self.target.open(), memory, self.target.posting_type, self._limits, lambda: self.now)
+        target, limits = self.target, self._limits
+        self.delivery = Delivery(target.open(), memory, target.posting_type, limits, lambda: self.now, frozen)
 
     def replay(self) -> None:
         """Have the whole input come again."""
@@ -91,12 +92,12 @@ class Station:
         """Read, send, poll, each with its commit; die on the way if a fault says so."""
         self.now = now
         try:
-            self.delivery.intend([self.target.deliverable(item) for item in self.log[self._read :]], now)
+            self.intend()
             while works := self._works(flush):
                 for work in works:
                     self._run(work)
             self._run(self.delivery.look())
-            self._commit()
+            self.commit()
         except Killed:
             self.deaths += 1
             self.restart()
@@ -106,7 +107,7 @@ class Station:
         try:
             return self.delivery.work(self.now, 1_000_000, flush)
         finally:
-            self._commit()
+            self.commit()
 
     def _run(self, work: Work) -> None:
         while work.run().more:
@@ -116,7 +117,12 @@ class Station:
         if isinstance(work, Look):
             self.problems += work.answers.problems
 
-    def _commit(self) -> None:
+    def intend(self) -> None:
+        """Take in what the log has more."""
+        self.delivery.intend([self.target.deliverable(item) for item in self.log[self._read :]], self.now)
+
+    def commit(self) -> None:
+        """Commit what was taken in, remembered and told, as one."""
         self.target.faults.commit()
         self._state.flush()
         self._read = len(self.log)
