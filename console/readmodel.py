@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from console.fields import Fields, UnreadableRecord, headers_of
 from streams import topics
+from streams.domain.posting import FINAL
 
 
 class Trigger(NamedTuple):
@@ -263,12 +264,14 @@ class ReadModel:
             self.matters[matter.exception_id] = matter
 
     def _receipt(self, fields: Fields, written_at: int) -> None:
+        status = fields.text("status")
         receipt = Receipt(
             trigger_id=fields.text("trigger_id"),
             system=fields.text("system"),
             document_id=fields.optional_text("document_id"),
-            status=fields.text("status"),
-            answered_at=fields.optional_instant("answered_at"),
+            status=status,
+            # Where there is no answer yet it says when the receipt was written.
+            answered_at=fields.optional_instant("answered_at") if status in FINAL else None,
             error=fields.optional_text("error"),
             seen_at=written_at,
         )

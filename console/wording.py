@@ -34,7 +34,7 @@ _KINDS = {
     "unmapped_value": "Value without a mapping",
     "undecodable": "Record unreadable",
     "uncosted": "Work without a cost rate",
-    "unroutable": "No target for a posting",
+    "unroutable": "Billed by nobody",
     "delivery_failed": "ERP refused a posting",
     "validation_failed": "Record refused as invalid",
     "activation_failed": "Project activation failed",

@@ -31,6 +31,7 @@ from streams.engine.feeding import Change, Feed, FeedError, FlowControl, SourceB
 from streams.engine.tally import LostRecordsError, Tally, answered_in, compare_amounts, expected_nets
 from streams.engine.wire import registry_of
 from streams.engine.worker import steps_of
+from streams.routes import SHIPPED as ROUTING
 from streams.step import Step
 from streams.topics import PUBLIC, TRIGGERS
 
@@ -163,6 +164,7 @@ class Demo:
             "THROUGHLINE_GUARANTEE": self._settings.guarantee.value,
             "THROUGHLINE_STATIC_MEMBERSHIP": str(self._settings.static_membership),
             "THROUGHLINE_STATE_FOLDER": str(self._settings.state_folder),
+            "THROUGHLINE_ROUTING_FILE": str(ROUTING),  # whatever is set: it waits for an answer to every trigger
             "THROUGHLINE_SINKS__FOLDER": str(self._settings.sinks.folder),
             "THROUGHLINE_SINKS__BATCH_SECONDS_MAX": str(self._settings.sinks.batch_seconds_max),
             "THROUGHLINE_SINKS__POLL_SECONDS": str(self._settings.sinks.poll_seconds),

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from schemas.lined_yaml import UnusableFile, shown
 from schemas.registry import RegistryUnavailable
@@ -67,7 +68,7 @@ def explain(
         raise typer.Exit(EXIT_UNKNOWN)
     table = Table.grid(padding=(0, 2))
     for name, said in explained(told.triggers[-1], told.intents, told.receipts, routes):
-        table.add_row(name, said)
+        table.add_row(name, Text(said))
     Console(width=None, soft_wrap=True).print(table)
 
 
@@ -96,7 +97,8 @@ def _waves(routes: Routes) -> Table:
     table = Table("wave", "to", "legal entities", "clients", "service", box=None, pad_edge=False)
     for wave in routes.waves:
         to = f"{wave.system} (dual run)" if wave.dual_run else wave.system
-        table.add_row(wave.name, to, _listed(wave.legal_entities), _listed(wave.clients), _days(wave))
+        said = (wave.name, to, _listed(wave.legal_entities), _listed(wave.clients), _days(wave))
+        table.add_row(*map(Text, said))  # no markup: names may have brackets
     return table
 
 

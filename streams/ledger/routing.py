@@ -10,7 +10,7 @@ from streams.domain.routes import Decision, Routes
 from streams.ledger.book import ItemKey
 from streams.ledger.publish import Publisher
 from streams.ledger.reference import Reference
-from streams.rules.routing import LEFT_OUT, decide
+from streams.rules.routing import NOBODY, decide
 
 
 class Routing:
@@ -22,10 +22,8 @@ class Routing:
         self._publish = publisher
 
     def taken(self, taken: Outstanding) -> Outstanding:
-        """Return what is taken back with where it went; by the routes of now if it was billed before there were any."""
-        if self._routes is None or taken.posted_to is not None:
-            return taken
-        return taken._replace(posted_to=self._decide(self._routes, taken, None).systems)
+        """Return what is taken back with where it went."""
+        return taken if self._routes is None else taken._replace(posted_to=self._went_to(taken))
 
     def made(self, made: Outstanding, item: Item) -> tuple[Outstanding, str]:
         """Return what is billed with where it goes, and what decided that; `item` is as it was before."""
@@ -34,8 +32,8 @@ class Routing:
         decision = self._decide(self._routes, made, self._earlier(item))
         return made._replace(posted_to=decision.systems), decision.because
 
-    def remembered(self, key: ItemKey, item: Item, taken: tuple[Outstanding, ...], because: str, cause: Cause) -> Item:
-        """Return an item with what it has to remember of what was just taken back and billed, for reasons given."""
+    def remembered(self, key: ItemKey, item: Item, taken: tuple[Outstanding, ...], billed: bool, cause: Cause) -> Item:
+        """Return an item with what it has to remember of what was just taken back, and perhaps billed."""
         if self._routes is None:
             return item
         if item.outstanding:
@@ -43,7 +41,7 @@ class Routing:
         elif taken and taken[-1].posted_to is not None:
             item = item._replace(decided=Decision(taken[-1].legal_entity, taken[-1].posted_to))
         is_left = bool(item.left_since) and bool(item.outstanding)
-        if because.startswith(LEFT_OUT):
+        if billed and item.outstanding[-1].posted_to == NOBODY:
             is_left = is_left or self._comes_late(item)
         if is_left == bool(item.left_since):
             return item
@@ -55,7 +53,11 @@ class Routing:
         if not item.outstanding:
             return item.decided
         last = item.outstanding[-1]
-        return None if last.posted_to is None else Decision(last.legal_entity, last.posted_to)
+        return Decision(last.legal_entity, self._went_to(last))
+
+    def _went_to(self, made: Outstanding) -> tuple[str, ...]:
+        """Return where something went: before there were routes, always to its legal entity's own ERP."""
+        return (self._reference.home_of(made.legal_entity),) if made.posted_to is None else made.posted_to
 
     def _decide(self, routes: Routes, made: Outstanding, earlier: Decision | None) -> Decision:
         home = self._reference.home_of(made.legal_entity)

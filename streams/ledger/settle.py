@@ -191,7 +191,7 @@ class Settlement:
         parties: tuple[Terms | None, BillTo, Person | None], cause: Cause,
     ) -> Item:  # fmt: skip
         revision = item.next_revision
-        drawn, because = ZERO, ""
+        drawn = ZERO
         taken_back = tuple(map(self._routing.taken, settled.reversed))
         for taken in taken_back:
             self._publish.reversal(key, taken, revision, self._version(parties[0]), cause)
@@ -213,7 +213,7 @@ class Settlement:
         after = item._replace(worth=worth, next_revision=revision, outstanding=outstanding)
         if revision == item.next_revision:
             return after
-        return self._routing.remembered(key, after, taken_back, because, cause)
+        return self._routing.remembered(key, after, taken_back, bool(settled.billed), cause)
 
     def _version(self, terms: Terms | None) -> int:
         return terms.version if terms is not None else 0

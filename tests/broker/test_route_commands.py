@@ -27,7 +27,7 @@ go_live: 2026-01-01
 legal_entities:
   DE01: {go_live: 2026-04-01}
 waves:
-  - {name: pilot, system: s4, legal_entities: [US01], clients: [A1, A2], service_from: 2026-07-01}
+  - {name: "[/x] pilot", system: s4, legal_entities: [US01], clients: [A1, A2], service_from: 2026-07-01}
   - {name: rest, system: oracle, service_from: 2027-01-01, service_to: 2027-12-31, dual_run: true}
 freezes:
   - {name: close, begins: 2026-01-31T18:00:00Z, ends: 2026-02-03T06:00:00+01:00, systems: [s4]}
@@ -97,7 +97,7 @@ def test_a_trigger_is_explained_by_what_was_decided_and_answered_and_what_the_fi
         "billed by legal entity US01 to client A1",
         "decided netsuite, the legal entity's own ERP; 2026-01-16 12:00:00Z, posting " + went_to["posting_id"],
         "receipt posted (netsuite, 2026-01-16 12:00:00Z, attempts 2, document INV-7)",
-        "routes now s4: wave pilot",
+        "routes now s4: wave [/x] pilot",
     ]
     assert lines(run("explain", "t2"))[2:] == [
         "decided not posted: no intent was written",
@@ -125,7 +125,7 @@ def test_the_file_is_shown_as_workers_would_start_with_it(run: Run, tmp_path: Pa
         f"{tmp_path}/routing.yaml: first day of service that is posted: 2026-01-01",
         "of DE01: 2026-04-01",
         "wave to legal entities clients service",
-        "pilot s4 US01 A1, A2 from 2026-07-01",
+        "[/x] pilot s4 US01 A1, A2 from 2026-07-01",
         "rest oracle (dual run) all all from 2027-01-01 to 2027-12-31",
         "freeze close: 2026-01-31 18:00:00Z to 2026-02-03 05:00:00Z, systems s4, legal entities all",
     ]

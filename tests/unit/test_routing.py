@@ -152,6 +152,10 @@ def test_what_nobody_bills_is_told_until_it_is_taken_back() -> None:
     service.go_on()
     [closed] = [each for each in service.of(EXCEPTIONS) if each["kind"] == "unroutable"]
     assert (closed["exception_id"], closed["state"]) == (opened["exception_id"], "resolved")
+    feed.entry("T2", work_date="2026-01-30", approved_at="2026-02-09T00:00:00Z")
+    service.go_on()
+    [again] = [each for each in service.of(EXCEPTIONS) if each["kind"] == "unroutable"]
+    assert (again["exception_id"], again["state"]) == (opened["exception_id"], "open")
 
 
 def test_a_dual_run_is_an_intent_for_each_erp_and_so_is_its_correction() -> None:
@@ -167,12 +171,15 @@ def test_a_dual_run_is_an_intent_for_each_erp_and_so_is_its_correction() -> None
     ]  # fmt: skip
 
 
-def test_what_was_billed_before_there_were_routes_is_taken_back_by_those_of_now() -> None:
+@pytest.mark.parametrize(
+    "routes", [{}, {"waves": [{"name": "all", "system": "s4"}]}, {"go_live": "2026-02-20"}], ids=str
+)
+def test_what_was_billed_before_there_were_routes_is_corrected_where_it_went(routes: dict[str, Any]) -> None:
     feed = firm()
     feed.entry("T1", hours="2")
     service = Service(feed, none=True)
     assert service.go_on() == []
-    service.start()
+    service.start(**routes)
     feed.entry("T1", hours="1")
     assert service.go_on() == [("netsuite", "-200.00", "T1"), ("netsuite", "100.00", "T1")]
 
