@@ -11,7 +11,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 from confluent_kafka.cimpl import NewTopic
 
-from streams.engine.to_the_end import read_to_the_end
+from streams.engine.to_the_end import ends_of, read_to_the_end
 
 PARTITIONS = 4
 COMPACTED = {"cleanup.policy": "compact"}
@@ -116,9 +116,8 @@ def reader_from_now(brokers: str, topic: str) -> Consumer:
         }
     )
     places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-    for place in places:
-        place.offset = reader.get_watermark_offsets(place, timeout=_ANSWER_SECONDS_MAX)[1]
-    reader.assign(places)
+    ends = ends_of(reader, places, _ANSWER_SECONDS_MAX)
+    reader.assign([TopicPartition(*place, end) for place, end in ends.items()])
     return reader
 
 

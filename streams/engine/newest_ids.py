@@ -8,7 +8,7 @@ from schemas.pure_codec import HEAD
 from streams.config import Settings
 from streams.engine.clients import client_config, reader_config
 from streams.engine.cluster import known_topics, refused
-from streams.engine.to_the_end import read_to_the_end
+from streams.engine.to_the_end import ends_of, read_to_the_end, starts_of
 
 _LOOKED_AT = 10
 """Offsets of each partition, from its end back: marks that end transactions are among them."""
@@ -29,11 +29,12 @@ def newest_ids(settings: Settings, topics: Iterable[str]) -> Iterator[tuple[str,
     config = reader_config(client_config(settings), f"{settings.group}-newest-ids", committed=False)
     consumer = Consumer(config)
     try:
-        assigned = []
-        for place in places:
-            low, high = consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS_MAX)
-            if low < high:
-                assigned.append(TopicPartition(place.topic, place.partition, max(low, high - _LOOKED_AT)))
+        starts, ends = (ask(consumer, places, _ANSWER_SECONDS_MAX) for ask in (starts_of, ends_of))
+        assigned = [
+            TopicPartition(*place, max(starts[place], end - _LOOKED_AT))
+            for place, end in ends.items()
+            if starts[place] < end
+        ]
         consumer.assign(assigned)
         for message in read_to_the_end(consumer, assigned, {}, _ANSWER_SECONDS_MAX):
             value = message.value() or b""

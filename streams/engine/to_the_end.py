@@ -7,7 +7,7 @@ of one that is written to more often, never. So where it ends is asked first, an
 import time
 from collections.abc import Iterator, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.engine.drained import Place
 
@@ -25,7 +25,7 @@ def read_to_the_end(
         KafkaException: A partition cannot be read, or where it ends cannot be learnt.
         TimeoutError: Brokers say nothing for so long.
     """
-    wanted = {(place.topic, place.partition): _end(consumer, place, silence_seconds_max) for place in places}
+    wanted = ends_of(consumer, places, silence_seconds_max)
     came_at = time.monotonic()
     while len(ends) < len(wanted):
         message = consumer.poll(_POLL_SECONDS)
@@ -45,7 +45,26 @@ def read_to_the_end(
             raise KafkaException(error)
 
 
-def _end(consumer: Consumer, place: TopicPartition, seconds_max: float) -> int:
-    """Return where a partition ends now; for a reader of what is committed, before what is not."""
-    _, end = consumer.get_watermark_offsets(place, timeout=seconds_max)
-    return end
+def ends_of(consumer: Consumer, places: Sequence[TopicPartition], seconds_max: float) -> dict[Place, int]:
+    """Return where partitions end now; for a reader of what is committed, before what is not.
+
+    Raises:
+        KafkaException: A partition cannot be asked about, or brokers do not answer in time.
+    """
+    return _offsets(consumer, places, OFFSET_END, seconds_max)
+
+
+def starts_of(consumer: Consumer, places: Sequence[TopicPartition], seconds_max: float) -> dict[Place, int]:
+    """Return where partitions begin now. Raises `KafkaException`, as `ends_of` does."""
+    return _offsets(consumer, places, OFFSET_BEGINNING, seconds_max)
+
+
+def _offsets(consumer: Consumer, places: Sequence[TopicPartition], which: int, seconds_max: float) -> dict[Place, int]:
+    # Not `get_watermark_offsets`: asked about a topic that was made just now, it sometimes never comes back, whatever
+    # the time it is given.
+    asked = [TopicPartition(place.topic, place.partition, which) for place in places]
+    found = consumer.offsets_for_times(asked, timeout=seconds_max) if asked else []
+    for place in found:
+        if place.error is not None:
+            raise KafkaException(place.error)
+    return {(place.topic, place.partition): place.offset for place in found}

@@ -14,6 +14,7 @@ import orjson
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from streams.engine.drained import GroupLag, Lag
+from streams.engine.to_the_end import ends_of
 
 TOPICS = ("toy.orders", "toy.payments", "toy.moves")
 WAIT_SECONDS_MAX = 45.0
@@ -150,7 +151,7 @@ def read_messages(brokers: str, *topics: str) -> list[Message]:
     for topic in topics:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         for place in (TopicPartition(topic, partition, 0) for partition in partitions):
-            left = consumer.get_watermark_offsets(place, timeout=10, cached=False)[1]
+            (left,) = ends_of(consumer, [place], 10).values()
             consumer.assign([place])
             while left:
                 found = consumer.consume(left, timeout=10)

@@ -99,9 +99,9 @@ class Client:
         self.places = [TopicPartition("told", number) for number in ends]
         self.messages = [*messages]
 
-    def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+    def offsets_for_times(self, places: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         assert timeout > 0
-        return 0, self.ends[place.partition]
+        return [TopicPartition(place.topic, place.partition, self.ends[place.partition]) for place in places]
 
     def read(self, ends: dict[tuple[str, int], int]) -> list[Message]:
         return list(read_to_the_end(self, self.places, ends, 10.0))  # type: ignore[arg-type]

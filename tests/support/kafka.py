@@ -12,6 +12,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 from confluent_kafka.cimpl import NewTopic
 
+from streams.engine.to_the_end import ends_of
+
 ANSWER_SECONDS_MAX = 30.0
 
 
@@ -76,7 +78,8 @@ def read_to_end(bootstrap: str, topic: str, isolation: str = "read_committed") -
 
 
 def _end(consumer: Consumer, place: TopicPartition) -> int:
-    return consumer.get_watermark_offsets(place, ANSWER_SECONDS_MAX, cached=False)[1]
+    (end,) = ends_of(consumer, [place], ANSWER_SECONDS_MAX).values()
+    return end
 
 
 def values_to_end(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[bytes | None]:
