@@ -70,6 +70,7 @@ class Context:
         self._state = state
         self._remembers = step.remembers
         self._once_committed: list[Callable[[], None]] = []
+        self._when_released: list[Callable[[], None]] = []
 
     def table(self, name: str) -> Table[Any]:
         """Return a table that the Step declares it remembers."""
@@ -113,6 +114,17 @@ class Context:
         """Return what is to be called, once."""
         promises, self._once_committed = self._once_committed, []
         return promises
+
+    def when_released(self, call: Callable[[], None]) -> None:
+        """Have something called when the partition is given up, or its state is dropped, and nothing follows."""
+        self._when_released.append(call)
+
+    def release(self) -> None:
+        """Let nothing more be begun: the partition is given up."""
+        self.released = True
+        calls, self._when_released = self._when_released, []
+        for call in calls:
+            call()
 
     def count(self, name: str, amount: int = 1) -> None:
         """Count something that is neither output nor state, such as a dropped duplicate."""
@@ -190,7 +202,7 @@ class Task:
 
     def release(self) -> None:
         """Let nothing more be begun: the partition is given up."""
-        self.context.released = True
+        self.context.release()
 
     def committed(self) -> None:
         """Call what was to be called once all that `before_commit` has written is committed."""

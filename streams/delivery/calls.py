@@ -85,7 +85,7 @@ class Sending(Generic[P]):
             self.fatal = fatal
             self.failed.extend(chunk)
             return Ended(Trouble.DOWN)
-        except Exception as defect:
+        except (Exception, SystemExit) as defect:  # a thread that ends of the latter would leave its lane one short
             self.fatal = _defect(self.sink.system, defect)
             self.failed.extend(chunk)
             return Ended(Trouble.DOWN)
@@ -100,8 +100,9 @@ class Sending(Generic[P]):
                 self.failed.extend(posting for posting in chunk if posting not in self.failed)
                 return Ended(Trouble.DOWN)
         self.answered += answers
+        statuses = {answer.status for answer in answers}
         goes_on = len(answers) == len(chunk) and (
-            self.sink.pipelined or all(answer.status is Status.POSTED for answer in answers)
+            Status.UNKNOWN not in statuses if self.sink.pipelined else statuses <= {Status.POSTED}
         )
         return Ended(more=goes_on and self.begun < len(self.postings))
 
@@ -140,7 +141,7 @@ class _Reading(Generic[P]):
         except Fatal as fatal:
             self.fatal = fatal
             return Ended(Trouble.DOWN)
-        except Exception as defect:
+        except (Exception, SystemExit) as defect:
             self.fatal = _defect(self.sink.system, defect)
             return Ended(Trouble.DOWN)
         return Ended()
@@ -171,6 +172,6 @@ class Look(_Reading[P]):
         self.answers = self.sink.poll(self.clock())
 
 
-def _defect(system: str, defect: Exception) -> Fatal:
+def _defect(system: str, defect: BaseException) -> Fatal:
     log.error("%s: a defect of its sink", system, exc_info=defect)
     return Fatal(f"a defect of its sink: {defect!r}; the log of the worker has more")

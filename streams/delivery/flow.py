@@ -87,6 +87,10 @@ class Flow:
             return Circuit.CLOSED
         return Circuit.OPEN if now < self._not_before else Circuit.HALF_OPEN
 
+    def rest_ms(self, now: float) -> float:
+        """Return for how long nothing may be asked at all: it is left alone, or has said when to come again."""
+        return max(0.0, self._not_before - now)
+
     def share(self, part: float) -> None:
         """Take only a part of what the target may be asked, from 0 to 1: other workers have the rest."""
         self._ceiling = max(1.0, float(int(self._pace.calls_at_once * part)))
@@ -95,8 +99,8 @@ class Flow:
 
     def wait_ms(self, now: float) -> float | None:
         """Return how long the next call must wait, 0 for not at all; None: until another one ends."""
-        if now < self._not_before:
-            return self._not_before - now
+        if rest_ms := self.rest_ms(now):
+            return rest_ms
         allowed = 1 if self.circuit(now) is Circuit.HALF_OPEN else self.limit
         if self._under_way >= allowed:
             return None

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from enum import IntEnum
 from heapq import heapify, heappop, heappush
-from typing import Any, Final, NamedTuple, Protocol
-from weakref import WeakSet
+from typing import Final, NamedTuple, Protocol
 
 from streams.delivery.calls import Sending, Work
 from streams.delivery.flow import Circuit, Flow, Pace
+from streams.delivery.limits import LEASE_MS
 
 _AHEAD_S: Final = 2.0
 """For how long there should be something to do, at the pace of late: a commit lies between two looks for more."""
@@ -46,6 +46,9 @@ class Calls(Protocol):
     def begin(self, owner: object, work: Work, priority: Priority, done: Callable[[Work], None], /) -> None:
         """Have a work run, and `done` called with it, on any thread. It may come back without having been run."""
 
+    def leave(self, owner: object, /) -> None:
+        """Forget an owner, which brings nothing more: what it has waiting comes back as it is."""
+
 
 class _Waiting(NamedTuple):
     priority: Priority
@@ -72,7 +75,7 @@ class Lane:
         self._partitions = partitions
         self._threads_max = pace.calls_at_once
         self._threads: list[threading.Thread] = []
-        self._owners: WeakSet[Any] = WeakSet()
+        self._owners: set[int] = set()
         self._share = 0
         self._waits: list[_Waiting] = []
         self._calls_waiting: dict[int, int] = {}
@@ -83,12 +86,12 @@ class Lane:
     def room(self, owner: object) -> int:
         """Return how many more calls an owner may bring: none while the target is left alone, one to try it."""
         with self._changed:
-            self._owners.add(owner)
+            self._owners.add(id(owner))
             self._divide()
-            circuit = self._flow.circuit(self._now())
-            if circuit is Circuit.OPEN:
+            now = self._now()
+            if self._flow.rest_ms(now):
                 return 0
-            if circuit is Circuit.HALF_OPEN:
+            if self._flow.circuit(now) is Circuit.HALF_OPEN:
                 return 0 if self._waits or self._under_way else 1
             ahead = max(2 * self._flow.limit, int(self._flow.per_second * _AHEAD_S))
             return max(0, -(-ahead // len(self._owners)) - self._calls_waiting.get(id(owner), 0))
@@ -107,6 +110,16 @@ class Lane:
                 self._threads.append(thread)
                 thread.start()
             self._changed.notify()
+
+    def leave(self, owner: object) -> None:
+        """Forget an owner: the others have its part of what the target may be asked."""
+        with self._changed:
+            self._owners.discard(id(owner))
+            self._divide()
+            back = self._take_out(lambda waiting: waiting.owner == id(owner))
+            self._calls_waiting.pop(id(owner), None)
+        for waiting in back:
+            waiting.done(waiting.work)
 
     def standing(self) -> Standing:
         """Return how it is now."""
@@ -129,23 +142,26 @@ class Lane:
 
     def _serve(self) -> None:
         while True:
-            waiting, began = self._next()
-            ended = waiting.work.run()
-            with self._changed:
-                now = self._now()
-                self._under_way -= 1
-                if ended.made:
-                    self._flow.end(began, now, ended.trouble, ended.retry_after_ms)
-                else:
-                    self._flow.cancel()
-                if ended.more:
-                    self._wait(waiting)
-                back = self._handed_back(now)
-                self._changed.notify(2)
-            if not ended.more:
-                waiting.done(waiting.work)
-            for other in back:
-                other.done(other.work)
+            self._serve_next()  # a call of its own: nothing of it is kept while there is nothing to do
+
+    def _serve_next(self) -> None:
+        waiting, began = self._next()
+        ended = waiting.work.run()
+        with self._changed:
+            now = self._now()
+            self._under_way -= 1
+            if ended.made:
+                self._flow.end(began, now, ended.trouble, ended.retry_after_ms)
+            else:
+                self._flow.cancel()
+            if ended.more:
+                self._wait(waiting)
+            back = self._handed_back(now)
+            self._changed.notify(2)
+        if not ended.more:
+            waiting.done(waiting.work)
+        for other in back:
+            other.done(other.work)
 
     def _next(self) -> tuple[_Waiting, float]:
         with self._changed:
@@ -154,20 +170,24 @@ class Lane:
                 wait_ms = self._flow.wait_ms(now) if self._waits else None
                 if wait_ms == 0:
                     waiting = heappop(self._waits)
-                    left = self._calls_waiting[waiting.owner] - waiting.work.calls
-                    self._calls_waiting[waiting.owner] = left
+                    self._calls_waiting[waiting.owner] -= waiting.work.calls
                     self._flow.begin(now)
                     self._under_way += 1
                     return waiting, now
                 self._changed.wait(None if wait_ms is None else wait_ms / 1000.0)
 
     def _handed_back(self, now: float) -> list[_Waiting]:
-        """Take out what has not begun once the target is left alone: it may have to wait for long."""
-        if self._flow.circuit(now) is not Circuit.OPEN:
+        """Take out what has not begun once the target is left alone, or wants to be for longer than a call may wait."""
+        if self._flow.circuit(now) is not Circuit.OPEN and self._flow.rest_ms(now) < LEASE_MS:
             return []
-        back = [each for each in self._waits if isinstance(each.work, Sending) and not each.work.begun]
-        for each in back:
-            self._calls_waiting[each.owner] -= each.work.calls
-        self._waits = [each for each in self._waits if each not in back]
+        return self._take_out(lambda waiting: isinstance(waiting.work, Sending) and not waiting.work.begun)
+
+    def _take_out(self, which: Callable[[_Waiting], bool]) -> list[_Waiting]:
+        out, left = list[_Waiting](), list[_Waiting]()
+        for waiting in self._waits:
+            (out if which(waiting) else left).append(waiting)
+        for waiting in out:
+            self._calls_waiting[waiting.owner] -= waiting.work.calls
+        self._waits = left
         heapify(self._waits)
-        return back
+        return out

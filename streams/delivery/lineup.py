@@ -52,8 +52,10 @@ class Line(Generic[P]):
         place = next(at for at, other in enumerate(self.queue) if other.sequence > entry.sequence)
         self.queue.insert(place, entry)
 
-    def remove(self, entry: Open[P]) -> None:
-        """Take an entry out of the queue."""
+    def unqueue(self, entry: Open[P]) -> None:
+        """Take an entry out of the queue, if it is there."""
+        if not entry.queued:
+            return
         entry.queued = False
         if self.queue[0] is entry:
             self.queue.popleft()
@@ -117,8 +119,6 @@ class Lineup(Generic[P]):
             line.listed = True
             self._turns.appendleft(line)
 
-    def next_at(self, now: int) -> int | None:
-        """Return when a line may go next: now if one may already, None if none waits for a time."""
-        if self._turns:
-            return now
-        return self._delayed[0][0] if self._delayed else None
+    def next_at(self, now: int) -> tuple[int | None, int | None]:
+        """Return when one may go that has its turn, now, and when the first of those that wait for a time; or None."""
+        return now if self._turns else None, self._delayed[0][0] if self._delayed else None

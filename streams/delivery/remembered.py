@@ -41,6 +41,15 @@ class Remembered(Generic[P]):
             intended_at, posting = self._intents.decode(stored)
             yield int(key.removeprefix(prefix)), intended_at, posting
 
+    def asked(self) -> set[int]:
+        """Return the sequences of those that a target was asked about, and had not: nobody else has sent them."""
+        prefix = f"{self._system}/asked/"
+        return {int(key.removeprefix(prefix)) for key, _ in self._memory.scan(prefix)}
+
+    def put_asked(self, sequence: int) -> None:
+        """Keep that a target was asked about an open posting, and had it not."""
+        self._memory.put(f"{self._system}/asked/{sequence:020d}", b"")
+
     def open(self, sequence: int, intended_at: int, posting: P) -> None:
         """Keep a posting as open."""
         self._memory.put(self._open_key(sequence), _encode((intended_at, posting)))
@@ -48,6 +57,7 @@ class Remembered(Generic[P]):
     def close(self, sequence: int) -> None:
         """Keep it as open no more."""
         self._memory.delete(self._open_key(sequence))
+        self._memory.delete(f"{self._system}/asked/{sequence:020d}")
 
     def receipt(self, posting_id: str) -> Receipt | None:
         """Return the receipt that was kept last of a posting, None if none was."""

@@ -40,4 +40,4 @@ class Lanes:
 def targets_of(settings: Settings, routes: Routes) -> Targets:
     """Return the ERPs of a worker as its settings have them."""
     poll_ms = round(settings.sinks.poll_seconds * 1000)
-    return Targets(Lanes(settings).open, routes, poll_ms, system_clock, settings.session_timeout_s / 2)
+    return Targets(Lanes(settings).open, routes, poll_ms, system_clock)

@@ -6,6 +6,7 @@ What it reads are committed records, and calls begin only once it is committed t
 target's lane: what became of them is taken in before the next commit.
 """
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 from streams.delivery.calls import Clock, Look, Sending, Work
 from streams.delivery.delivery import Delivery
 from streams.delivery.lane import Calls, Priority
-from streams.delivery.limits import Limits
+from streams.delivery.limits import LEASE_MS, Limits
 from streams.domain.calendar import instant, moment
 from streams.domain.posting import FINAL, Posting, Status, posting_id_of, posting_told
 from streams.domain.routes import Routes
@@ -49,19 +50,21 @@ class Targets(NamedTuple):
     """All that posting needs of the world: `open` opens an ERP and raises ValueError for one that is not known.
 
     `poll_ms` is how often answers are looked for that come later, `clock` gives milliseconds since 1970. `lease_s` is
-    for how long after its commit a call may begin: less than it takes until the partition can be another worker's, who
-    asks what became of it.
+    for how long after it was promised a call may begin, at most `LEASE_MS`.
     """
 
     open: Callable[[str], Target]
     routes: Routes
     poll_ms: int
     clock: Clock
-    lease_s: float = 4.0
+    lease_s: float = LEASE_MS / 1000
 
 
 class _Way:
-    """What is under way to one system: its delivery, and what its calls have brought back."""
+    """What is under way to one system: its delivery, and what its calls have brought back.
+
+    Its sink is closed once nobody wants more of it and the last call has ended.
+    """
 
     def __init__(self, target: Target, delivery: Delivery[Posting]) -> None:
         self.target = target
@@ -69,9 +72,36 @@ class _Way:
         self.ended: deque[Work] = deque()
         self.under_way = 0
         self.failing_since: dict[type[Work], int] = {}
-        self.given_up = False
         self.looks = False
         self.look_at = 0
+        self.left = False
+        self._calling = 0
+        self._counting = threading.Lock()
+
+    def begin(self, owner: object, work: Work, priority: Priority, done: Callable[[Work], None]) -> None:
+        """Have a work run, and `done` called with it, on any thread."""
+        with self._counting:
+            if self.left:
+                return
+            self._calling += 1
+
+        def ended(work: Work) -> None:
+            done(work)
+            with self._counting:
+                self._calling -= 1
+                is_last = self.left and not self._calling
+            if is_last:
+                self.target.sink.close()
+
+        self.target.calls.begin(owner, work, priority, ended)
+
+    def leave(self, owner: object) -> None:
+        """Want no more of it."""
+        with self._counting:
+            self.left, is_last = True, not self.left and not self._calling
+        if is_last:
+            self.target.sink.close()
+        self.target.calls.leave(owner)
 
 
 class PostingBehaviour:
@@ -93,6 +123,7 @@ class PostingBehaviour:
         self._ways: dict[str, _Way] = {}
         self._paused: dict[str, int] = {}
         context.nudged = True  # what is open from before goes on without being asked for
+        context.when_released(self._leave)
 
     def on_records(self, records: Sequence[Record]) -> None:
         """Take in intents."""
@@ -157,6 +188,10 @@ class PostingBehaviour:
             delivery.intend([posting], now, 0)  # its intent may be older than the memory
         return way
 
+    def _leave(self) -> None:
+        for way in self._ways.values():
+            way.leave(self)
+
     def _frozen_until(self, system: str, posting: Posting, now: int) -> int | None:
         routes = self._targets.routes
         if not routes.freezes:
@@ -175,23 +210,31 @@ class PostingBehaviour:
         if way.target.sink.answers_later and not way.looks and way.look_at <= self._context.now:
             way.looks = True
             works.append(way.delivery.look())
+        # From before the commit: who takes over after it counts from no earlier on.
+        until = time.monotonic() + self._targets.lease_s
         for work in works:
             way.under_way += 1
+            if isinstance(work, Sending):
+                work.may = partial(self._may_send, system, way, work, until)
             self._context.once_committed(partial(self._begin, way, work))
         self._tell(system, way)
+
+    def _may_send(self, system: str, way: _Way, work: Sending[Posting], until: float) -> bool:
+        """Whether the next call may still begin; asked by the thread that would make it."""
+        if self._context.released or way.left or time.monotonic() >= until:
+            return False
+        now = self._targets.clock()
+        return all(self._frozen_until(system, posting, now) is None for posting in work.postings)
 
     def _begin(self, way: _Way, work: Work) -> None:
         priority = Priority.BILLING if isinstance(work, Sending) else Priority.QUESTION
         context, ended = self._context, way.ended
-        if isinstance(work, Sending):
-            until = time.monotonic() + self._targets.lease_s
-            work.may = lambda: not context.released and not way.given_up and time.monotonic() < until
 
         def done(work: Work) -> None:
             ended.append(work)
             context.nudged = True
 
-        way.target.calls.begin(self, work, priority, done)
+        way.begin(self, work, priority, done)
 
     def _take_in(self, system: str, way: _Way) -> None:
         now = self._context.now
@@ -199,6 +242,8 @@ class PostingBehaviour:
             work = way.ended.popleft()
             way.under_way -= 1
             way.delivery.settle(work, now)
+            if isinstance(work, Sending) and not work.begun:
+                continue  # it came back without a call, which says nothing of the target
             outcome = "fatal" if work.fatal else "retriable" if work.failure else "ok"
             self._context.count(f"sink/{system}/{outcome}")
             self._be_patient(system, way, work)
@@ -242,7 +287,7 @@ class PostingBehaviour:
         self._context.count(f"sink/{system}/{'retriable' if isinstance(error, Retriable) else 'fatal'}")
         way = self._ways.pop(system, None)
         if way is not None:
-            way.given_up = True  # the next one asks what became of what is on its way, and sends that anew
+            way.leave(self)  # the next one asks what became of what is on its way, and sends that anew
         self._paused[system] = self._context.now + FATAL_PAUSE_MS
         self._exceptions.tell("delivery_failed", self._system_entity(system), f"{system}: {error}", True)
 

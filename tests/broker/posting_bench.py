@@ -31,6 +31,9 @@ class AtOnce:
             pass
         done(work)
 
+    def leave(self, _owner: object, /) -> None:
+        pass
+
 
 class Later:
     """Calls that are made when somebody says so."""
@@ -43,6 +46,9 @@ class Later:
 
     def begin(self, _owner: object, work: Work, _priority: Priority, done: Callable[[Work], None], /) -> None:
         self._waits.append((work, done))
+
+    def leave(self, _owner: object, /) -> None:
+        pass
 
     def run(self) -> None:
         waits, self._waits = self._waits, []

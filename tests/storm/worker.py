@@ -39,13 +39,14 @@ def main() -> int:
     """Run until it is killed."""
     brokers, folder, url, asked = sys.argv[1], Path(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])
     settings = settings_of(brokers, folder)
-    sink = PlainErp(SYSTEM, url, asked["at_once"], asked["timeout_s"], system_clock)
     pace = Pace(asked["at_once"], failures_max=10, rest_ms_first=200, rest_ms_max=2_000)
     lane = Lane(SYSTEM, pace, PARTITIONS)
     limits = Limits(postings_max=500, age_ms_max=0, backoff_ms_first=100, backoff_ms_max=2_000)
-    targets = Targets(
-        lambda _: Target(sink, lane, limits), Routes(version=1), 1_000, system_clock, settings.session_timeout_s / 2
-    )
+
+    def target(_: str) -> Target:
+        return Target(PlainErp(SYSTEM, url, asked["at_once"], asked["timeout_s"], system_clock), lane, limits)
+
+    targets = Targets(target, Routes(version=1), 1_000, system_clock)
     wire = ContractWire(Manifest(), recorded_reader(load_rulebook(), None), of_own_topics(settings.contracts))
     return run_steps(settings, (posting_step(targets),), wire)
 
