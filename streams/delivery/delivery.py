@@ -200,7 +200,7 @@ class Delivery(Generic[P]):
         while line.queue and len(taken) < count:
             entry = line.queue[0]
             posting = entry.posting
-            if self._frozen(posting, now) is not None:
+            if self._frozen(posting, now) is not None if taken else self._is_frozen(line, now):
                 break
             if posting.reverses is None or self._may_reverse(entry, posting.reverses, now):
                 taken[posting.posting_id] = entry

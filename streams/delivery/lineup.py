@@ -121,4 +121,8 @@ class Lineup(Generic[P]):
 
     def next_at(self, now: int) -> tuple[int | None, int | None]:
         """Return when one may go that has its turn, now, and when the first of those that wait for a time; or None."""
+        while self._turns and not self._turns[0].queue:  # it had its turn, and then all of it was needless
+            line = self._turns.popleft()
+            line.listed = False
+            self.release(line, now)
         return now if self._turns else None, self._delayed[0][0] if self._delayed else None

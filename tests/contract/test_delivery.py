@@ -1,11 +1,13 @@
 """Delivery and the contract: ids, what a posting is made of, and what each class of error leads to."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 import pytest
 
+from streams.delivery.calls import Look, Sending
 from streams.delivery.limits import Limits
 from streams.domain.posting import Posting, Status, posting_id_of, posting_of
 from streams.sinks.contract import Answers, Fatal, Receipt, Retriable, Skippable, receipt_of
@@ -229,6 +231,118 @@ def test_an_original_from_before_the_memory_is_asked_about_again_after_a_restart
     station.restart()
     station.turn(NOON + 1)
     assert calls(station) == [["T2"]]
+
+
+def test_an_original_from_before_the_memory_is_told_of_as_what_its_reversal_takes_back() -> None:
+    station = scripted([(0, Status.POSTED)])
+    assert isinstance(station.target, ScriptedTarget)
+    original = money_posting(Item(1, "C7"), "scripted")
+    found = receipt_of(original, Status.POSTED, document_id="D1", answered_at=NOON)
+    station.target.sink.found[original.posting_id] = replace(
+        found, trigger_id="", contract_number=None, project_id=None
+    )
+    station.log = [Item(2, "C7", reverses=1, amount="-100.00")]
+    station.turn(NOON)
+    assert station.receipts[1] == replace(found, attempts=1)
+    assert station.history(Item(2, "C7")) == ["pending", "sent", "posted"]
+
+
+def test_what_waits_for_the_answer_to_its_original_waits_for_nothing_else_and_hurries_nobody() -> None:
+    station = scripted([(0, Status.SENT)], [(0, Status.SENT)], [(0, Status.SENT)])
+    station.log = [Item(1, "C1")]
+    station.turn(NOON)
+    station.log += [Item(2, "C1", reverses=1, amount="-100.00")]
+    station.turn(NOON)
+    assert station.delivery.due(NOON) is None
+    station.log += [Item(3, "C2")]
+    station.turn(NOON)
+    assert calls(station) == [["T1"], ["T3"]]
+    original = money_posting(Item(1, "C1"), "scripted")
+    station.delivery.settle(answered(receipt_of(original, Status.POSTED, document_id="D1", answered_at=NOON)), NOON)
+    assert station.delivery.due(NOON) == NOON
+    station.turn(NOON)
+    assert calls(station) == [["T1"], ["T3"], ["T2"]]
+
+
+def answered(*receipts: Receipt) -> Look[Posting]:
+    """A look that found answers."""
+    look = Look[Posting](ScriptedSink([]), lambda: NOON)
+    look.answers = Answers(receipts)
+    return look
+
+
+def test_young_postings_wait_for_others_however_many_must_not_go() -> None:
+    station = scripted([(0, Status.SENT), (1, Status.SENT), (2, Status.SENT)])
+    station.limits = Limits(postings_max=3, age_ms_max=60 * SECOND)
+    closed = NOON + 500 * SECOND
+    station.restart(lambda posting, now: closed if posting.contract_number == "C9" and now < closed else None)
+    station.log = [*(Item(number, "C9") for number in range(1, 9)), Item(11, "C1"), Item(12, "C2")]
+    station.turn(NOON, flush=False)
+    assert calls(station) == []
+    assert station.delivery.due(NOON) == NOON + 60 * SECOND
+    station.log += [Item(13, "C3")]
+    station.turn(NOON + SECOND, flush=False)
+    assert calls(station) == [["T11", "T12", "T13"]]
+    assert station.delivery.due(NOON + SECOND) == closed
+
+
+def test_what_is_tried_again_does_not_wait_for_young_ones_to_grow_old() -> None:
+    station = scripted(Retriable("busy", nothing_sent=True), [(0, Status.SENT)])
+    station.limits = Limits(postings_max=3, age_ms_max=60 * SECOND, backoff_ms_first=5 * SECOND)
+    station.restart()
+    station.log = [Item(1, "C1")]
+    station.turn(NOON, flush=False)
+    station.turn(NOON + 60 * SECOND, flush=False)
+    station.log += [Item(2, "C2")]
+    station.turn(NOON + 61 * SECOND, flush=False)
+    assert calls(station) == [["T1"]]
+    assert station.delivery.due(NOON + 61 * SECOND) == NOON + 65 * SECOND
+    station.turn(NOON + 65 * SECOND, flush=False)
+    assert calls(station) == [["T1"], ["T1", "T2"]]
+
+
+def test_where_order_is_ours_to_keep_a_posting_found_unanswered_still_holds_its_contract() -> None:
+    station = scripted(Retriable("reset"), [(0, Status.POSTED)])
+    assert isinstance(station.target, ScriptedTarget)
+    sink, first = station.target.sink, money_posting(Item(1), "scripted")
+    sink.pipelined, sink.stale_ms_max = False, SECOND
+    station.log = [Item(1)]
+    station.restart()
+    for now in (NOON, NOON + SECOND):  # nothing is sent before it is known that nobody else has
+        station.turn(now)
+    assert calls(station) == [["T1"]]
+    sink.found[first.posting_id] = receipt_of(first, Status.SENT, first_sent_at=NOON)
+    station.log += [Item(2)]
+    station.turn(NOON + 5 * SECOND)
+    station.turn(NOON + 60 * SECOND)
+    assert calls(station) == [["T1"]]
+    station.delivery.settle(answered(receipt_of(first, Status.POSTED, document_id="D1", answered_at=NOON)), NOON)
+    station.turn(NOON + 61 * SECOND)
+    assert calls(station) == [["T1"], ["T2"]]
+
+
+def test_failures_are_counted_over_what_was_called_and_forgotten_once_one_is_booked() -> None:
+    busy = Retriable("busy", nothing_sent=True)
+    station = scripted(busy, busy, busy, [(0, Status.POSTED)], busy)
+    station.log = [Item(1)]
+    station.turn(NOON)
+    station.turn(NOON + SECOND)
+    [unmade] = station.delivery.work(NOON + 3 * SECOND, 1)
+    station.delivery.settle(unmade, NOON + 3 * SECOND)  # it came back without a call, which is no success
+    station.turn(NOON + 3 * SECOND)
+    assert station.delivery.due(NOON + 3 * SECOND) == NOON + 7 * SECOND
+    station.turn(NOON + 7 * SECOND)
+    station.log += [Item(2)]
+    station.turn(NOON + 10 * SECOND)
+    assert station.delivery.due(NOON + 10 * SECOND) == NOON + 11 * SECOND
+
+
+def test_calls_of_one_sending_end_with_an_unknown_outcome_even_where_the_target_keeps_order() -> None:
+    sink = ScriptedSink([[(0, Status.SENT)], [(0, Status.UNKNOWN)], [(0, Status.SENT)]])
+    sink.postings_per_call = 1
+    sending = Sending(sink, [money_posting(Item(number), "scripted") for number in (1, 2, 3)], lambda: NOON)
+    assert [sending.run().more, sending.run().more] == [True, False]
+    assert sink.calls == [["T1"], ["T2"]]
 
 
 def test_a_fatal_error_comes_after_the_receipts_before_it() -> None:
