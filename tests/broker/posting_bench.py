@@ -40,6 +40,7 @@ class Later:
 
     def __init__(self) -> None:
         self._waits: list[tuple[Work, Callable[[Work], None]]] = []
+        self.left = 0
 
     def room(self, _owner: object, /) -> int:
         return 1_000
@@ -48,12 +49,22 @@ class Later:
         self._waits.append((work, done))
 
     def leave(self, _owner: object, /) -> None:
-        pass
+        self.left += 1
 
-    def run(self) -> None:
+    def run(self, only: type[Work] | None = None) -> None:
+        """Make the calls that wait, or those of one kind."""
         waits, self._waits = self._waits, []
         for work, done in waits:
-            AtOnce().begin(self, work, Priority.BILLING, done)
+            if only is None or isinstance(work, only):
+                AtOnce().begin(self, work, Priority.BILLING, done)
+            else:
+                self._waits.append((work, done))
+
+    def come_back(self) -> None:
+        """Give back what waits without a call."""
+        waits, self._waits = self._waits, []
+        for work, done in waits:
+            done(work)
 
 
 class Bench:
@@ -98,10 +109,14 @@ class Bench:
         return self.take(intent, now) + self.tick(now + 3_000)
 
     def fire_without_commit(self, now: int) -> None:
-        """Do all of a round but its commit, and leave it so."""
+        """Do all of a round but its commit, which `commit` does, or nobody."""
         self.now = now
         self._task.fire(now)
         self._task.before_commit(now)
+
+    def commit(self) -> None:
+        """Commit, and let begin what was promised."""
+        self._task.commit()
 
     def release(self) -> None:
         """Give the partition up."""

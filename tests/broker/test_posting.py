@@ -4,12 +4,15 @@ import errno
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from firm.erp_simulator import FileErp
+from streams.delivery.calls import Look
 from streams.domain.calendar import moment
 from streams.domain.posting import Posting, posting_id_of
+from streams.engine import posting
 from streams.sinks.batch_file import read_batch
 from streams.sinks.contract import Fatal, Sink
 from streams.sinks.durable_files import LocalFiles
@@ -24,7 +27,7 @@ def sent(root: Path, system: str) -> list[tuple[Posting, ...]]:
 
 
 def batches(root: Path, system: str) -> list[list[str]]:
-    return [[posting.trigger_id for posting in batch] for batch in sent(root, system)]
+    return [[each.trigger_id for each in batch] for batch in sent(root, system)]
 
 
 def exchange(root: Path) -> Callable[[str], Sink[Posting]]:
@@ -38,7 +41,7 @@ def test_an_intent_waits_for_its_batch_and_each_state_is_told(tmp_path: Path) ->
     assert batches(tmp_path, "legacy") == []
     assert told(bench.tick(NOON + 3_000)) == [("t1", "sent")]
     assert batches(tmp_path, "legacy") == [["t1"]]
-    assert [posting.posting_id for [posting] in sent(tmp_path, "legacy")] == [posting_id_of("legacy", "t1")]
+    assert [each.posting_id for [each] in sent(tmp_path, "legacy")] == [posting_id_of("legacy", "t1")]
     FileErp(tmp_path, "legacy").run(NOON + 4_000)
     [receipt] = bench.tick(NOON + 5_000)
     assert receipt.value == {
@@ -149,6 +152,64 @@ def test_what_waits_for_its_call_is_not_sent_once_somebody_else_may_have_asked_f
         assert told(other.run(intent(1), NOON + 4_000)) == [("t1", "pending"), ("t1", "sent")]
         calls.run()
         assert batches(root, "legacy") == [["t1"]]
+
+
+def test_a_stall_before_its_call_counts_from_before_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed_s = 0.0
+    monkeypatch.setattr(posting, "time", SimpleNamespace(monotonic=lambda: passed_s))
+    bench = Bench(exchange(tmp_path), lease_s=4.0)
+    bench.take(intent(1), NOON)
+    bench.fire_without_commit(NOON + 3_000)
+    passed_s = 4.0
+    bench.commit()
+    assert batches(tmp_path, "legacy") == []
+    bench.tick(NOON + 3_001)
+    assert batches(tmp_path, "legacy") == [["t1"]]
+
+
+def test_a_freeze_that_begins_while_a_call_waits_for_its_turn_holds_it(tmp_path: Path) -> None:
+    calls = Later()
+    freeze = {"name": "close", "begins": moment(NOON + 3_500), "ends": moment(NOON + 9_000), "systems": ["legacy"]}
+    bench = Bench(exchange(tmp_path), calls=calls, freezes=[freeze])
+    bench.take(intent(1), NOON)
+    calls.run()
+    assert told(bench.tick(NOON + 3_000)) == [("t1", "sent")]
+    bench.now = NOON + 3_500
+    calls.run()
+    assert batches(tmp_path, "legacy") == []
+    assert told(bench.tick(NOON + 3_600)) == [("t1", "pending")]
+    assert told(bench.tick(NOON + 9_000)) == [("t1", "sent")]
+    calls.run()
+    assert batches(tmp_path, "legacy") == [["t1"]]
+
+
+class Closable(FileExchange):
+    """A file exchange that says when it is closed."""
+
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_sink_is_closed_once_its_partition_is_given_up_and_its_last_call_has_ended(tmp_path: Path) -> None:
+    calls, sink = Later(), Closable(tmp_path, "legacy")
+    bench = Bench(lambda _: sink, calls=calls)
+    bench.take(intent(1), NOON)
+    bench.release()
+    bench.release()
+    assert sink.closed == 0
+    calls.run()
+    assert sink.closed == 1
+    assert calls.left == 1
+
+
+def test_a_sink_that_nobody_calls_is_closed_at_once(tmp_path: Path) -> None:
+    sink = Closable(tmp_path, "legacy")
+    bench = Bench(lambda _: sink)
+    bench.run(intent(1), NOON)
+    bench.release()
+    assert sink.closed == 1
 
 
 def test_a_sink_that_gives_up_is_an_exception_and_posts_once_it_is_back(tmp_path: Path) -> None:
@@ -278,3 +339,21 @@ def test_a_disk_that_stays_full_is_an_exception_until_there_is_room(tmp_path: Pa
     closed = [output for output in bench.tick(NOON + 600_000) if output.topic == "exceptions"]
     assert [(output.key, output.value["state"]) for output in closed] == [(opened[0].key, "resolved")]
     assert batches(tmp_path, "legacy") == [["t1"]]
+
+
+def test_what_comes_back_without_a_call_says_nothing_of_whether_the_target_can_be_called(tmp_path: Path) -> None:
+    class Full(LocalFiles):
+        def write(self, path: Path, content: bytes) -> None:  # noqa: ARG002 - it writes nothing
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    calls = Later()
+    bench = Bench(lambda system: FileExchange(tmp_path, system, Full()), calls=calls)
+    bench.take(intent(1), NOON)
+    opened = 0
+    for after in range(3_000, 200_000, 500):
+        calls.run(only=None if after % 3_000 else Look)  # most calls are made, and fail; the others find no time
+        calls.come_back()
+        told_of = [o.value["state"] for o in bench.tick(NOON + after) if o.topic == "exceptions"]
+        assert "resolved" not in told_of
+        opened += told_of.count("open")
+    assert opened == 1

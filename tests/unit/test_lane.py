@@ -1,6 +1,7 @@
 """Threads that call one target: in order of priority, within what it allows, and what comes back unsent."""
 
 import threading
+import weakref
 from collections.abc import Callable
 from queue import Queue
 
@@ -33,6 +34,17 @@ class Held:
         assert self.go.acquire(timeout=SECONDS_MAX)
         self.calls -= 1
         return Ended(self._ends.pop(0) if self._ends else None, more=self.calls > 0)
+
+
+class Busy(Held):
+    """A call to which the target says that it is busy, and when to come again."""
+
+    def __init__(self, name: str, retry_after_ms: int) -> None:
+        super().__init__(name)
+        self._retry_after_ms = retry_after_ms
+
+    def run(self) -> Ended:
+        return super().run()._replace(trouble=Trouble.BUSY, retry_after_ms=self._retry_after_ms)
 
 
 class OneByOne:
@@ -138,3 +150,65 @@ def test_a_call_that_may_not_be_made_any_more_is_none_and_says_nothing_of_the_ta
     assert owner.done.get(timeout=SECONDS_MAX) is late
     assert (late.begun, late.calls) == (0, 1)
     assert lane.standing() == (0, 0, 1, Circuit.HALF_OPEN)
+
+
+def test_who_leaves_is_counted_no_more_and_what_it_has_waiting_comes_back() -> None:
+    lane, stays, leaves = lane_of(partitions=4, calls_at_once=16), Owner(), Owner()
+    for owner in (stays, leaves):
+        lane.room(owner)
+    for number in range(30):  # with each that goes well more of its part is taken
+        begin(lane, stays, work := Held(str(number)))
+        work.go.release()
+        assert stays.done.get(timeout=SECONDS_MAX) is work
+    assert lane.standing().limit == 8
+    lane.leave(leaves)
+    assert lane.standing().limit == 4
+    for number in range(4):
+        begin(lane, stays, held := Held(str(number)))
+        held.begun.get(timeout=SECONDS_MAX)
+    waits = Held("waits")
+    begin(lane, leaves, waits)
+    lane.leave(leaves)
+    assert leaves.done.get(timeout=SECONDS_MAX) is waits
+    assert lane.standing()[:2] == (4, 0)
+
+
+def test_nothing_of_a_work_is_kept_once_it_is_done() -> None:
+    lane, owner = lane_of(calls_at_once=1), Owner()
+    work = Held("work")
+    work.go.release()
+    begin(lane, owner, work)
+    assert owner.done.get(timeout=SECONDS_MAX) is work
+    seen = weakref.ref(work)
+    del work
+    for _ in range(SECONDS_MAX * 100):
+        if seen() is None:
+            return
+        threading.Event().wait(0.01)  # the thread that called is on its way to its next work
+    raise AssertionError("a lane without anything to do keeps its last work")
+
+
+def test_a_target_that_says_when_to_come_again_is_brought_nothing_until_then() -> None:
+    now = [0.0]
+    lane, owner = lane_of(lambda: now[0], calls_at_once=1), Owner()
+    busy, waits = Busy("busy", 60_000), Sending(OneByOne(), [], lambda: 0)  # type: ignore[arg-type, var-annotated]
+    begin(lane, owner, busy)
+    busy.begun.get(timeout=SECONDS_MAX)
+    begin(lane, owner, waits)
+    busy.go.release()
+    assert [owner.done.get(timeout=SECONDS_MAX) for _ in range(2)] == [busy, waits]
+    assert (lane.room(owner), lane.standing()) == (0, (0, 0, 1, Circuit.CLOSED))
+    now[0] = 60.0
+    assert lane.room(owner) > 0
+
+
+def test_what_waits_for_a_moment_only_stays_where_it_is() -> None:
+    now = [0.0]
+    lane, owner = lane_of(lambda: now[0], calls_at_once=1), Owner()
+    busy, waits = Busy("busy", 1_000), Held("waits")
+    begin(lane, owner, busy)
+    busy.begun.get(timeout=SECONDS_MAX)
+    begin(lane, owner, waits)
+    busy.go.release()
+    assert owner.done.get(timeout=SECONDS_MAX) is busy
+    assert (lane.room(owner), lane.standing()[:2]) == (0, (0, 1))
