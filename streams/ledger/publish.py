@@ -142,7 +142,7 @@ class Publisher:
         self._exception(key, "uncosted", item, ("no_cost",), message, (since, open_), {}, cause)
 
     def left(self, key: ItemKey, item: Item, since: int, open_: bool, cause: Cause) -> None:
-        """Write that nobody bills what was approved too late for those who billed its day, or that it is solved."""
+        """Write that nobody bills what was approved or released too late for those who billed its day, or no more."""
         message = f"{key[1]} {key[2]} is not posted: its service lies before the first day that is; bill it by hand"
         self._exception(key, "unroutable", item, ("before_go_live",), message, (since, open_), {}, cause)
 

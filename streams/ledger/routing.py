@@ -3,6 +3,8 @@
 Owns what an item remembers of that. Does not own the rule (`streams.rules.routing`), nor how intents are written.
 """
 
+from typing import Final
+
 from streams.domain.calendar import start_of
 from streams.domain.fact import Cause
 from streams.domain.ledger import Item, Outstanding
@@ -11,6 +13,9 @@ from streams.ledger.book import ItemKey
 from streams.ledger.publish import Publisher
 from streams.ledger.reference import Reference
 from streams.rules.routing import NOBODY, decide
+
+_LOAD_MS_MAX: Final = 24 * 60 * 60 * 1000
+"""How long the load of a history lasts at most: meanwhile items are held for want of rows that are still to come."""
 
 
 class Routing:
@@ -64,9 +69,15 @@ class Routing:
         return decide(routes, home, earlier, made.legal_entity, made.client_id or "", made.day)
 
     def _comes_late(self, item: Item) -> bool:
-        """Tell whether an item was approved when those who billed its day did so no more."""
+        """Tell whether an item could be billed only when those who billed its day did so no more.
+
+        It was approved so late, or was held for so long that it was not for want of what came in the same load.
+        """
         outstanding, work, routes = item.outstanding, item.work, self._routes
         if routes is None or work is None or not outstanding:
             return False
         first_day = routes.first_day(outstanding[-1].legal_entity)
-        return first_day is not None and max(work.rank, work.accepted_at) >= start_of(first_day)
+        if first_day is None:
+            return False
+        was_held = bool(item.held_since) and self._publish.now - item.held_since >= _LOAD_MS_MAX
+        return was_held or max(work.rank, work.accepted_at) >= start_of(first_day)

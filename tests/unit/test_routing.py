@@ -1,6 +1,6 @@
 """Which ERP books what: the file, the rule, and the ledger that decides with each trigger and remembers it."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,10 @@ class Service:
         steps = topology(rulebook(), reader(), routes=known)
         self._simulator = Simulator(steps, self.told.append, store=self._stores.begin())
         self._simulator.now = instant(datetime(2026, 3, 1, tzinfo=UTC))
+
+    def later(self, by: timedelta) -> None:
+        """Let time pass."""
+        self._simulator.now += by // timedelta(milliseconds=1)
 
     def go_on(self) -> list[tuple[str, str, str]]:
         """Take in what the feed has more; return the intents: (system, amount, what it is of)."""
@@ -156,6 +160,22 @@ def test_what_nobody_bills_is_told_until_it_is_taken_back() -> None:
     service.go_on()
     [again] = [each for each in service.of(EXCEPTIONS) if each["kind"] == "unroutable"]
     assert (again["exception_id"], again["state"]) == (opened["exception_id"], "open")
+
+
+@pytest.mark.parametrize(("held_for", "told"), [(timedelta(hours=23), []), (timedelta(hours=24), ["T1"])])
+def test_what_was_held_until_nobody_billed_its_day_is_told_and_not_what_a_load_held(
+    held_for: timedelta, told: list[str]
+) -> None:
+    feed = firm()
+    feed.put("erp.Customer", Id="CU1", Status="Inactive")
+    feed.entry("T1", hours="2", work_date="2026-01-30")
+    service = Service(feed, go_live="2026-02-10")
+    assert service.go_on() == []
+    service.later(held_for)
+    feed.put("erp.Customer", Id="CU1", Status="Active")
+    assert service.go_on() == []
+    left = [each for each in service.of(EXCEPTIONS) if each["kind"] == "unroutable"]
+    assert [(each["entity_id"], each["state"]) for each in left] == [(identity, "open") for identity in told]
 
 
 def test_a_dual_run_is_an_intent_for_each_erp_and_so_is_its_correction() -> None:
