@@ -127,10 +127,3 @@ def intent_of(trigger: Mapping[str, Any], system: str, now: int) -> dict[str, An
 def posting_told(intent: Mapping[str, Any]) -> Posting:
     """Return the posting of an `erp.postings` record as its codec reads it."""
     return Posting(*map(intent.__getitem__, _FIELDS))
-
-
-def trigger_told(posting: Posting) -> dict[str, Any]:
-    """Return of a trigger what its posting has kept: all that an intent needs."""
-    told = {name: getattr(posting, name) for name in _TOLD}
-    told["service_period"] = f"{posting.service_date:%Y-%m}"
-    return told

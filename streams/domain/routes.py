@@ -26,15 +26,32 @@ def _named(name: str) -> str:
 
 
 def _written_as_date(given: Any) -> Any:
-    """Keep numbers out, which would be read as seconds since 1970."""
-    if isinstance(given, int | float | datetime):
+    """Keep numbers out, which would be read as seconds since 1970, also where they are text."""
+    if isinstance(given, int | float | datetime) or (isinstance(given, str) and given.strip().isdecimal()):
         raise ValueError(f"{given} is no date: write it as 2026-01-31")
+    return given
+
+
+def _written_as_instant(given: Any) -> Any:
+    if isinstance(given, int | float) or (isinstance(given, str) and _is_number(given)):
+        raise ValueError(f"{given} is no instant: write it as 2026-01-31T18:00:00Z")
+    return given
+
+
+def _is_number(text: str) -> bool:
+    return text.strip().replace(".", "", 1).isdecimal()
+
+
+def _written_as_number(given: Any) -> Any:
+    if isinstance(given, bool):
+        raise ValueError("it is a number: write it as 1")
     return given
 
 
 _Id = Annotated[str, Field(max_length=NAME_MAX), AfterValidator(_named)]
 _Ids = Annotated[frozenset[_Id], Field(min_length=1)]
 _Day = Annotated[date, BeforeValidator(_written_as_date)]
+_Instant = Annotated[AwareDatetime, BeforeValidator(_written_as_instant)]
 
 
 class _Strict(BaseModel):
@@ -76,8 +93,8 @@ class Freeze(_Strict):
     """Holds what would be sent from one instant to another, such as while a month is closed; then it goes, in order."""
 
     name: _Id
-    begins: AwareDatetime
-    ends: AwareDatetime
+    begins: _Instant
+    ends: _Instant
     systems: _Ids | None = None
     legal_entities: _Ids | None = None
 
@@ -109,7 +126,7 @@ class Routes(_Strict):
     everything is posted.
     """
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_written_as_number)]
     go_live: _Day | None = None
     legal_entities: dict[_Id, EntityRoutes] = {}
     waves: tuple[Wave, ...] = ()

@@ -12,7 +12,7 @@ OWNERS: Final = {
     "unmapped_value": "data_steward",
     "undecodable": "integration",
     "uncosted": "resource_mgmt",
-    "unroutable": "integration",
+    "unroutable": "finance_ops",
     "delivery_failed": "finance_ops",
     "validation_failed": "data_steward",
     "activation_failed": "pmo",
