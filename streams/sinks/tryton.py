@@ -165,13 +165,16 @@ class Tryton:
         return {reference: self._chosen(list(invoices.values())) for reference, invoices in known.items()}
 
     def _chosen(self, invoices: list[_Invoice]) -> _Invoice:
+        """Return the one that stands for a posting, after deleting further drafts."""
         first, *others = sorted(invoices, key=lambda invoice: invoice.rank)
         for other in others:
-            if other.state in _UNFINISHED:
-                self._take_away(other)
-            elif other.state in _BOOKED and first.state in _BOOKED:
-                reason = f"stands in Tryton as {first.number} and as {other.number}; cancel one of them there"
-                self._problems.append(Problem(self.system, f"posting {first.reference}", reason))
+            left = self._take_away(other) if other.state in _UNFINISHED else None
+            if left is not None and not first.is_booked:
+                raise self._meddled([first.reference])  # it may have been posted in this moment: `first` must not be
+            if other.state in _BOOKED:
+                left = f"stands in Tryton as {first.number} and as {other.number}: cancel one of them there"
+            if left is not None:
+                self._problems.append(Problem(self.system, f"posting {first.reference}", left))
         return first
 
     def _rows(self, postings: Sequence[Posting]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
@@ -253,11 +256,26 @@ class Tryton:
                 by_id = {invoice.id: invoice for invoice in group}
                 drafts = [invoice.id for invoice in by_id.values() if invoice.state == "draft"]
                 words = self._in_parts(f"{_INVOICE}.validate_invoice", drafts, company)
-                words |= self._in_parts(f"{_INVOICE}.post", [one for one in by_id if one not in words], company)
+                self._see_untouched([by_id[one] for one in words], "draft", company)
+                unposted = self._in_parts(f"{_INVOICE}.post", [one for one in by_id if one not in words], company)
+                self._see_untouched([by_id[one] for one in unposted], "validated", company)
+                words |= unposted
                 for one, said in words.items():
                     left = self._take_away(by_id[one])
                     refused[by_id[one].reference] = said if left is None else f"{said}; {left}"
         return refused
+
+    def _see_untouched(self, refused: Sequence[_Invoice], state: str, company: int) -> None:
+        """See that what was refused is in the state that it was refused in, and by nobody else brought into another.
+
+        A worker that lost its partition may still be at work on the same invoices: Tryton refuses then what is done
+        already, which says nothing about the posting.
+        """
+        ids = [invoice.id for invoice in refused]
+        rows = self._search(_INVOICE, [["id", "in", ids]], ["state"], company) if ids else []
+        standing = {row["id"] for row in rows if row["state"] == state}
+        if changed := [invoice.reference for invoice in refused if invoice.id not in standing]:
+            raise self._meddled(changed)
 
     def _in_parts(
         self, method: str, wanted: list[Any], company: int, rows: Mapping[str, dict[str, Any]] | None = None

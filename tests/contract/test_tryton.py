@@ -151,6 +151,41 @@ def test_a_call_that_made_its_invoice_late_makes_no_second_booking(target: Tryto
     assert len(target.order("all")) == 1
 
 
+@pytest.mark.parametrize("step", ["validate_invoice", "invoice.post"])
+def test_what_somebody_else_did_in_the_same_moment_is_no_refusal(target: TrytonTarget, step: str) -> None:
+    sink = target.plain()
+    done_already = ["UserError", ['You can not call "it" on "1" of "Account Invoice".', "", None]]
+    for _ in range(6):  # for the whole, and for the parts of it
+        target.order("fault", method=step, kind="error-after", error=done_already)
+    with pytest.raises(Retriable, match="somebody else changed the invoices") as failure:
+        sink.post(postings(target)[:3], NOON)
+    assert (failure.value.trouble, failure.value.nothing_sent) == (Trouble.RECORD, False)
+    assert {r.status for r in sink.find([p.posting_id for p in postings(target)])} == {Status.POSTED}
+    assert len(target.order("all")) == len(target.arrived()) == 3
+
+
+def test_a_second_invoice_that_cannot_be_deleted_any_more_keeps_the_first_from_being_posted(
+    target: TrytonTarget,
+) -> None:
+    sink = target.plain()
+    (posting, *_) = postings(target)
+    target.order("fault", method="validate_invoice", kind="status", status=500)
+    with pytest.raises(Retriable):
+        sink.post([posting], NOON)
+    target.order("double", reference=posting.posting_id)
+    target.order("refuse", reference=posting.posting_id, stage="never", words=["", "undeletable"])
+    with pytest.raises(Retriable, match="somebody else"):
+        sink.find([posting.posting_id])
+    assert target.arrived() == []
+    target.order("change", id=2, fields={"state": "posted", "number": "INV/7"})
+    (receipt,) = sink.post([posting], NOON)
+    assert receipt.document_id == "INV/7"
+    assert sink.poll(NOON).problems[0].reason.startswith("invoice 1 is left there unposted: delete it")
+    target.order("change", id=1, fields={"state": "posted", "number": "INV/8"})
+    assert sink.find([posting.posting_id])[0].document_id == "INV/8"
+    assert sink.poll(NOON).problems[0].reason == "stands in Tryton as INV/8 and as INV/7: cancel one of them there"
+
+
 def test_what_a_person_cancelled_before_it_was_posted_is_rejected(target: TrytonTarget) -> None:
     sink = target.plain()
     (posting, *_) = postings(target)

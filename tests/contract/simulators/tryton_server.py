@@ -170,7 +170,7 @@ class Database:
                 self.invoices[order["id"]] |= order["fields"]
                 if "untaxed" in order["fields"]:
                     self.invoices[order["id"]]["untaxed"] = Decimal(order["fields"]["untaxed"])
-            case "double":  # what a call does that its caller has given up on
+            case "double":  # by a call that its caller has given up on
                 (one,) = [one for one in self.invoices.values() if one["reference"] == order["reference"]]
                 self._create({**one, "id": None})
             case "posted":
