@@ -215,13 +215,14 @@ class FileExchange:
 class FileExchanges:
     """The exchanges of one program: its sinks of one system share what is known of the outbound folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files: Files | None = None) -> None:
         self._root = root
+        self._files = files
         self._batches: dict[str, Outbound] = {}
 
     def open(self, system: str) -> FileExchange:
         """Return a sink of a system. Raises `ValueError` for a name that none may have, `Retriable` and `Fatal`."""
-        sink = FileExchange(self._root, system, batches=self._batches.get(system))
+        sink = FileExchange(self._root, system, self._files, batches=self._batches.get(system))
         self._batches[system] = sink.batches
         return sink
 
