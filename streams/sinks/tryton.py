@@ -54,7 +54,7 @@ class _Invoice(NamedTuple):
     @property
     def is_booked(self) -> bool:
         """Whether it was posted, whatever became of it."""
-        return self.state in _BOOKED or self.number is not None
+        return self.state in _BOOKED or (self.state not in _UNFINISHED and self.number is not None)
 
     @property
     def rank(self) -> tuple[int, int]:

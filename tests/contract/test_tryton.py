@@ -199,6 +199,12 @@ def test_what_a_person_cancelled_before_it_was_posted_is_rejected(target: Tryton
     )  # fmt: skip
     (again,) = sink.post([posting], NOON)
     assert (again.status, again.document_id) == (Status.REJECTED, None)
+    target.order("change", id=1, fields={"number": "INV/7"})
+    (taken_back_later,) = sink.find([posting.posting_id])
+    assert (taken_back_later.status, taken_back_later.document_id) == (Status.POSTED, "INV/7")
+    target.order("change", id=1, fields={"state": "validated"})
+    sink.find([posting.posting_id])
+    assert len(target.arrived()) == 1
 
 
 def test_an_amount_that_somebody_changed_in_a_draft_is_refused_and_in_a_booking_told(target: TrytonTarget) -> None:
