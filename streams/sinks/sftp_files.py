@@ -83,9 +83,8 @@ class SftpFiles:
 
         def content(sftp: Client) -> bytes:
             with sftp.open(str(path), "rb") as file:
-                size = file.stat().st_size or 0
-                file.prefetch(size)
-                return file.read()
+                # Not by `prefetch`: its thread would die of a connection that breaks, and say so to nobody but stderr.
+                return file.read(file.stat().st_size or 0)
 
         return self._again(path, content)
 

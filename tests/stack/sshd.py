@@ -96,12 +96,14 @@ class Sshd:
             self._child.wait()
             self._child = None
 
-    def kill_sessions(self) -> None:
-        """Kill the sessions there are, and let it go on."""
+    def kill_sessions(self) -> int:
+        """Kill the sessions there are, and let it go on; return how many programs that were."""
         assert self._child is not None
-        for pid in _children(self._child.pid):
+        pids = _children(self._child.pid)
+        for pid in pids:
             with suppress(ProcessLookupError):  # a session ends with the one below it
                 os.kill(pid, signal.SIGKILL)
+        return len(pids)
 
     def _make_key(self, path: Path) -> None:
         keygen = shutil.which("ssh-keygen")

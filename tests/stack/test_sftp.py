@@ -2,21 +2,26 @@
 
 import errno
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from random import Random
+from threading import Event
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
 from streams.sinks.contract import Fatal, Retriable, Status
+from streams.sinks.delivery import Limits
 from streams.sinks.durable_files import checksum_of, locked, prepare, publish, read_checked
 from streams.sinks.file_exchange import FileExchange, FileExchanges
 from streams.sinks.outbound import Outbound
 from streams.sinks.sftp_files import SftpFiles
 from tests.contract.simulators.faults import FaultyFiles, Killed
 from tests.contract.station import NOON, Item, Station, money_posting
-from tests.contract.suite import MoneyContract
+from tests.contract.suite import MoneyContract, random_items
 from tests.contract.targets import FileTarget
 from tests.stack.sshd import Sshd
 
@@ -243,6 +248,42 @@ def test_a_session_that_was_dropped_is_replaced_and_what_was_under_way_is_looked
     station.settle(NOON + 3_000)
     station.verify()
     assert set(station.statuses().values()) == {Status.POSTED}
+
+
+def turn_or_begin_anew(station: Station, now: int) -> None:
+    """A poll that fails is no fault of the worker; here, it begins again with what was committed."""
+    try:
+        station.turn(now)
+    except Retriable:
+        while True:
+            with suppress(Retriable):
+                station.restart()
+                return
+
+
+def test_sessions_that_are_killed_at_any_moment_lose_and_double_nothing(
+    sshd: Sshd, tmp_path: Path, files: SftpFiles
+) -> None:
+    station = Station(SftpTarget(tmp_path, files), Limits(postings_max=4, age_ms_max=0))
+    items, chance, now, calm = random_items(Random(3), 120, reversals=True), Random(3), NOON, Event()
+
+    def strike() -> int:
+        killed = 0
+        while not calm.wait(chance.uniform(0.0, 0.25)):
+            killed += sshd.kill_sessions()
+        return killed
+
+    with ThreadPoolExecutor(1) as pool:
+        striking = pool.submit(strike)
+        while len(station.log) < len(items):
+            station.log = items[: len(station.log) + 3]
+            turn_or_begin_anew(station, now)
+            station.target.answer(now)
+            now += 20_000
+        calm.set()
+        assert striking.result() > 5, "a calm storm"
+    station.settle(now)
+    station.verify()
 
 
 def test_sinks_of_one_program_share_a_connection(tmp_path: Path, files: SftpFiles) -> None:
