@@ -1,6 +1,7 @@
 """The contract suite: what every sink must do, whatever its target. A target joins by a subclass and a fixture.
 
-A subclass gives the fixture `make`, which returns a new target with an empty far side each time it is called.
+A subclass gives the fixture `make`, which returns a new target with an empty far side each time it is called; targets
+may share that, so that only the newest is used.
 """
 
 from collections.abc import Callable
@@ -32,6 +33,8 @@ def run_through(station: Station) -> int:
 
 class SinkContract:
     """Holds for every target, of money or of facts."""
+
+    storm_postings = 300
 
     def test_everything_arrives_once_and_is_posted(self, make: Make) -> None:
         station = Station(make())
@@ -157,7 +160,8 @@ class SinkContract:
         station.settle(NOON)
         station.verify()
         refused = station.last(ITEMS[2])
-        assert (refused.status, refused.document_id, refused.error) == (Status.REJECTED, None, "unknown billing code")
+        assert (refused.status, refused.document_id) == (Status.REJECTED, None)
+        assert "unknown billing code" in (refused.error or "")
         others = {status for trigger, status in station.statuses().items() if trigger != refused.trigger_id}
         assert others == {Status.POSTED}
 
@@ -188,7 +192,7 @@ class SinkContract:
 
     @pytest.mark.parametrize("seed", range(6))
     def test_any_schedule_of_faults_loses_nothing_and_doubles_nothing(self, make: Make, seed: int) -> None:
-        run_storm(make(), seed, postings=300, limits=LIMITS)
+        run_storm(make(), seed, postings=self.storm_postings, limits=LIMITS)
 
     def _steps(self, make: Make) -> int:
         station = Station(make())
@@ -222,10 +226,11 @@ class MoneyContract(SinkContract):
         assert station.target.arrived() == [station.target.deliverable(station.log[2]).trigger_id]
 
     def test_a_reversal_does_not_cancel_what_only_the_memory_forgot(self, make: Make) -> None:
+        steps = self._one_posting_steps(make)
         target = make()
         station = Station(target)
         station.log = [Item(1)]
-        target.faults.order(self._one_posting_steps(make) - 1, "before", Killed())  # sent, but not committed
+        target.faults.order(steps - 1, "before", Killed())  # sent, but not committed
         station.turn(NOON)
         assert station.deaths == 1
         assert len(target.arrived()) == 1
