@@ -23,7 +23,7 @@ from streams.sinks.rest import (
     note_of,
     one_by_one,
 )
-from streams.sinks.target_mapping import Names, TargetMapping, TargetNames, without_nothing
+from streams.sinks.target_mapping import CustomerMapping, Names, TargetNames, without_nothing
 
 _RECORD: Final = "/services/rest/record/v1"
 _SUITEQL: Final = "/services/rest/query/v1/suiteql"
@@ -39,7 +39,7 @@ _STALE_MS_MAX: Final = 5_000
 """SuiteQL is said to read what was just written; nobody publishes a bound, so a few seconds are allowed it."""
 
 
-class NetSuiteMapping(TargetMapping):
+class NetSuiteMapping(CustomerMapping):
     """What NetSuite calls things: internal ids throughout, so subsidiaries under `company`, tax codes under `tax`."""
 
     currency: Names = Field(min_length=1, description="Internal id of a currency, by its ISO code.")

@@ -23,18 +23,21 @@ class Unmapped(Exception):
 
 
 class TargetMapping(BaseModel):
-    """What all targets need: the company that books (by legal entity), the item (by billing code), and what differs."""
+    """What all targets need."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Literal[1]
     company: Names = Field(min_length=1, description="The target's company, by legal entity.")
-    customer: Names = Field(
-        default={}, description="The target's customer, by ERP customer id; unless listed, the same."
-    )
     item: Names = Field(min_length=1, description="What is sold, by billing code.")
-    tax: Names = Field(default={}, description="The target's tax, by tax code.")
     project: Names = Field(default={}, description="The project, by project id; unless listed, the same.")
+
+
+class CustomerMapping(TargetMapping):
+    """What is needed besides where a document names its customer and tax, and no contract at the target does."""
+
+    customer: Names = Field(default={}, description="The customer, by ERP customer id; unless listed, the same.")
+    tax: Names = Field(default={}, description="The tax, by tax code; without the table, the target decides on taxes.")
 
 
 MappingT = TypeVar("MappingT", bound=TargetMapping)

@@ -1,7 +1,7 @@
 """Targets behind an API, each with its simulator as a program of its own, over a real socket."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ from outside.http_settings import HttpSettings, opened
 from streams.domain.posting import Posting
 from streams.sinks.contract import Sink
 from streams.sinks.netsuite import NetSuite, NetSuiteMapping
+from streams.sinks.oracle import OracleFusion, OracleMapping
 from streams.sinks.rest import Rest
 from streams.sinks.target_mapping import target_names
 from tests.contract.feeds.program import Program
@@ -176,6 +177,26 @@ class ApiTarget:
         return file
 
 
+def made(of: Callable[[], ApiTarget]) -> Iterator[Callable[[], ApiTarget]]:
+    """What makes targets, and closes them in the end: the body of a fixture."""
+    targets: list[ApiTarget] = []
+
+    def one() -> ApiTarget:
+        targets.append(of())
+        return targets[-1]
+
+    yield one
+    for target in targets:
+        target.close()
+
+
+def program(name: str) -> Iterator[Program]:
+    """A simulator that runs: the body of a fixture."""
+    running = Program(f"tests.contract.simulators.{name}")
+    yield running
+    running.stop()
+
+
 NETSUITE = """
 version: 1
 company: {LE1: "1", LE9: "999"}
@@ -216,3 +237,32 @@ class NetSuiteTarget(ApiTarget):
     def arrived(self) -> list[str]:
         documents = self.far.order("documents")
         return [self._sent[each["reference"]] for each in documents for _ in each["lines"]]
+
+
+ORACLE = """
+version: 1
+company: {LE1: Vision Operations, LE9: Nowhere Operations}
+item: {"CONS, senior": Consulting}
+contract_type: "Sell : Project lines"
+"""
+
+
+class OracleTarget(ApiTarget):
+    system = "oracle"
+
+    def __init__(self, far: Program, folder: Path) -> None:
+        super().__init__(far, folder)
+        self.names = target_names(self.mapping(ORACLE), OracleMapping)
+        self.login: dict[str, str] = {
+            "auth": "client_credentials",
+            "auth.token.url": f"{self.far.url}/oauth2/v1/token",
+            "auth.client.id": "client-1",
+            "auth.client.secret": "s3cret",
+            "auth.scope": "urn:opc:resource:fusion",
+        }
+
+    def settings(self) -> dict[str, Any]:
+        return self.login if self.login_is_good else {**self.login, "auth.client.secret": "wrong"}
+
+    def sink(self, rest: Rest) -> Sink[Any]:
+        return OracleFusion(rest, self.names)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.sinks.contract import Fatal, Retriable, Trouble
-from tests.contract.api_targets import NetSuiteTarget
+from tests.contract.api_targets import NetSuiteTarget, made, program
 from tests.contract.call_suite import CallContract, Make
 from tests.contract.feeds.program import Program
 from tests.contract.station import NOON, Item
@@ -16,22 +16,12 @@ from tests.contract.suite import ITEMS
 
 @pytest.fixture(scope="module")
 def far() -> Iterator[Program]:
-    program = Program("tests.contract.simulators.netsuite")
-    yield program
-    program.stop()
+    yield from program("netsuite")
 
 
 @pytest.fixture
 def make(far: Program, tmp_path: Path) -> Iterator[Make]:
-    made: list[NetSuiteTarget] = []
-
-    def one() -> NetSuiteTarget:
-        made.append(NetSuiteTarget(far, tmp_path))
-        return made[-1]
-
-    yield one
-    for each in made:
-        each.close()
+    yield from made(lambda: NetSuiteTarget(far, tmp_path))
 
 
 class TestNetSuite(CallContract):

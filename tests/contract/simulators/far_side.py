@@ -110,6 +110,10 @@ class FarSide:
         self.documents.append(booked)
         return booked
 
+    def copied(self, document: Json) -> Json:
+        """The same document under another number."""
+        return {**document, "id": document["id"] + "9"}
+
     def new_token(self, lasts: int | None = None) -> str:
         self.tokens_given += 1
         self.token_left = 10**9 if lasts is None else lasts
@@ -148,7 +152,9 @@ class FarSide:
                 return [{**each, "amount": str(each["amount"])} for each in self.documents]
             case "again":
                 # Somebody else books the same once more, under another number.
-                self.documents += [{**each, "id": each["id"] + "9"} for each in self.documents]
+                self.documents += [self.copied(each) for each in self.documents]
+            case "undo":
+                self.documents.pop()
             case "asked":
                 return self.asked
         return None
