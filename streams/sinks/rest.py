@@ -104,6 +104,10 @@ class Rest:
             ) from error
         except errors.CannotGoOn as error:
             raise Fatal(f"{self.system}: {error}") from error
+        return self.checked(answer)
+
+    def checked(self, answer: Answer) -> Answer:
+        """Return an answer that says something about what was sent. Raises as `call` does."""
         if answer.status == 429:
             raise self.busy(answer)
         if answer.status >= 500 or answer.status in _UNCLEAR:
@@ -166,64 +170,75 @@ def bodies(postings: Sequence[Posting], body_of: Callable[[Posting], Item]) -> d
     return found
 
 
+class Outcomes:
+    """What became of the postings of one call, as it is told in the end."""
+
+    def __init__(self, now: int) -> None:
+        self._now = now
+        self._receipts: list[Receipt] = []
+        self._rejected: list[Receipt] = []
+        self._failures: list[Fatal | Retriable] = []
+        self._held: set[str] = set()
+
+    def holds(self, posting: Posting) -> bool:
+        """Return whether an earlier posting of the same order key was not taken, but may be later."""
+        return posting.order_key in self._held
+
+    def note(self, posting: Posting, book: Callable[[], str]) -> bool:
+        """Book one posting and note what came of it; return whether more may be sent now."""
+        try:
+            document_id = book()
+        except Refused as reason:
+            told, now = self._rejected, self._now
+            told.append(receipt_of(posting, Status.REJECTED, first_sent_at=now, answered_at=now, error=str(reason)))
+        except Retriable as failure:
+            self._failures.append(failure)
+            self._held.add(posting.order_key)
+            if not failure.nothing_sent:
+                self._receipts.append(receipt_of(posting, Status.UNKNOWN, first_sent_at=self._now, error=str(failure)))
+            return failure.nothing_sent and failure.trouble is Trouble.RECORD
+        except Fatal as failure:
+            self._failures.append(failure)
+            return False
+        else:
+            self._receipts.append(
+                receipt_of(
+                    posting, Status.POSTED, document_id=document_id, first_sent_at=self._now, answered_at=self._now
+                )
+            )
+        return True
+
+    def receipts(self) -> list[Receipt]:
+        """Return what is to be told, or raise where nothing but refusals or failures came of the call.
+
+        A failure that others went along with is not told: what it left unsent is sent again, and meets it again.
+        """
+        if any(receipt.status is Status.POSTED for receipt in self._receipts):
+            return [*self._receipts, *self._rejected]
+        if self._rejected and not self._receipts:
+            raise Skippable({receipt.posting_id: receipt.error or "" for receipt in self._rejected})
+        if self._failures and not self._rejected:
+            # The first unknown outcome, if there is one: then no other may claim that nothing was sent.
+            raise min(self._failures, key=lambda failure: isinstance(failure, Retriable) and failure.nothing_sent)
+        return [*self._receipts, *self._rejected]
+
+
 def one_by_one(postings: Sequence[Posting], book: Callable[[Posting], str], now: int) -> list[Receipt]:
     """Book postings in order, each by a call of its own that returns the document's id; return their receipts.
 
-    What comes after a failure is left unsent. A locked record holds up its own order key only. Where several postings
-    are given, but the first call fails, all count as if they had been sent: they are asked for.
+    What comes after a failure is left unsent. A locked record holds up its own order key only.
 
     Raises:
         Skippable: Nothing was booked, and these were refused.
-        Retriable, Fatal: The first call failed.
+        Retriable, Fatal: The first call failed. Where several postings are given, all count as if they had been sent.
     """
-    receipts: list[Receipt] = []
-    refused: dict[str, str] = {}
-    held: dict[str, Retriable] = {}
+    outcomes = Outcomes(now)
     for posting in postings:
-        if posting.order_key in held:
+        if outcomes.holds(posting):
             continue
-        try:
-            document_id = book(posting)
-        except Refused as reason:
-            refused[posting.posting_id] = str(reason)
-        except Retriable as failure:
-            if failure.nothing_sent and failure.trouble is Trouble.RECORD:
-                held[posting.order_key] = failure
-                continue
-            if not receipts and not refused:
-                raise
-            if not failure.nothing_sent:
-                receipts.append(receipt_of(posting, Status.UNKNOWN, first_sent_at=now, error=str(failure)))
+        if not outcomes.note(posting, lambda posting=posting: book(posting)):  # type: ignore[misc]
             break
-        except Fatal:
-            if not receipts and not refused:
-                raise
-            break  # what was booked before counts; the next call says the same again
-        else:
-            receipts.append(
-                receipt_of(posting, Status.POSTED, document_id=document_id, first_sent_at=now, answered_at=now)
-            )
-    return settled(postings, receipts, refused, held, now)
-
-
-def settled(
-    postings: Sequence[Posting],
-    receipts: list[Receipt],
-    refused: Mapping[str, str],
-    held: Mapping[str, Retriable],
-    now: int,
-) -> list[Receipt]:
-    """Return the receipts of a call with those of what was refused, or raise where there is nothing else to tell."""
-    if not receipts and refused:
-        raise Skippable(refused)
-    if not receipts and held:
-        raise next(iter(held.values()))
-    rejected = [
-        receipt_of(posting, Status.REJECTED, first_sent_at=now, answered_at=now, error=refused[posting.posting_id])
-        for posting in postings
-        if posting.posting_id in refused
-    ]
-    return [*receipts, *rejected]
+    return outcomes.receipts()
 
 
 def found_receipt(system: str, posting_id: str, document_id: str, note: str) -> Receipt:

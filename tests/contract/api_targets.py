@@ -13,6 +13,7 @@ from outside.http import Answer, Http
 from outside.http_settings import HttpSettings, opened
 from streams.domain.posting import Posting
 from streams.sinks.contract import Sink
+from streams.sinks.dynamics import Dynamics, DynamicsMapping
 from streams.sinks.netsuite import NetSuite, NetSuiteMapping
 from streams.sinks.oracle import OracleFusion, OracleMapping
 from streams.sinks.rest import Rest
@@ -266,3 +267,47 @@ class OracleTarget(ApiTarget):
 
     def sink(self, rest: Rest) -> Sink[Any]:
         return OracleFusion(rest, self.names)
+
+
+DYNAMICS = """
+version: 1
+company: {LE1: usmf, LE9: nowhere}
+item: {"CONS, senior": Consult}
+tax: {DE-19: DE19}
+entity_set: ProjectMilestoneBillings
+document: VoucherNumber
+properties:
+  amount: Amount
+  currency: CurrencyId
+  date: InvoiceDate
+  text: Description
+  contract: ContractLineRef
+  customer: CustomerAccount
+  item: CategoryId
+  project: ProjectID
+  quantity: Quantity
+  rate: SalesPrice
+  tax: SalesTaxGroup
+constants: {LineStatus: Ready}
+"""
+
+
+class DynamicsTarget(ApiTarget):
+    system = "dynamics"
+
+    def __init__(self, far: Program, folder: Path, postings_per_call: int = 1, **settings: Any) -> None:
+        super().__init__(far, folder, **settings)
+        self.names = target_names(self.mapping(DYNAMICS), DynamicsMapping)
+        self.postings_per_call = postings_per_call
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "auth": "client_credentials_form",
+            "auth.token.url": f"{self.far.url}/tenant-1/oauth2/v2.0/token",
+            "auth.client.id": "client-1",
+            "auth.client.secret": "s3cret" if self.login_is_good else "wrong",
+            "auth.scope": "https://firm.example/.default",
+        }
+
+    def sink(self, rest: Rest) -> Sink[Any]:
+        return Dynamics(rest, self.names, postings_per_call=self.postings_per_call)
