@@ -8,9 +8,9 @@ installation to the next, so that their names are in the mapping; `$metadata` sa
 import base64
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field
 
 from outside.http import Answer
 from streams.domain.posting import Posting
@@ -25,10 +25,11 @@ from streams.sinks.rest import (
     chunks,
     encoded,
     found_receipt,
-    note_of,
+    named,
     one_by_one,
+    sending,
 )
-from streams.sinks.target_mapping import CustomerMapping, TargetNames
+from streams.sinks.target_mapping import CustomerMapping, Properties, Property, TargetNames
 
 _ROOT: Final = "/data"
 _FOUND_AT_ONCE: Final = 20
@@ -43,27 +44,6 @@ _LOCKED: Final = ("update conflict", "deadlock", "is locked")
 
 _WHOLE_ID: Final = 36
 _SHORT_ID: Final = 20
-
-Property = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=80)]
-
-
-class Properties(BaseModel):
-    """What the entity set calls what a posting says; what has no name there is not sent."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    amount: Property
-    currency: Property
-    date: Property
-    text: Property = Field(description="Says what is billed, and names the trigger first.")
-    contract: Property | None = None
-    customer: Property | None = None
-    item: Property | None = None
-    project: Property | None = None
-    purchase_order: Property | None = None
-    quantity: Property | None = None
-    rate: Property | None = None
-    tax: Property | None = None
 
 
 class DynamicsMapping(CustomerMapping):
@@ -188,7 +168,8 @@ class Dynamics:
         """Return the document of a posting's row, or None if there is no such row: something else is there twice."""
         company, key = self._names.of("company", posting.legal_entity), self._key(posting.posting_id)
         path = f"{self._rows}({self._own.company_property}='{company}',{self._own.key}='{key}')"
-        answer = self._rest.call("GET", path, params={"cross-company": "true"})
+        with sending(nothing=False):
+            answer = self._rest.call("GET", path, params={"cross-company": "true"})
         if answer.status == 404:
             return None
         if answer.status >= 400:
@@ -205,22 +186,7 @@ class Dynamics:
         return base64.b32encode(uuid.UUID(posting_id).bytes).decode().rstrip("=")[: self._own.key_length]
 
     def _row(self, posting: Posting) -> dict[str, Any]:
-        names, own, called = self._names, self._own, self._own.properties
-        values = {
-            own.company_property: names.of("company", posting.legal_entity),
-            own.key: self._key(posting.posting_id),
-            called.amount: posting.amount,
-            called.currency: posting.currency,
-            called.date: f"{booking_date(posting)}{_NOON}",
-            called.text: note_of(posting)[: own.text_length],
-            called.contract: posting.contract_number,
-            called.customer: called.customer and names.of("customer", posting.erp_customer_id),
-            called.item: names.of("item", posting.billing_code),
-            called.project: posting.project_id and names.of("project", posting.project_id),
-            called.purchase_order: posting.po_number,
-            called.quantity: posting.quantity,
-            called.rate: posting.rate,
-            called.tax: names.of("tax", posting.tax_code) if own.tax else None,
-        }
-        named = {name: value for name, value in values.items() if name is not None and value is not None}
-        return {**own.constants, **named}
+        own = self._own
+        told = named(posting, self._names, own.properties, f"{booking_date(posting)}{_NOON}", own.text_length)
+        company = self._names.of("company", posting.legal_entity)
+        return {**own.constants, own.company_property: company, own.key: self._key(posting.posting_id), **told}

@@ -22,6 +22,7 @@ from streams.sinks.rest import (
     found_receipt,
     note_of,
     one_by_one,
+    sending,
 )
 from streams.sinks.target_mapping import CustomerMapping, Names, TargetNames, without_nothing
 
@@ -103,7 +104,8 @@ class NetSuite:
         _, _, internal_id = answer.headers.get("location", "").rpartition("/")
         if internal_id and not internal_id.startswith("eid:"):
             return internal_id
-        return str(self._rest.read(path, {"fields": "id"})["id"])
+        with sending(nothing=False):
+            return str(self._rest.read(path, {"fields": "id"})["id"])
 
     def _refusal(self, answer: Answer) -> Exception:
         """Return what a refusal is: of the pace, of a locked record, of us, or of this posting."""

@@ -4,7 +4,6 @@ Owns what Oracle is asked and what its answers mean. Our reference (SourceName, 
 Oracle is asked for it before anything is sent; where it holds more than one event for a posting, a person is told.
 """
 
-import threading
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
@@ -12,7 +11,8 @@ from pydantic import Field
 
 from outside.http import Answer
 from streams.domain.posting import Posting
-from streams.sinks.contract import Answers, Problem, Receipt, Retriable
+from streams.sinks.contract import Answers, Receipt, Retriable
+from streams.sinks.doubles import Doubles
 from streams.sinks.rest import (
     Refused,
     Rest,
@@ -23,6 +23,7 @@ from streams.sinks.rest import (
     found_receipt,
     note_of,
     one_by_one,
+    sending,
 )
 from streams.sinks.target_mapping import Name, Names, TargetMapping, TargetNames, without_nothing
 
@@ -69,14 +70,13 @@ class OracleFusion:
         self.calls_at_once = calls_at_once
         self._rest = rest
         self._names = names
-        self._lock = threading.Lock()
-        self._looked_at: dict[str, Problem | None] = {}
-        """What is to be told of a subject by the next `poll`; None: that it is no problem, or none any more."""
+        self._doubles = Doubles(rest.system, "billing events")
 
     def post(self, postings: Sequence[Posting], now: int) -> list[Receipt]:
         """Create an event a posting that Oracle does not hold yet."""
         content = bodies(postings, self._body)
-        there = self._events([posting.posting_id for posting in postings])
+        with sending(nothing=True):
+            there = self._events([posting.posting_id for posting in postings])
 
         def book(posting: Posting) -> str:
             events = there.get(posting.posting_id)
@@ -93,10 +93,7 @@ class OracleFusion:
 
     def poll(self, now: int) -> Answers:  # noqa: ARG002 - it has answered already
         """Return which of the postings looked at have several events, and which have one."""
-        with self._lock:
-            told, self._looked_at = self._looked_at, {}
-        problems = tuple(problem for problem in told.values() if problem is not None)
-        return Answers((), problems, tuple(subject for subject, problem in told.items() if problem is None))
+        return self._doubles.told()
 
     def close(self) -> None:
         """Close all connections."""
@@ -110,7 +107,7 @@ class OracleFusion:
                 found.setdefault(event["SourceReference"], []).append(event)
         for events in found.values():
             events.sort(key=lambda event: int(event["EventId"]))
-        self._look_for_doubles(found)
+        self._doubles.look({key: [str(each["EventId"]) for each in events] for key, events in found.items()})
         return found
 
     def _query(self, ids: Sequence[str]) -> str:
@@ -127,13 +124,6 @@ class OracleFusion:
             offset += len(page["items"])
             if not page.get("hasMore") or not page["items"]:
                 return
-
-    def _look_for_doubles(self, found: dict[str, list[dict[str, Any]]]) -> None:
-        for posting_id, events in found.items():
-            subject, numbers = f"posting {posting_id}", ", ".join(str(event["EventId"]) for event in events)
-            reason = f"has {len(events)} billing events: {numbers}; the first counts: delete the others in Oracle"
-            with self._lock:
-                self._looked_at[subject] = Problem(self.system, subject, reason) if len(events) > 1 else None
 
     def _create(self, content: bytes) -> str:
         answer = self._rest.call("POST", _EVENTS, content=content, headers=_HEADERS)

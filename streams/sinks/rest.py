@@ -6,6 +6,7 @@ postings wait for an earlier one whose outcome is unknown. Does not own what any
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final, Protocol, TypeVar
@@ -24,7 +25,7 @@ from streams.sinks.contract import (
     Trouble,
     receipt_of,
 )
-from streams.sinks.target_mapping import Unmapped
+from streams.sinks.target_mapping import CustomerMapping, Properties, TargetNames, Unmapped
 
 JSON: Final = {"content-type": "application/json"}
 _UNCLEAR: Final = (408, 425)
@@ -157,6 +158,16 @@ class Rest:
         return retry_after_ms(answer.headers.get("retry-after"), self._clock())
 
 
+@contextmanager
+def sending(*, nothing: bool) -> Iterator[None]:
+    """Say of a failure within whether a posting was sent: not by what is read before, but by what is read after."""
+    try:
+        yield
+    except Retriable as error:
+        wait_ms, trouble = error.retry_after_ms, error.trouble
+        raise Retriable(str(error), nothing_sent=nothing, retry_after_ms=wait_ms, trouble=trouble) from error
+
+
 def bodies(postings: Sequence[Posting], body_of: Callable[[Posting], Item]) -> dict[str, Item]:
     """Return the body of each posting by its id. Raises `Skippable`, naming all that the mapping does not cover."""
     found, unmapped = {}, {}
@@ -269,6 +280,32 @@ def note_of(posting: Posting) -> str:
     back = " taken back" if posting.reverses else ""
     # The trigger stands first: some targets cut what is long.
     return f"trigger {posting.trigger_id}: {what}{back}"
+
+
+def named(
+    posting: Posting, names: TargetNames[Any], properties: Properties, day: str, text_length: int
+) -> dict[str, Any]:
+    """Return what a posting says, under the names that the target has for it. Raises `Unmapped`.
+
+    `day` is when it is booked, as the target writes it; text longer than it takes is cut.
+    """
+    own: CustomerMapping = names.content
+    values = {
+        properties.amount: posting.amount,
+        properties.currency: posting.currency,
+        properties.date: day,
+        properties.text: note_of(posting)[:text_length],
+        properties.company: names.of("company", posting.legal_entity),
+        properties.contract: posting.contract_number,
+        properties.customer: names.of("customer", posting.erp_customer_id),
+        properties.item: names.of("item", posting.billing_code),
+        properties.project: posting.project_id and names.of("project", posting.project_id),
+        properties.purchase_order: posting.po_number,
+        properties.quantity: posting.quantity,
+        properties.rate: posting.rate,
+        properties.tax: names.of("tax", posting.tax_code) if own.tax else None,
+    }
+    return {name: value for name, value in values.items() if name is not None and value is not None}
 
 
 def _plain(number: Decimal) -> str:

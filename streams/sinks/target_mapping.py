@@ -14,6 +14,9 @@ from schemas.lined_yaml import load, shown
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=240)]
 Names = Mapping[Name, Name]
+Property = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=80)]
+"""A property's or a set's name, as `$metadata` has it."""
+
 SAME: Final = frozenset({"customer", "project", "contract"})
 """Tables whose values stay as they are unless the file lists them."""
 
@@ -38,6 +41,26 @@ class CustomerMapping(TargetMapping):
 
     customer: Names = Field(default={}, description="The customer, by ERP customer id; unless listed, the same.")
     tax: Names = Field(default={}, description="The tax, by tax code; without the table, the target decides on taxes.")
+
+
+class Properties(BaseModel):
+    """What a target calls what a posting says; what has no name there is not sent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    amount: Property
+    currency: Property
+    date: Property
+    text: Property = Field(description="Says what is billed, and names the trigger first.")
+    company: Property | None = None
+    contract: Property | None = None
+    customer: Property | None = None
+    item: Property | None = None
+    project: Property | None = None
+    purchase_order: Property | None = None
+    quantity: Property | None = None
+    rate: Property | None = None
+    tax: Property | None = None
 
 
 MappingT = TypeVar("MappingT", bound=TargetMapping)

@@ -17,6 +17,7 @@ from streams.sinks.dynamics import Dynamics, DynamicsMapping
 from streams.sinks.netsuite import NetSuite, NetSuiteMapping
 from streams.sinks.oracle import OracleFusion, OracleMapping
 from streams.sinks.rest import Rest
+from streams.sinks.sap import Sap, SapMapping
 from streams.sinks.target_mapping import target_names
 from tests.contract.feeds.program import Program
 from tests.contract.simulators.faults import Faults
@@ -311,3 +312,34 @@ class DynamicsTarget(ApiTarget):
 
     def sink(self, rest: Rest) -> Sink[Any]:
         return Dynamics(rest, self.names, postings_per_call=self.postings_per_call)
+
+
+SAP = """
+version: 1
+company: {LE1: "1010", LE9: "9999"}
+item: {"CONS, senior": CONSULT}
+reference: YY1_Reference_PBR
+properties:
+  amount: Amount
+  currency: TransactionCurrency
+  date: BillingDate
+  text: RequestText
+  company: CompanyCode
+  item: Product
+wbs: {P-C1: "00000001"}
+contract_wbs: {C2: "00000077"}
+"""
+
+
+class SapTarget(ApiTarget):
+    system = "sap"
+
+    def __init__(self, far: Program, folder: Path, **settings: Any) -> None:
+        super().__init__(far, folder, **settings)
+        self.names = target_names(self.mapping(SAP), SapMapping)
+
+    def settings(self) -> dict[str, Any]:
+        return {"auth": "basic", "auth.user": "ann", "auth.password": "s3cret" if self.login_is_good else "wrong"}
+
+    def sink(self, rest: Rest) -> Sink[Any]:
+        return Sap(rest, self.names)

@@ -76,7 +76,7 @@ def test_what_is_there_twice_is_told_until_it_is_no_more(target: OracleTarget) -
     target.far.order("again")
     [found] = sink.find([posting.posting_id])
     subject = f"posting {posting.posting_id}"
-    reason = "has 2 billing events: 1000, 10009; the first counts: delete the others in Oracle"
+    reason = "has 2 billing events: 1000, 10009; the first counts: delete the others in oracle"
     assert found.document_id == "1000"
     assert sink.poll(NOON) == Answers((), (Problem("oracle", subject, reason),))
     assert sink.poll(NOON) == Answers()
@@ -90,3 +90,12 @@ def test_an_answer_that_names_no_event_leaves_the_outcome_open(target: OracleTar
     with pytest.raises(Retriable, match="names no EventId") as raised:
         target.open().post([target.deliverable(ITEMS[0])], NOON)
     assert not raised.value.nothing_sent
+
+
+def test_a_question_that_fails_before_anything_is_sent_leaves_nothing_open(target: OracleTarget) -> None:
+    sink = target.open()
+    sink.find(["x"])
+    target.trouble("reset_before", on="any")
+    with pytest.raises(Retriable) as raised:
+        sink.post([target.deliverable(ITEMS[0])], NOON)
+    assert raised.value.nothing_sent
