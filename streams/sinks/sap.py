@@ -62,6 +62,40 @@ class SapMapping(CustomerMapping):
     )
 
 
+class Session:
+    """A session that may write: its token, whose cookies the client keeps. What shares a client shares this."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._token: str | None = None
+
+    def create(self, rest: Rest, content: bytes) -> Answer:
+        """Make the call that creates, with a token that holds: a refused one has sent nothing. Raises as `call`."""
+        refused = 0
+        while True:
+            with sending(nothing=True):
+                token = self._fetched(rest)
+            answer = rest.call("POST", _CREATE, content=content, headers={_CSRF: token})
+            if answer.status != 403 or answer.headers.get(_CSRF, "").lower() != "required":
+                return answer
+            with self._lock:
+                if self._token == token:
+                    self._token = None
+            refused += 1
+            if refused == _TOKENS_MAX:
+                raise Retriable(f"{rest.said(answer)}: a token that was just fetched is refused", nothing_sent=True)
+
+    def _fetched(self, rest: Rest) -> str:
+        with self._lock:
+            if self._token is None:
+                answer = rest.call("GET", f"{_SERVICE}/", headers={_CSRF: "Fetch"})
+                token = answer.headers.get(_CSRF)
+                if answer.status >= 400 or not token:
+                    raise rest.forbidden(answer)
+                self._token = token
+            return self._token
+
+
 class Sap:
     """The sink of one S/4HANA tenant. May be used by several threads."""
 
@@ -69,15 +103,20 @@ class Sap:
     postings_per_call = 1
     stale_ms_max = _STALE_MS_MAX
 
-    def __init__(self, rest: Rest, names: TargetNames[SapMapping], calls_at_once: int = 4) -> None:
+    def __init__(
+        self,
+        rest: Rest,
+        names: TargetNames[SapMapping],
+        calls_at_once: int = 4,
+        session: Session | None = None,
+    ) -> None:
         self.system = rest.system
         self.calls_at_once = calls_at_once
         self._rest = rest
         self._names = names
         self._own = names.content
         self._doubles = Doubles(rest.system, "billing requests")
-        self._lock = threading.Lock()
-        self._token: str | None = None
+        self._session = session or Session()
         self._elements: dict[str, str] = {}
         self._forgets: str | None = None
         """What SAP was seen to do with our reference, if it does not keep it: then nothing more is sent."""
@@ -149,7 +188,7 @@ class Sap:
     # -- writing
 
     def _create(self, posting_id: str, content: bytes) -> str:
-        answer = self._call_with_token(content)
+        answer = self._session.create(self._rest, content)
         if answer.status >= 400:
             raise self._refusal(answer)
         with sending(nothing=False):
@@ -173,34 +212,6 @@ class Sap:
                 f"{self._own.reference}: make that field part of the service, for reading and writing"
             )
         return str(request[_NUMBER])
-
-    def _call_with_token(self, content: bytes) -> Answer:
-        """Make the call that creates, with a token that holds; a refused one has sent nothing."""
-        refused = 0
-        while True:
-            with sending(nothing=True):
-                token = self._fetched()
-            answer = self._rest.call("POST", _CREATE, content=content, headers={_CSRF: token})
-            if answer.status != 403 or answer.headers.get(_CSRF, "").lower() != "required":
-                return answer
-            with self._lock:
-                if self._token == token:
-                    self._token = None
-            refused += 1
-            if refused == _TOKENS_MAX:
-                said = self._rest.said(answer)
-                raise Retriable(f"{said}: a token that was just fetched is refused", nothing_sent=True)
-
-    def _fetched(self) -> str:
-        """Return the token that goes with the session, whose cookies the client keeps."""
-        with self._lock:
-            if self._token is None:
-                answer = self._rest.call("GET", f"{_SERVICE}/", headers={_CSRF: "Fetch"})
-                token = answer.headers.get(_CSRF)
-                if answer.status >= 400 or not token:
-                    raise self._rest.forbidden(answer)
-                self._token = token
-            return self._token
 
     def _refusal(self, answer: Answer) -> Exception:
         """Return what a refusal is: of a locked project, of us, or of this posting."""

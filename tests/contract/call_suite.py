@@ -6,6 +6,7 @@ its API does not have, such as `login_expires`.
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -159,6 +160,20 @@ class CallContract(MoneyContract):
         station.verify()
         assert {receipt.status for receipt in station.receipts} == {Status.PENDING, Status.POSTED}
         assert {receipt.attempts for receipt in station.receipts if receipt.status is Status.POSTED} == {1}
+
+    def test_calls_may_be_under_way_at_once_while_a_login_ends(self, make: Make) -> None:
+        target = make()
+        sink = target.open()
+        assert sink.calls_at_once > 1
+        postings = [target.deliverable(Item(number, f"C{number}")) for number in range(1, 25)]
+        target.expire_login(9)
+        with ThreadPoolExecutor(sink.calls_at_once) as threads:
+            receipts = [
+                one for told in threads.map(lambda posting: sink.post([posting], NOON), postings) for one in told
+            ]
+        assert [receipt.status for receipt in receipts] == [Status.POSTED] * len(postings)
+        assert sorted(target.arrived()) == [posting.trigger_id for posting in postings]
+        assert len({receipt.document_id for receipt in receipts}) == len(postings)
 
     def test_wrong_credentials_are_a_persons_business(self, make: Make) -> None:
         target = make()

@@ -69,8 +69,9 @@ class FarSide:
         self.locked: set[str] = set()
         self.closed: set[str] = set()
         self.clock = self.stale_ms = 0
-        self.token_left = 10**9
-        self.tokens_given = 0
+        self.requests_left = -1
+        self.tokens: set[str] = set()
+        self.tokens_ended = 0
         self.faults: list[Json] = []
         self.asked: list[str] = []
 
@@ -114,15 +115,22 @@ class FarSide:
         """The same document under another number."""
         return {**document, "id": document["id"] + "9"}
 
-    def new_token(self, lasts: int | None = None) -> str:
-        self.tokens_given += 1
-        self.token_left = 10**9 if lasts is None else lasts
-        return f"token-{self.tokens_given}"
+    def new_token(self) -> str:
+        """Give a token; those given before stay good."""
+        token = f"token-{len(self.tokens) + 1}-{self.tokens_ended}"
+        self.tokens.add(token)
+        return token
 
     def token_is_good(self, asked: Asked) -> bool:
-        good = asked.headers.get("authorization") == f"Bearer token-{self.tokens_given}" and self.token_left > 0
-        self.token_left -= 1
-        return good
+        self.pass_request()
+        return asked.headers.get("authorization", "").removeprefix("Bearer ") in self.tokens
+
+    def pass_request(self) -> None:
+        """End every login so far, once as many requests as were ordered have passed."""
+        if self.requests_left == 0:
+            self.tokens.clear()
+            self.tokens_ended += 1
+        self.requests_left -= 1
 
     # -- what tests order
 
@@ -147,7 +155,7 @@ class FarSide:
             case "pass":
                 self.clock += order["ms"]
             case "expire":
-                self.token_left = order["after"]
+                self.requests_left = order["after"]
             case "documents":
                 return [{**each, "amount": str(each["amount"])} for each in self.documents]
             case "again":

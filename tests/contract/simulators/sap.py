@@ -35,7 +35,7 @@ class Sap(FarSide):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.sessions: dict[str, str] = {}
-        self.refuses_tokens = False
+        """Token by session; what is only read goes on without."""
 
     def is_booking(self, asked: Asked) -> bool:
         return asked.method == "POST" and asked.path == CREATE
@@ -54,16 +54,14 @@ class Sap(FarSide):
     def answer(self, asked: Asked) -> Said:
         if asked.headers.get("authorization") != "Basic " + base64.b64encode(b"ann:s3cret").decode():
             raise Refusal(Said(401, b"<html>Logon failed</html>", {"content-type": "text/html"}))
-        self.token_left -= 1
-        if self.token_left < 0:
-            self.sessions.clear()  # what is asked without a token goes on without a session
+        self.pass_request()
         if asked.method == "GET":
             return self._get(asked)
         if asked.path != CREATE:
             raise fault(404, "005056A509B11EE1B9A8FEC11C21578E", f"Resource not found for segment {asked.path}")
         cookies = dict(re.findall(r"([^=;\s]+)=([^;]*)", asked.headers.get("cookie", "")))
         token = self.sessions.get(cookies.get("SAP_SESSIONID", ""))
-        if token is None or asked.headers.get("x-csrf-token") != token:
+        if token not in self.tokens or asked.headers.get("x-csrf-token") != token:
             raise fault(403, "TOKEN", "CSRF token validation failed", {"x-csrf-token": "Required"})
         return self._create(asked.json())
 
@@ -71,9 +69,8 @@ class Sap(FarSide):
         if asked.path == f"{SERVICE}/":
             if asked.headers.get("x-csrf-token", "").lower() != "fetch":
                 return Said(200, {"value": []})
-            self.tokens_given += 1
-            self.token_left = 10**9
-            session, token = f"session-{self.tokens_given}", f"token-{self.tokens_given}=="
+            token = self.new_token()
+            session = f"session-of-{token}"
             self.sessions[session] = token
             cookie = f"SAP_SESSIONID={session}; path=/; HttpOnly"
             return Said(200, {"value": []}, {"x-csrf-token": token, "set-cookie": cookie})
