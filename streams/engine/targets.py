@@ -235,7 +235,7 @@ class _Client:
                     raise Fatal(f"{self._name}: {error}") from error
             self._users += 1
             share = _Share(self._http, self._given_back)
-        return self._sink(Rest(self._name, self._settings.url, share, clock))
+        return self._sink(Rest(self._name, self._settings.url, share, clock, self._settings.timeout_ms))
 
     def _given_back(self) -> None:
         with self._lock:

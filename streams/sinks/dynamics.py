@@ -17,6 +17,7 @@ from streams.domain.posting import Posting
 from streams.sinks.batch_of_calls import parts_of, parts_text
 from streams.sinks.contract import Answers, Receipt, Retriable
 from streams.sinks.rest import (
+    LATE_MS_MAX,
     Outcomes,
     Refused,
     Rest,
@@ -65,7 +66,8 @@ class Dynamics:
     """The sink of one Dynamics environment. May be used by several threads."""
 
     pipelined = False
-    stale_ms_max = 0  # rows are read from where they were written
+    answers_later = False
+    stale_ms_max = LATE_MS_MAX
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Dynamics:
     ) -> None:
         self.system = rest.system
         self.calls_at_once = calls_at_once
+        self.answer_ms_max = rest.answer_ms_max
         self.postings_per_call = postings_per_call
         self._rest = rest
         self._names = names

@@ -13,6 +13,7 @@ from outside.http import Answer
 from streams.domain.posting import Posting
 from streams.sinks.contract import Answers, Receipt
 from streams.sinks.rest import (
+    LATE_MS_MAX,
     Refused,
     Rest,
     bodies,
@@ -36,8 +37,6 @@ _LOCKED: Final = frozenset({"RCRD_HAS_BEEN_CHANGED", "RCRD_LOCKED_BY_WF", "RECOR
 """Codes under which NetSuite says that somebody else has the record: taken from memory, and kept here only."""
 
 _FOUND_AT_ONCE: Final = 500
-_STALE_MS_MAX: Final = 5_000
-"""SuiteQL is said to read what was just written; nobody publishes a bound, so a few seconds are allowed it."""
 
 
 class NetSuiteMapping(CustomerMapping):
@@ -53,12 +52,14 @@ class NetSuite:
     """The sink of one NetSuite account. May be used by several threads."""
 
     pipelined = False
+    answers_later = False
     postings_per_call = 1
-    stale_ms_max = _STALE_MS_MAX
+    stale_ms_max = LATE_MS_MAX
 
     def __init__(self, rest: Rest, names: TargetNames[NetSuiteMapping], calls_at_once: int = 5) -> None:
         self.system = rest.system
         self.calls_at_once = calls_at_once
+        self.answer_ms_max = rest.answer_ms_max
         self._rest = rest
         self._names = names
 

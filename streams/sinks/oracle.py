@@ -14,6 +14,7 @@ from streams.domain.posting import Posting
 from streams.sinks.contract import Answers, Receipt, Retriable
 from streams.sinks.doubles import Doubles
 from streams.sinks.rest import (
+    LATE_MS_MAX,
     Refused,
     Rest,
     bodies,
@@ -41,9 +42,6 @@ _DESCRIPTION_MAX: Final = 240
 _LOCKED: Final = ("JBO-26030", "JBO-26014", "JBO-25014")
 """Codes of ADF under which a row is locked or was changed by somebody else: from memory, and kept here only."""
 
-_STALE_MS_MAX: Final = 5_000
-"""Nobody publishes that a query sees at once what was just created, so a few seconds are allowed it."""
-
 
 class OracleMapping(TargetMapping):
     """What Oracle calls things: organizations under `company`, event types under `item`, project numbers.
@@ -62,12 +60,14 @@ class OracleFusion:
     """The sink of one Oracle Fusion environment. May be used by several threads."""
 
     pipelined = False
+    answers_later = False
     postings_per_call = 1
-    stale_ms_max = _STALE_MS_MAX
+    stale_ms_max = LATE_MS_MAX
 
     def __init__(self, rest: Rest, names: TargetNames[OracleMapping], calls_at_once: int = 4) -> None:
         self.system = rest.system
         self.calls_at_once = calls_at_once
+        self.answer_ms_max = rest.answer_ms_max
         self._rest = rest
         self._names = names
         self._doubles = Doubles(rest.system, "billing events")

@@ -31,6 +31,16 @@ JSON: Final = {"content-type": "application/json"}
 _UNCLEAR: Final = (408, 425)
 """Statuses below 500 that leave open whether the request was carried out."""
 
+LATE_MS_MAX: Final = 300_000
+"""How long a call that we gave up on may still be carried out there, and a search may miss what it booked.
+
+No target publishes either. Whoever asks too early books twice, or takes for unbooked what its reversal then leaves
+standing; whoever asks late keeps a contract waiting whose posting's outcome is unknown, which is rare.
+"""
+
+_WAITS_OF_A_CALL: Final = 8
+"""A posting takes up to four requests, for a login, what to look up, and itself; each connects and is answered."""
+
 _TRIGGER: Final = re.compile(r"trigger ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 encoded: Final = msgspec.json.Encoder(decimal_format="number").encode
@@ -72,10 +82,12 @@ class Rest:
     """One system's API. May be used by several threads.
 
     Calls return answers from 200 to 499 that say something about what was sent; of these, 429 and 401 never come back.
+    `answer_ms_max` is how long a posting's requests take together, where each is given up after `timeout_ms`.
     """
 
-    def __init__(self, system: str, url: str, http: Calls, clock: Clock) -> None:
+    def __init__(self, system: str, url: str, http: Calls, clock: Clock, timeout_ms: int = 30_000) -> None:
         self.system = system
+        self.answer_ms_max = _WAITS_OF_A_CALL * timeout_ms
         self.url = url.rstrip("/")
         self._http = http
         self._clock = clock

@@ -16,6 +16,7 @@ from streams.domain.posting import Posting
 from streams.sinks.contract import Answers, Fatal, Receipt, Retriable
 from streams.sinks.doubles import Doubles
 from streams.sinks.rest import (
+    LATE_MS_MAX,
     Refused,
     Rest,
     bodies,
@@ -44,8 +45,6 @@ _LOCKED: Final = ("locked by", "is locked", "being edited by", "being processed 
 _CSRF: Final = "x-csrf-token"
 _TOKENS_MAX: Final = 3
 _FOUND_AT_ONCE: Final = 20
-_STALE_MS_MAX: Final = 5_000
-"""Nobody publishes that a search sees at once what was just created, so a few seconds are allowed it."""
 
 
 class SapMapping(CustomerMapping):
@@ -100,8 +99,9 @@ class Sap:
     """The sink of one S/4HANA tenant. May be used by several threads."""
 
     pipelined = False
+    answers_later = False
     postings_per_call = 1
-    stale_ms_max = _STALE_MS_MAX
+    stale_ms_max = LATE_MS_MAX
 
     def __init__(
         self,
@@ -112,6 +112,7 @@ class Sap:
     ) -> None:
         self.system = rest.system
         self.calls_at_once = calls_at_once
+        self.answer_ms_max = rest.answer_ms_max
         self._rest = rest
         self._names = names
         self._own = names.content

@@ -24,6 +24,8 @@ def far() -> Iterator[Program]:
 class TestDynamics(CallContract):
     """Dynamics 365, a call a row."""
 
+    search_lags = False
+
     @pytest.fixture
     def make(self, far: Program, tmp_path: Path) -> Iterator[Make]:
         yield from made(lambda: DynamicsTarget(far, tmp_path))
@@ -31,6 +33,8 @@ class TestDynamics(CallContract):
 
 class TestDynamicsByBatch(CallContract):
     """Dynamics 365, five rows a call."""
+
+    search_lags = False
 
     @pytest.fixture
     def make(self, far: Program, tmp_path: Path) -> Iterator[Make]:

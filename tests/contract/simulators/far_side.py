@@ -73,6 +73,8 @@ class FarSide:
         self.tokens: set[str] = set()
         self.tokens_ended = 0
         self.faults: list[Json] = []
+        self.late: list[Asked] = []
+        """Requests that nobody waits for any more, and that are carried out once time passes."""
         self.asked: list[str] = []
 
     # -- what an ERP says for itself
@@ -154,6 +156,9 @@ class FarSide:
                 self.stale_ms = order["ms"]
             case "pass":
                 self.clock += order["ms"]
+                for asked in self.late:
+                    self.answer(asked)
+                self.late.clear()
             case "expire":
                 self.requests_left = order["after"]
             case "documents":
@@ -219,7 +224,9 @@ class Answering(BaseHTTPRequestHandler):
                 self._send(busy._replace(headers={**busy.headers, **wait}))
             case "error":
                 self._send(self.far.broken())
-            case "timeout":
+            case "timeout" | "late":
+                if kind == "late":
+                    self.far.late.append(asked)
                 self.released.wait(30)
                 self.close_connection = True
             case "reset":
