@@ -30,6 +30,11 @@ class Doubles:
             with self._lock:
                 self._seen[subject] = problem
 
+    @property
+    def untold(self) -> bool:
+        """Whether something was seen that was not told yet."""
+        return bool(self._seen)
+
     def told(self) -> Answers:
         """Return which of the postings seen have several documents, and which have one."""
         with self._lock:

@@ -17,7 +17,6 @@ from streams.domain.posting import Posting
 from streams.sinks.batch_of_calls import parts_of, parts_text
 from streams.sinks.contract import Answers, Receipt, Retriable
 from streams.sinks.rest import (
-    LATE_MS_MAX,
     Outcomes,
     Refused,
     Rest,
@@ -67,7 +66,6 @@ class Dynamics:
 
     pipelined = False
     answers_later = False
-    stale_ms_max = LATE_MS_MAX
 
     def __init__(
         self,
@@ -79,6 +77,7 @@ class Dynamics:
         self.system = rest.system
         self.calls_at_once = calls_at_once
         self.answer_ms_max = rest.answer_ms_max
+        self.stale_ms_max = rest.late_ms_max
         self.postings_per_call = postings_per_call
         self._rest = rest
         self._names = names

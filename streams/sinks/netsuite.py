@@ -13,7 +13,6 @@ from outside.http import Answer
 from streams.domain.posting import Posting
 from streams.sinks.contract import Answers, Receipt
 from streams.sinks.rest import (
-    LATE_MS_MAX,
     Refused,
     Rest,
     bodies,
@@ -54,12 +53,12 @@ class NetSuite:
     pipelined = False
     answers_later = False
     postings_per_call = 1
-    stale_ms_max = LATE_MS_MAX
 
     def __init__(self, rest: Rest, names: TargetNames[NetSuiteMapping], calls_at_once: int = 5) -> None:
         self.system = rest.system
         self.calls_at_once = calls_at_once
         self.answer_ms_max = rest.answer_ms_max
+        self.stale_ms_max = rest.late_ms_max
         self._rest = rest
         self._names = names
 

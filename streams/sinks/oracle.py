@@ -14,7 +14,6 @@ from streams.domain.posting import Posting
 from streams.sinks.contract import Answers, Receipt, Retriable
 from streams.sinks.doubles import Doubles
 from streams.sinks.rest import (
-    LATE_MS_MAX,
     Refused,
     Rest,
     bodies,
@@ -60,17 +59,21 @@ class OracleFusion:
     """The sink of one Oracle Fusion environment. May be used by several threads."""
 
     pipelined = False
-    answers_later = False
     postings_per_call = 1
-    stale_ms_max = LATE_MS_MAX
 
     def __init__(self, rest: Rest, names: TargetNames[OracleMapping], calls_at_once: int = 4) -> None:
         self.system = rest.system
         self.calls_at_once = calls_at_once
         self.answer_ms_max = rest.answer_ms_max
+        self.stale_ms_max = rest.late_ms_max
         self._rest = rest
         self._names = names
         self._doubles = Doubles(rest.system, "billing events")
+
+    @property
+    def answers_later(self) -> bool:
+        """Whether there are postings of which a person must hear."""
+        return self._doubles.untold
 
     def post(self, postings: Sequence[Posting], now: int) -> list[Receipt]:
         """Create an event a posting that Oracle does not hold yet."""

@@ -15,16 +15,8 @@ import msgspec
 
 from outside import errors
 from outside.http import Answer, message_of, retry_after_ms
-from streams.domain.posting import Posting
-from streams.sinks.contract import (
-    Fatal,
-    Receipt,
-    Retriable,
-    Skippable,
-    Status,
-    Trouble,
-    receipt_of,
-)
+from streams.domain.posting import Posting, Status
+from streams.sinks.contract import Fatal, Receipt, Retriable, Skippable, Trouble, receipt_of
 from streams.sinks.target_mapping import CustomerMapping, Properties, TargetNames, Unmapped
 
 JSON: Final = {"content-type": "application/json"}
@@ -32,7 +24,7 @@ _UNCLEAR: Final = (408, 425)
 """Statuses below 500 that leave open whether the request was carried out."""
 
 LATE_MS_MAX: Final = 300_000
-"""How long a call that we gave up on may still be carried out there, and a search may miss what it booked.
+"""How long a call that we gave up on may still be carried out there, and a search may miss what it booked, unless told.
 
 No target publishes either. Whoever asks too early books twice, or takes for unbooked what its reversal then leaves
 standing; whoever asks late keeps a contract waiting whose posting's outcome is unknown, which is rare.
@@ -82,12 +74,22 @@ class Rest:
     """One system's API. May be used by several threads.
 
     Calls return answers from 200 to 499 that say something about what was sent; of these, 429 and 401 never come back.
-    `answer_ms_max` is how long a posting's requests take together, where each is given up after `timeout_ms`.
+    `answer_ms_max` is how long a posting's requests take together, where each is given up after `timeout_ms`;
+    `late_ms_max` how long one that was given up may still be carried out, and a search may miss what it booked.
     """
 
-    def __init__(self, system: str, url: str, http: Calls, clock: Clock, timeout_ms: int = 30_000) -> None:
+    def __init__(
+        self,
+        system: str,
+        url: str,
+        http: Calls,
+        clock: Clock,
+        timeout_ms: int = 30_000,
+        late_ms_max: int = LATE_MS_MAX,
+    ) -> None:
         self.system = system
         self.answer_ms_max = _WAITS_OF_A_CALL * timeout_ms
+        self.late_ms_max = late_ms_max
         self.url = url.rstrip("/")
         self._http = http
         self._clock = clock

@@ -16,7 +16,6 @@ from streams.domain.posting import Posting
 from streams.sinks.contract import Answers, Fatal, Receipt, Retriable
 from streams.sinks.doubles import Doubles
 from streams.sinks.rest import (
-    LATE_MS_MAX,
     Refused,
     Rest,
     bodies,
@@ -99,9 +98,7 @@ class Sap:
     """The sink of one S/4HANA tenant. May be used by several threads."""
 
     pipelined = False
-    answers_later = False
     postings_per_call = 1
-    stale_ms_max = LATE_MS_MAX
 
     def __init__(
         self,
@@ -113,6 +110,7 @@ class Sap:
         self.system = rest.system
         self.calls_at_once = calls_at_once
         self.answer_ms_max = rest.answer_ms_max
+        self.stale_ms_max = rest.late_ms_max
         self._rest = rest
         self._names = names
         self._own = names.content
@@ -121,6 +119,11 @@ class Sap:
         self._elements: dict[str, str] = {}
         self._forgets: str | None = None
         """What SAP was seen to do with our reference, if it does not keep it: then nothing more is sent."""
+
+    @property
+    def answers_later(self) -> bool:
+        """Whether there are postings of which a person must hear."""
+        return self._doubles.untold
 
     def post(self, postings: Sequence[Posting], now: int) -> list[Receipt]:
         """Create a billing request a posting that SAP does not hold yet."""

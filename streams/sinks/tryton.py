@@ -21,8 +21,8 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-from streams.domain.posting import Posting, posting_id_of
-from streams.sinks.contract import Answers, Fatal, Problem, Receipt, Retriable, Skippable, Status, Trouble, receipt_of
+from streams.domain.posting import Posting, Status, posting_id_of
+from streams.sinks.contract import Answers, Fatal, Problem, Receipt, Retriable, Skippable, Trouble, receipt_of
 from streams.sinks.tryton_books import Noted, Place, TrytonMapping, amount_told, invoice_of, noted, place_of
 from streams.sinks.tryton_rpc import Refused, TrytonRpc
 
@@ -37,6 +37,9 @@ _RIGHTS: Final = {
 _FIELDS: Final = ["reference", "state", "number", "company", "untaxed_amount", "lines.note"]
 _BOOKED: Final = ("posted", "paid")
 _UNFINISHED: Final = ("draft", "validated")
+_WAITS_OF_A_CALL: Final = 12
+"""Calls to a batch that is taken whole; for each, an answer is waited for."""
+
 _GONE: Final = "its invoice was cancelled in Tryton before it was posted"
 
 
@@ -71,14 +74,21 @@ class Tryton:
     calls_at_once = 1
     # Unless Tryton has workers for its queue, it prints each invoice before it answers: 20 take about three seconds.
     postings_per_call = 20
+    # A call that comes late leaves a draft, which is no booking, and which whoever meets it finishes or deletes.
     stale_ms_max = 0
 
     def __init__(self, system: str, rpc: TrytonRpc, mapping: TrytonMapping) -> None:
         self.system = system
+        self.answer_ms_max = _WAITS_OF_A_CALL * rpc.timeout_ms
         self._rpc = rpc
         self._mapping = mapping
         self._problems: deque[Problem] = deque()
         self._may = False
+
+    @property
+    def answers_later(self) -> bool:
+        """Whether something was seen that cannot be right, and of which a person must hear."""
+        return bool(self._problems)
 
     def post(self, postings: Sequence[Posting], now: int) -> list[Receipt]:
         """Make, validate and post the invoices of the first postings, as many as one call takes."""

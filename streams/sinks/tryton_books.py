@@ -12,11 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.lined_yaml import load
 from streams.domain.posting import Posting
-from streams.sinks.contract import Fatal
 
 Id = Annotated[int, Field(gt=0, strict=True)]
 """Id of a record in Tryton."""
@@ -77,14 +76,8 @@ class Noted(NamedTuple):
 
 
 def read_mapping(path: Path) -> TrytonMapping:
-    """Return the mapping in a YAML file. Raises `Fatal` naming the file and every key that is wrong."""
-    try:
-        return TrytonMapping.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}" for item in error.errors())
-        raise Fatal(f"{path}: {wrong}") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise Fatal(f"{path}: cannot be read: {error}") from error
+    """Return the mapping in a YAML file. Raises `UnusableFile` naming file, line and every key that is wrong."""
+    return load(path, TrytonMapping).content
 
 
 def place_of(mapping: TrytonMapping, posting: Posting) -> Place:

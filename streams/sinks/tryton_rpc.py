@@ -9,12 +9,12 @@ import base64
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic import Field, SecretStr
 
 from outside import errors
-from outside.http import Http
+from outside.http import Answer, Http
 from outside.http_settings import HttpSettings
 from streams.sinks.contract import Fatal, Retriable, Trouble
 
@@ -52,7 +52,8 @@ class Session:
     def __init__(self, http: Http, settings: TrytonSettings) -> None:
         self._http = http
         self._settings = settings
-        self._address = address_of(settings)
+        self.address = address_of(settings)
+        self.timeout_ms = settings.timeout_ms
         self._lock = threading.Lock()
         self._header: str | None = None
         self.user_id = 0
@@ -74,24 +75,42 @@ class Session:
         user, secret = self._settings.user, self._settings.password.get_secret_value()
         asked = {"id": 0, "method": "common.db.login", "params": [user, {"password": secret}, "en"]}
         try:
-            told = self._http.exchange(self._address, json.dumps(asked).encode(), _JSON)
+            told = self._http.exchange(self.address, json.dumps(asked).encode(), _JSON)
         except errors.Retriable as error:
             error.nothing_sent = True  # of the call that it was for
             raise
         if not isinstance(told, dict) or not isinstance(told.get("result"), list):
-            raise errors.Fatal(f"{self._address}: {user} cannot log in by a password alone; give it one that can")
+            raise errors.Fatal(f"{self.address}: {user} cannot log in by a password alone; give it one that can")
         self.user_id, token, *_ = told["result"]
         return "Session " + base64.b64encode(f"{user}:{self.user_id}:{token}".encode()).decode()
 
 
-class TrytonRpc:
-    """Calls of one user in one database. May be used by several threads."""
+class Requests(Protocol):
+    """What makes a request as a user, such as `outside.http.Http` once it was told of a session."""
 
-    def __init__(self, http: Http, settings: TrytonSettings) -> None:
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Make a request. Raises the errors of `outside.errors`."""
+
+    def close(self) -> None:
+        """Close all connections."""
+
+
+class TrytonRpc:
+    """Calls of the user whose session it is, in one database. May be used by several threads."""
+
+    def __init__(self, http: Requests, session: Session) -> None:
+        self.timeout_ms = session.timeout_ms
         self._http = http
-        self._address = address_of(settings)
-        self._session = Session(http, settings)
-        http.log_in(self._session)
+        self._address = session.address
+        self._session = session
 
     def call(self, method: str, *parameters: Any, company: int) -> Any:
         """Call a method for a company, as `model.account.invoice.create`, and return its result.
@@ -156,6 +175,13 @@ class TrytonRpc:
             case _:
                 # A fault inside Tryton: it may have struck after the transaction, when an invoice was printed.
                 return Retriable(text, trouble=Trouble.RECORD if _is_locked(text) else Trouble.DOWN)
+
+
+def logged_in(http: Http, settings: TrytonSettings) -> TrytonRpc:
+    """Return calls over a client that is told who we are."""
+    session = Session(http, settings)
+    http.log_in(session)
+    return TrytonRpc(http, session)
 
 
 def address_of(settings: TrytonSettings) -> str:

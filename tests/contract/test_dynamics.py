@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.sinks.contract import Retriable, Skippable, Status, Trouble
+from streams.domain.posting import Status
+from streams.sinks.contract import Retriable, Skippable, Trouble
 from streams.sinks.dynamics import DynamicsMapping
 from streams.sinks.target_mapping import target_names
 from tests.contract.api_targets import DYNAMICS, DynamicsTarget, made, program

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.sinks.contract import Answers, Problem, Retriable, Status
+from streams.domain.posting import Status
+from streams.sinks.contract import Answers, Problem, Retriable
 from tests.contract.api_targets import OracleTarget, made, program
 from tests.contract.call_suite import CallContract, Make
 from tests.contract.feeds.program import Program

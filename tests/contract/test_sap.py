@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.sinks.contract import Answers, Fatal, Problem, Retriable, Skippable, Status
+from streams.domain.posting import Status
+from streams.sinks.contract import Answers, Fatal, Problem, Retriable, Skippable
 from tests.contract.api_targets import SapTarget, made, program
 from tests.contract.call_suite import CallContract, Make
 from tests.contract.feeds.program import Program

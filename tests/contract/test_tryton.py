@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from streams.domain.posting import Posting
-from streams.sinks.contract import Fatal, Retriable, Skippable, Status, Trouble
+from schemas.lined_yaml import UnusableFile
+from streams.domain.posting import Posting, Status
+from streams.sinks.contract import Fatal, Retriable, Skippable, Trouble
 from streams.sinks.tryton_books import TrytonMapping, booked_on, noted, read_mapping
 from tests.contract.feeds.program import Program
 from tests.contract.station import NOON, Item, Station
@@ -362,15 +363,16 @@ def test_the_mapping_is_read_strictly(tmp_path: Path) -> None:
     assert read_mapping(file) == MAPPING
     assert MAPPING.companies == [1]
     file.write_text("version: 1\nlegal_entities: {LE1: {company: 0}}\ncustomers: {C: x}\nother: 1\n", encoding="utf-8")
-    with pytest.raises(Fatal) as wrong:
+    with pytest.raises(UnusableFile) as wrong:
         read_mapping(file)
     for place in ("legal_entities.LE1.company", "legal_entities.LE1.journal", "customers.C", "currencies", "other"):
-        assert f"{place}: " in str(wrong.value)
+        assert f": {place}: " in str(wrong.value)
+    assert f"{file}:2: legal_entities.LE1.company: Input should be greater than 0" in str(wrong.value)
     for text in ("{", "1"):
         file.write_text(text, encoding="utf-8")
-        with pytest.raises(Fatal):
+        with pytest.raises(UnusableFile):
             read_mapping(file)
-    with pytest.raises(Fatal, match="cannot be read"):
+    with pytest.raises(UnusableFile, match="cannot be read"):
         read_mapping(tmp_path / "missing.yaml")
     assert TrytonMapping.model_validate(MAPPING.model_dump()).legal_entities["LE1"].payment_term is None
     assert noted([{"note": None}, {"note": "someone wrote: this"}]).trigger_id == ""

@@ -13,7 +13,7 @@ from outside.http_settings import opened
 from streams.domain.posting import Posting
 from streams.sinks.tryton import Tryton
 from streams.sinks.tryton_books import Books, TrytonMapping
-from streams.sinks.tryton_rpc import TrytonRpc, TrytonSettings
+from streams.sinks.tryton_rpc import TrytonSettings, logged_in
 from tests.contract.feeds.program import Program
 from tests.contract.simulators.faults import Faults
 from tests.contract.station import NOON, Item, money_posting, trigger_id
@@ -80,14 +80,14 @@ class TrytonTarget:
 
     def open(self) -> Tryton:
         settings = settings_of(self.program.url, self.database)
-        return Tryton(self.system, TrytonRpc(self._http, settings), self.mapping)
+        return Tryton(self.system, logged_in(self._http, settings), self.mapping)
 
     def plain(self, **more: Any) -> Tryton:
         """A sink over a client as it is shipped, whose faults are the server's."""
         settings = settings_of(**{"url": self.program.url, "database": self.database, **more})
         http = opened(settings, Uncounted(), lambda: NOON, lambda _: None)
         self._opened.append(http)
-        return Tryton(self.system, TrytonRpc(http, settings), self.mapping)
+        return Tryton(self.system, logged_in(http, settings), self.mapping)
 
     def close(self) -> None:
         for http in self._opened:

@@ -3,7 +3,6 @@
 import errno
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -13,8 +12,9 @@ from threading import Event
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from streams.sinks.contract import Fatal, Retriable, Status
-from streams.sinks.delivery import Limits
+from streams.delivery.limits import Limits
+from streams.domain.posting import Status
+from streams.sinks.contract import Fatal, Retriable, Trouble
 from streams.sinks.durable_files import checksum_of, locked, prepare, publish, read_checked
 from streams.sinks.file_exchange import FileExchange, FileExchanges
 from streams.sinks.outbound import Outbound
@@ -240,25 +240,14 @@ def test_a_session_that_was_dropped_is_replaced_and_what_was_under_way_is_looked
     station.log += [Item(number, f"C{number % 3}") for number in range(9, 12)]
     station.turn(NOON + 1_000)
     sshd.kill()
-    with pytest.raises(Retriable) as away:
-        station.delivery.poll(NOON + 2_000)
-    assert "127.0.0.1" in str(away.value)
+    look = station.delivery.look()
+    assert look.run().trouble is Trouble.DOWN
+    assert "127.0.0.1" in str(look.failure)
     sshd.start()
     station.target.faults.order(3, "after", Killed())
     station.settle(NOON + 3_000)
     station.verify()
     assert set(station.statuses().values()) == {Status.POSTED}
-
-
-def turn_or_begin_anew(station: Station, now: int) -> None:
-    """A poll that fails is no fault of the worker; here, it begins again with what was committed."""
-    try:
-        station.turn(now)
-    except Retriable:
-        while True:
-            with suppress(Retriable):
-                station.restart()
-                return
 
 
 def test_sessions_that_are_killed_at_any_moment_lose_and_double_nothing(
@@ -277,7 +266,7 @@ def test_sessions_that_are_killed_at_any_moment_lose_and_double_nothing(
         striking = pool.submit(strike)
         while len(station.log) < len(items):
             station.log = items[: len(station.log) + 3]
-            turn_or_begin_anew(station, now)
+            station.turn(now)
             station.target.answer(now)
             now += 20_000
         calm.set()

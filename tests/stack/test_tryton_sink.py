@@ -19,12 +19,12 @@ from outside.http import Http
 from outside.http_settings import opened
 from stack.postgresql import PostgreSQL
 from stack.tryton import DATABASE, USER, Tryton as TrytonServer
-from streams.domain.posting import Posting
-from streams.sinks.contract import Retriable, Status
-from streams.sinks.delivery import Limits
+from streams.delivery.limits import Limits
+from streams.domain.posting import Posting, Status
+from streams.sinks.contract import Retriable
 from streams.sinks.tryton import Tryton
 from streams.sinks.tryton_books import TrytonMapping
-from streams.sinks.tryton_rpc import TrytonRpc
+from streams.sinks.tryton_rpc import logged_in
 from tests.contract.simulators.faults import Faults, Killed
 from tests.contract.station import NOON, Item, Station, money_posting
 from tests.contract.suite import random_items
@@ -55,7 +55,7 @@ class RealTryton:
         self.close()
         http = opened(self._settings, Uncounted(), lambda: NOON, lambda _: None)
         self._opened.append(http)
-        return Tryton(self.system, TrytonRpc(http, self._settings), self._mapping)
+        return Tryton(self.system, logged_in(http, self._settings), self._mapping)
 
     def close(self) -> None:
         while self._opened:
