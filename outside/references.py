@@ -11,29 +11,29 @@ from typing import Final
 _REFERENCE: Final = re.compile(r"\$\{(env|file):([^}]+)\}")
 
 
-def resolved(text: str, environment: Mapping[str, str]) -> str:
-    """Return a setting with every reference replaced by what it refers to.
+def resolved(text: str, environment: Mapping[str, str], folder: Path = Path()) -> str:
+    """Return a setting with every reference replaced by what it refers to; paths of files are from `folder`.
 
     Raises:
         LookupError: A variable, file or key is not there. What is said never holds a secret.
     """
-    return _REFERENCE.sub(lambda match: _referred(match, environment), text)
+    return _REFERENCE.sub(lambda match: _referred(match, environment, folder), text)
 
 
-def _referred(match: re.Match[str], environment: Mapping[str, str]) -> str:
+def _referred(match: re.Match[str], environment: Mapping[str, str], folder: Path) -> str:
     try:
-        return _looked_up(match[1], match[2], environment)
+        return _looked_up(match[1], match[2], environment, folder)
     except (OSError, KeyError) as error:
         raise LookupError(f"{match[0]} refers to nothing: {error}") from None
 
 
-def _looked_up(provider: str, place: str, environment: Mapping[str, str]) -> str:
+def _looked_up(provider: str, place: str, environment: Mapping[str, str], folder: Path) -> str:
     if provider == "env":
         if place not in environment:
             raise KeyError(f"there is no environment variable {place}")
         return environment[place]
     path, _, key = place.rpartition(":")
-    for name, value in _properties(Path(path)):
+    for name, value in _properties(folder / path):
         if name == key:
             return value
     raise KeyError(f"{path} has no {key}")

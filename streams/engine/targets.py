@@ -1,31 +1,30 @@
 """The targets of postings, by the names that legal entities give them: one YAML file says where each is and who we are.
 
 Owns reading that file with the mapping of each target, and opening sinks: those of one target share a client, and so
-its login and its pace. Does not own what a target is asked.
+its login and its pace. Does not own what a target is asked, nor the settings of each kind (`target_kinds`).
 """
 
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from outside import errors, references
-from outside.http import Answer, Http, Requests
-from outside.http_settings import HttpSettings, opened
-from schemas.lined_yaml import LinedFile, UnusableFile, load
+from outside.http import Answer, Http, Requests, shown as shown_url
+from outside.http_settings import HttpSettings, grant_of, opened
+from schemas.lined_yaml import LinedFile, UnusableFile, load, shown
 from streams.domain.posting import Posting
+from streams.engine.target_kinds import KINDS, FileSettings, Kind, MakesSinks
 from streams.sinks.contract import Fatal, Sink
-from streams.sinks.dynamics import Dynamics, DynamicsMapping
-from streams.sinks.file_exchange import FileExchanges
-from streams.sinks.netsuite import NetSuite, NetSuiteMapping
-from streams.sinks.oracle import OracleFusion, OracleMapping
-from streams.sinks.rest import Rest
-from streams.sinks.sap import Sap, SapMapping, Session
-from streams.sinks.target_mapping import TargetMapping, TargetNames, target_names
+from streams.sinks.file_exchange import NAMES, FileExchanges
+from streams.sinks.sftp_connection import Unusable, see_files
+from streams.sinks.sftp_files import SftpFiles
+from streams.sinks.sftp_settings import SftpSettings
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=100)]
 Opener = Callable[[], Sink[Posting]]
@@ -38,71 +37,6 @@ class TargetsFile(BaseModel):
 
     version: Literal[1]
     targets: Mapping[Name, Mapping[str, Any]] = Field(min_length=1)
-
-
-class FileSettings(BaseModel):
-    """A managed file exchange."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["file"]
-    folder: Path = Field(description="Folder of all exchanges; each target has one of its name within.")
-
-
-class ApiSettings(HttpSettings):
-    """A target behind an API: beside these, what all that is reached by HTTP has."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: str
-    mapping: Path = Field(description="Mapping file of the target, from the folder of this file.")
-    requests_at_once: int = Field(
-        default=4, ge=1, le=100, alias="calls_at_once", description="Calls under way at one moment, at most."
-    )
-    requests_per_second: float = Field(
-        default=0.0, ge=0, le=1_000, alias="calls_per_second", description="Calls a second, at most; 0: any number."
-    )
-
-
-class DynamicsSettings(ApiSettings):
-    """Dynamics 365, which takes several postings with a call."""
-
-    postings_per_call: int = Field(default=1, ge=1, le=100, description="Postings in one batch; 1: no batches.")
-
-
-class Kind(NamedTuple):
-    """One kind of target behind an API."""
-
-    settings: type[ApiSettings]
-    mapping: type[TargetMapping]
-    sinks: Callable[[Any, TargetNames[Any]], Callable[[Rest], Sink[Posting]]]
-    """(settings, mapping) to what makes sinks of one client."""
-
-
-def _netsuite(settings: ApiSettings, names: TargetNames[NetSuiteMapping]) -> Callable[[Rest], Sink[Posting]]:
-    return lambda rest: NetSuite(rest, names, settings.requests_at_once)
-
-
-def _oracle(settings: ApiSettings, names: TargetNames[OracleMapping]) -> Callable[[Rest], Sink[Posting]]:
-    return lambda rest: OracleFusion(rest, names, settings.requests_at_once)
-
-
-def _dynamics(settings: DynamicsSettings, names: TargetNames[DynamicsMapping]) -> Callable[[Rest], Sink[Posting]]:
-    return lambda rest: Dynamics(rest, names, settings.requests_at_once, settings.postings_per_call)
-
-
-def _sap(settings: ApiSettings, names: TargetNames[SapMapping]) -> Callable[[Rest], Sink[Posting]]:
-    session = Session()  # the cookies of one client are those of one session
-    return lambda rest: Sap(rest, names, settings.requests_at_once, session)
-
-
-KINDS: Final = {
-    "netsuite": Kind(ApiSettings, NetSuiteMapping, _netsuite),
-    "oracle": Kind(ApiSettings, OracleMapping, _oracle),
-    "dynamics": Kind(DynamicsSettings, DynamicsMapping, _dynamics),
-    "sap": Kind(ApiSettings, SapMapping, _sap),
-}
-"""The kinds of targets behind an API; `file` is the other one."""
 
 
 class Uncounted:
@@ -123,16 +57,41 @@ class Surroundings(NamedTuple):
     hold: Callable[[float], object] = time.sleep
 
 
-class Targets:
+@dataclass(frozen=True)
+class NamedTarget:
+    """One target: where it is, how it may be called, and `open`, which returns a new sink of it, or raises `Fatal`.
+
+    `place` is a URL or a folder, `mapping` its mapping file. `calls_per_second` 0 is any number; `batch_seconds_max`
+    None is as the worker's settings have it.
+    """
+
+    name: str
+    kind: str
+    place: str
+    mapping: str
+    calls_at_once: int
+    calls_per_second: float
+    batch_seconds_max: float | None
+    open: Opener
+
+
+class NamedTargets:
     """The targets of one file. May be used by several threads."""
 
-    def __init__(self, openers: Mapping[str, Opener]) -> None:
-        self._openers = openers
+    def __init__(self, targets: Mapping[str, NamedTarget]) -> None:
+        self._targets = targets
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all targets, in the order of the file."""
-        return tuple(self._openers)
+        return tuple(self._targets)
+
+    def target(self, name: str) -> NamedTarget:
+        """Return a target. Raises ValueError if there is none of the name."""
+        target = self._targets.get(name)
+        if target is None:
+            raise ValueError(f"there is no target {name!r}; there are: {', '.join(self._targets)}")
+        return target
 
     def open(self, name: str) -> Sink[Posting]:
         """Return a new sink of a target.
@@ -141,127 +100,166 @@ class Targets:
             ValueError: There is no such target.
             Fatal: Its key or its folder cannot be used.
         """
-        opener = self._openers.get(name)
-        if opener is None:
-            raise ValueError(f"there is no target {name!r}; there are: {', '.join(self._openers)}")
-        return opener()
+        return self.target(name).open()
+
+
+def names_in(path: Path) -> tuple[str, ...]:
+    """Return the names of a file of targets, without their settings, which may need secrets. Raises `UnusableFile`."""
+    return tuple(load(path, TargetsFile).content.targets)
 
 
 def load_targets(
     path: Path, environment: Mapping[str, str] = os.environ, surroundings: Surroundings | None = None
-) -> Targets:
-    """Read a file of targets and the mapping of each.
+) -> NamedTargets:
+    """Read a file of targets, the mapping of each, and the keys by which it is logged in. No target is spoken to.
 
     Raises:
         UnusableFile: A ValueError that names file, line and key of all that is wrong, and no value: it may be a secret.
     """
-    file = load(path, TargetsFile)
-    openers: dict[str, Opener] = {}
+    reading = _Reading(load(path, TargetsFile), environment, surroundings or Surroundings())
+    targets: dict[str, NamedTarget] = {}
     faults: list[str] = []
-    for name in file.content.targets:
+    for name in reading.file.content.targets:
         try:
-            openers[name] = _opener(file, name, environment, surroundings or Surroundings())
+            targets[name] = reading.target(name)
         except UnusableFile as error:
             faults.extend(error.faults)
     if faults:
         raise UnusableFile(faults)
-    return Targets(openers)
+    return NamedTargets(targets)
 
 
-def _opener(
-    file: LinedFile[TargetsFile], name: str, environment: Mapping[str, str], surroundings: Surroundings
-) -> Opener:
-    given = _resolved(file, name, environment)
-    kind = given.get("kind")
-    if kind == "file":
-        exchanges = FileExchanges(file.path.parent / _checked(file, name, given, FileSettings).folder)
-        return lambda: exchanges.open(name)
-    if kind not in KINDS:
-        known = ", ".join([*KINDS, "file"])
-        raise UnusableFile([file.fault(("targets", name, "kind"), f"{name}: kind must be one of {known}")])
-    settings = _checked(file, name, given, KINDS[kind].settings)
-    if settings.key_file is not None:
-        settings = settings.model_copy(update={"key_file": file.path.parent / settings.key_file})
-    names = target_names(file.path.parent / settings.mapping, KINDS[kind].mapping)
-    return _Client(name, settings, KINDS[kind].sinks(settings, names), surroundings).open
+class _Reading:
+    """Makes targets of what a file says of them."""
 
+    def __init__(
+        self, file: LinedFile[TargetsFile], environment: Mapping[str, str], surroundings: Surroundings
+    ) -> None:
+        self.file = file
+        self._folder = file.path.parent
+        self._environment = environment
+        self._surroundings = surroundings
 
-def _resolved(file: LinedFile[TargetsFile], name: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return a target's settings with what their references refer to."""
-    found: dict[str, Any] = {}
-    for key, value in file.content.targets[name].items():
+    def target(self, name: str) -> NamedTarget:
+        given = self._resolved((name,), self.file.content.targets[name])
+        kind = given.get("kind")
+        if kind == "file":
+            return self._exchange(name, self._checked(name, given, FileSettings))
+        if not isinstance(kind, str) or kind not in KINDS:
+            known = ", ".join([*KINDS, "file"])
+            raise self._fault((name, "kind"), f"kind must be one of {known}")
+        return self._behind_api(name, kind, self._checked(name, given, KINDS[kind].settings), KINDS[kind])
+
+    def _behind_api(self, name: str, kind: str, settings: Any, made: Kind) -> NamedTarget:
+        if settings.key_file is not None:
+            settings = settings.model_copy(update={"key_file": self._folder / settings.key_file})
+        path = self._folder / settings.mapping
+        sinks = made.sinks(name, settings, made.read(path), self._surroundings.clock)
+        client = _Client(name, settings, sinks, self._surroundings)
         try:
-            found[key] = references.resolved(value, environment) if isinstance(value, str) else value
-        except LookupError as error:
-            raise UnusableFile([file.fault(("targets", name, key), f"{name}: {key}: {error.args[0]}")]) from None
-    return found
+            if settings.key_file is not None:
+                grant_of(settings).form(self._surroundings.clock())  # what it signs is not sent
+        except errors.CannotGoOn as error:
+            raise self._fault((name, "auth.key.file"), str(error)) from None
+        waits = getattr(settings, "batch_seconds_max", None)
+        pace = settings.requests_at_once, settings.requests_per_second
+        return NamedTarget(name, kind, shown_url(settings.url), shown(path), *pace, waits, client.open)
 
+    def _exchange(self, name: str, settings: FileSettings) -> NamedTarget:
+        if not NAMES.fullmatch(name):
+            raise self._fault((name,), "it names files: use small letters, digits and hyphens")
+        if settings.sftp is None:
+            folder = self._folder / settings.folder
+            exchanges, place = FileExchanges(folder), shown(folder)
+        else:
+            sftp = self._with_paths(settings.sftp)
+            try:
+                see_files(sftp)
+            except Unusable as error:
+                raise self._fault((name, "sftp"), f"sftp: {error}") from None
+            exchanges = FileExchanges(settings.folder, SftpFiles(sftp), sftp.timeout_seconds * 1000)
+            place = f"sftp://{sftp.host}:{sftp.port}/{settings.folder}"
+        return NamedTarget(name, "file", place, "", 1, 0.0, settings.batch_seconds_max, lambda: exchanges.open(name))
 
-def _checked(file: LinedFile[TargetsFile], name: str, given: Mapping[str, Any], model: type[Any]) -> Any:
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        faults = [
-            file.fault(
-                ("targets", name, *fault["loc"]),
-                ": ".join([name, *map(str, fault["loc"]), fault["msg"].removeprefix("Value error, ")]),
-            )
-            for fault in error.errors()
-        ]
-        raise UnusableFile(faults) from None  # what is left out may be a secret
+    def _with_paths(self, settings: SftpSettings) -> SftpSettings:
+        paths = {"known_hosts": self._folder / settings.known_hosts}
+        if settings.key_file is not None:
+            paths["key_file"] = self._folder / settings.key_file
+        return settings.model_copy(update=paths)
+
+    def _resolved(self, place: tuple[str, ...], given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings with what their references refer to."""
+        found: dict[str, Any] = {}
+        for key, value in given.items():
+            try:
+                if isinstance(value, dict):
+                    found[key] = self._resolved((*place, key), value)
+                else:
+                    is_text = isinstance(value, str)
+                    found[key] = references.resolved(value, self._environment, self._folder) if is_text else value
+            except LookupError as error:
+                raise self._fault((*place, key), f"{key}: {error.args[0]}") from None
+        return found
+
+    def _checked(self, name: str, given: Mapping[str, Any], model: type[Any]) -> Any:
+        try:
+            return model.model_validate(given)
+        except ValidationError as error:
+            faults: list[str] = []
+            for fault in error.errors():
+                said = [*map(str, fault["loc"]), fault["msg"].removeprefix("Value error, ")]
+                faults += self._fault((name, *map(str, fault["loc"])), ": ".join(said)).faults
+            raise UnusableFile(faults) from None  # what is left out may be a secret
+
+    def _fault(self, place: tuple[str, ...], said: str) -> UnusableFile:
+        return UnusableFile([self.file.fault(("targets", *place), f"{place[0]}: {said}")])
 
 
 class _Client:
     """The one client of a target, while any of its sinks is open."""
 
-    def __init__(
-        self, name: str, settings: ApiSettings, sink: Callable[[Rest], Sink[Posting]], surroundings: Surroundings
-    ) -> None:
+    def __init__(self, name: str, settings: HttpSettings, sinks: MakesSinks, surroundings: Surroundings) -> None:
         self._name = name
         self._settings = settings
-        self._sink = sink
+        self._sinks = sinks
         self._surroundings = surroundings
         self._lock = threading.Lock()
-        self._http: Http | None = None
+        self._open: tuple[Http, Callable[[Any], Sink[Posting]]] | None = None
         self._users = 0
 
     def open(self) -> Sink[Posting]:
         told, clock, hold = self._surroundings
         with self._lock:
-            if self._http is None:
+            if self._open is None:
                 try:
-                    self._http = opened(self._settings, told(self._name), clock, hold)
+                    http = opened(self._settings, told(self._name), clock, hold)
                 except errors.CannotGoOn as error:
                     raise Fatal(f"{self._name}: {error}") from error
+                self._open = http, self._sinks(http)
             self._users += 1
-            share = _Share(self._http, self._given_back)
-        return self._sink(Rest(self._name, self._settings.url, share, clock, self._settings.timeout_ms))
+            http, sink_over = self._open
+        return sink_over(_Share(http, self._given_back))
 
     def _given_back(self) -> None:
         with self._lock:
             self._users -= 1
-            if self._users == 0 and self._http is not None:
-                self._http.close()
-                self._http = None
+            if self._users == 0 and self._open is not None:
+                self._open[0].close()
+                self._open = None
 
 
 class _Share:
-    """One sink's share in a client: the last one that is closed closes it."""
+    """One sink's share in a client."""
 
     def __init__(self, http: Http, given_back: Callable[[], None]) -> None:
         self._http = http
         self._given_back: Callable[[], None] | None = given_back
 
-    def answer(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        return self._http.answer(method, url, params=params, content=content, headers=headers)
+    def answer(self, method: str, url: str, **more: Any) -> Answer:
+        return self._http.answer(method, url, **more)
+
+    def request(self, method: str, url: str, **more: Any) -> Answer:
+        return self._http.request(method, url, **more)
 
     def close(self) -> None:
         given_back, self._given_back = self._given_back, None

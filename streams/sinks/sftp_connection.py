@@ -53,6 +53,12 @@ class Client(paramiko.SFTPClient):
             self._request(CMD_EXTENDED, _FSYNC, file.handle)  # type: ignore[attr-defined]
 
 
+def see_files(settings: SftpSettings) -> None:
+    """Read what a connection needs of files, without making one. Raises `Unusable`."""
+    _know_hosts(paramiko.SSHClient(), settings)
+    _credentials(settings)
+
+
 def connected(ssh: paramiko.SSHClient, settings: SftpSettings) -> Client:
     """Connect a client of SSH, and return one of SFTP over it.
 
@@ -61,10 +67,7 @@ def connected(ssh: paramiko.SSHClient, settings: SftpSettings) -> Client:
         paramiko.SSHException, OSError: There is no connection.
     """
     wait_s = settings.timeout_seconds
-    try:
-        ssh.load_host_keys(str(settings.known_hosts))
-    except OSError as error:
-        raise Unusable(f"known_hosts cannot be read: {error}") from error
+    _know_hosts(ssh, settings)
     ssh.set_missing_host_key_policy(_OnlyKnown())
     ssh.connect(
         settings.host, settings.port, settings.user, allow_agent=False, look_for_keys=False, timeout=wait_s,
@@ -81,6 +84,13 @@ def connected(ssh: paramiko.SSHClient, settings: SftpSettings) -> Client:
     if _POSIX_RENAME not in sftp.extensions:
         raise Unusable(f"the server has no {_POSIX_RENAME}, so that no file can be replaced in one step")
     return sftp
+
+
+def _know_hosts(ssh: paramiko.SSHClient, settings: SftpSettings) -> None:
+    try:
+        ssh.load_host_keys(str(settings.known_hosts))
+    except OSError as error:
+        raise Unusable(f"known_hosts cannot be read: {error}") from error
 
 
 def _credentials(settings: SftpSettings) -> dict[str, Any]:

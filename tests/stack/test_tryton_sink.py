@@ -127,7 +127,7 @@ def test_what_is_posted_under_faults_is_in_the_ledger_once_and_to_the_cent(
     station = Station(target, Limits(postings_max=6, age_ms_max=0))
     items, chance, now = random_items(Random(SEED), POSTINGS, reversals=True), Random(SEED), NOON
     while len(station.log) < len(items):
-        station.log = items[: len(station.log) + chance.randint(3, 15)]
+        station.log = items[: len(station.log) + chance.randint(1, 6)]
         if chance.random() < 0.3:
             target.faults.order(0, "before", Killed())  # what was sent is not remembered
         station.turn(now)
