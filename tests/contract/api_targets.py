@@ -83,6 +83,7 @@ class ApiTarget:
     system = "api-erp"
     posting_type = Posting
     books_money = True
+    closed = "closed"
 
     def __init__(self, far: Program, folder: Path, **settings: Any) -> None:
         self.far = far

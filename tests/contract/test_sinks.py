@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.delivery.limits import Limits
+from tests.contract.call_suite import CallContract
 from tests.contract.feeds.program import Program
 from tests.contract.station import totals
 from tests.contract.suite import Make, MoneyContract, SinkContract, run_storm
@@ -24,7 +25,10 @@ class TestMemorySink(MoneyContract):
         return MemoryTarget
 
 
-class TestFileExchange(MoneyContract):
+class TestFileExchange(CallContract, at="files"):
+    search_lags = False
+    storm_postings = 300
+
     @pytest.fixture
     def make(self, tmp_path: Path) -> Callable[[], FileTarget]:
         numbers = count()
@@ -38,7 +42,10 @@ def tryton() -> Iterator[Program]:
     program.stop()
 
 
-class TestTryton(MoneyContract):
+class TestTryton(CallContract, at="tryton"):
+    search_lags = False
+    storm_postings = 300
+
     @pytest.fixture
     def make(self, tryton: Program) -> Iterator[Callable[[], TrytonTarget]]:
         with Trytons(tryton) as targets:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
@@ -22,7 +24,10 @@ SERVER = "tests.contract.simulators.tryton_server"
 CHANGES = ("create", "validate_invoice", "post", "draft", "delete")
 BOOKS = Books(company=1, journal=2, receivable=3, revenue={"*": 4}, taxes={"DE-19": (5,)})
 MAPPING = TrytonMapping(
-    version=1, legal_entities={"LE1": BOOKS}, customers={"CU1": 11}, currencies={"EUR": 1, "JPY": 2, "KWD": 3}
+    version=1,
+    legal_entities={"LE1": BOOKS},
+    customers={"CU1": 11, "CU8": 14},
+    currencies={"EUR": 1, "JPY": 2, "KWD": 3},
 )
 _numbers = count()
 
@@ -40,8 +45,8 @@ class Uncounted:
 class FaultyHttp(Http):
     """A client each of whose changes is a step at which the worker may die, or the answer get lost."""
 
-    def __init__(self, faults: Faults) -> None:
-        super().__init__(Limits(timeout_s=10.0), Uncounted(), lambda: NOON, lambda _: None)
+    def __init__(self, faults: Faults, timeout_s: float = 10.0) -> None:
+        super().__init__(Limits(timeout_s=timeout_s), Uncounted(), lambda: NOON, lambda _: None)
         self._faults = faults
 
     def request(
@@ -69,17 +74,19 @@ class TrytonTarget:
     system = "tryton"
     posting_type = Posting
     books_money = True
+    closed = "you must reopen the period"
 
     def __init__(self, program: Program, mapping: TrytonMapping = MAPPING) -> None:
         self.program = program
         self.mapping = mapping
-        self.faults = Faults()
+        self.faults: Faults = FarFaults(self)
+        self._password = "secret"
         self.database = f"erp{next(_numbers)}"
         self._http = FaultyHttp(self.faults)
         self._opened: list[Http] = [self._http]
 
     def open(self) -> Tryton:
-        settings = settings_of(self.program.url, self.database)
+        settings = settings_of(self.program.url, self.database, password=SecretStr(self._password))
         return Tryton(self.system, logged_in(self._http, settings), self.mapping)
 
     def plain(self, **more: Any) -> Tryton:
@@ -117,6 +124,63 @@ class TrytonTarget:
 
     def disturb(self, step: int, when: str) -> None:
         self.faults.order(step, when, Retriable("no answer"))
+
+    # -- what calls over a network add
+
+    def impatient(self) -> None:
+        self._http = FaultyHttp(self.faults, timeout_s=0.4)
+        self._opened.append(self._http)
+
+    def trouble(self, kind: str, after: int = 0, **more: Any) -> None:
+        self.order("fault", method="any change", kind=kind, after=after, **more)
+
+    def expire_login(self, after: int) -> None:
+        self.order("end", after=after)
+
+    def spoil_login(self) -> None:
+        self._password = "wrong"
+
+    def lock(self, item: Item) -> None:
+        self.order("lock", reference=self.deliverable(item).posting_id)
+
+    def unlock(self) -> None:
+        self.order("unlock")
+
+    def close_period(self, period: str) -> None:
+        self.order("close", period=period)
+
+    def lag(self, ms: int) -> None:
+        assert ms == 0, "what is committed in a database is found"
+
+    def pass_time(self, ms: int) -> None:  # noqa: ARG002 - its clock decides on nothing but what comes late
+        self.order("pass")
+
+    def booked(self) -> list[tuple[str, Decimal, str]]:
+        codes = {number: code for code, number in self.mapping.currencies.items()}
+        return [
+            (one["reference"], Decimal(one["untaxed"]), codes[one["line"]["currency"]]) for one in self.order("posted")
+        ]
+
+    def unmapped(self, item: Item) -> tuple[Any, str]:
+        return replace(
+            self.deliverable(item), tax_code="GOLD"
+        ), "the mapping has no legal_entities.LE1.taxes for 'GOLD'"
+
+    def unknown_there(self, item: Item) -> tuple[Any, str]:
+        posting = replace(self.deliverable(item), erp_customer_id="CU8")
+        return posting, 'The value "14" for field "Party" .* does not exist'
+
+
+class FarFaults(Faults):
+    """The faults of a worker, and of the program that it calls."""
+
+    def __init__(self, target: TrytonTarget) -> None:
+        super().__init__()
+        self._target = target
+
+    def clear(self) -> None:
+        super().clear()
+        self._target.order("clear")
 
 
 class Trytons(ExitStack):

@@ -19,9 +19,10 @@ from streams.sinks.durable_files import checksum_of, locked, prepare, publish, r
 from streams.sinks.file_exchange import FileExchange, FileExchanges
 from streams.sinks.outbound import Outbound
 from streams.sinks.sftp_files import SftpFiles
+from tests.contract.call_suite import CallContract
 from tests.contract.simulators.faults import FaultyFiles, Killed
 from tests.contract.station import NOON, Item, Station, money_posting
-from tests.contract.suite import MoneyContract, random_items
+from tests.contract.suite import random_items
 from tests.contract.targets import FileTarget
 from tests.stack.sshd import Sshd
 
@@ -91,7 +92,9 @@ def folder(files: SftpFiles, tmp_path: Path) -> Path:
     return made
 
 
-class TestFileExchangeOverSftp(MoneyContract):
+class TestFileExchangeOverSftp(CallContract, at="files"):
+    search_lags = False
+
     @pytest.fixture
     def make(self, tmp_path: Path, files: SftpFiles) -> Callable[[], SftpTarget]:
         numbers = count()

@@ -10,6 +10,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -99,7 +100,22 @@ class FarSide:
         """What it says by a fault of its own kind."""
         raise AssertionError(kind)
 
+    def latency_s(self) -> float:
+        """How long a request takes before it is answered."""
+        return 0.0
+
+    def begin(self) -> bool:
+        """Let a request in, or refuse it, since there are too many."""
+        return True
+
+    def end(self, seconds: float) -> None:
+        """One that was let in has waited for its turn."""
+
     # -- what they share
+
+    def held(self, references: set[str]) -> list[Json]:
+        """The documents of these references that a search sees."""
+        return [each for each in self.seen() if each["reference"] in references]
 
     def seen(self) -> list[Json]:
         """The documents that a search sees: it may lag behind what was booked."""
@@ -206,6 +222,14 @@ class Answering(BaseHTTPRequestHandler):
         asked = Asked(self.command, unquote(parts.path), params, headers, body)
         with self.lock:
             self.far.asked.append(f"{asked.method} {asked.path}")
+            is_let_in = self.far.begin()
+        if not is_let_in:
+            self._send(self.far.busy())
+            return
+        began = time.monotonic()
+        self.released.wait(self.far.latency_s())
+        with self.lock:
+            self.far.end(time.monotonic() - began)
             fault = self.far.fault(asked)
         self._meet(asked, fault or {"kind": "none"})
 
@@ -270,13 +294,19 @@ class Answering(BaseHTTPRequestHandler):
         """Nothing: tests say what went wrong."""
 
 
-def serve(far: FarSide) -> None:
-    """Run until standard input closes."""
+def started(far: FarSide) -> tuple[ThreadingHTTPServer, threading.Event]:
+    """A server that answers, and what ends all waiting in it."""
     released = threading.Event()
     of_far = {"far": far, "lock": threading.RLock(), "released": released}
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("OfFarSide", (Answering,), of_far))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, released
+
+
+def serve(far: FarSide) -> None:
+    """Run until standard input closes."""
+    server, released = started(far)
     print(server.server_address[1], flush=True)
     sys.stdin.read()
     released.set()

@@ -78,8 +78,8 @@ class Oracle(FarSide):
         wanted = {term.split("'")[1] for term in terms}
         events = [
             {name: each[name] for name in asked.params["fields"].split(",")}
-            for each in reversed(self.seen())  # in no order that anybody promised
-            if each["SourceName"] == found[1].replace("''", "'") and each["reference"] in wanted
+            for each in reversed(self.held(wanted))  # in no order that anybody promised
+            if each["SourceName"] == found[1].replace("''", "'")
         ]
         offset, limit = int(asked.params.get("offset", "0")), min(int(asked.params.get("limit", "25")), 2)
         page = events[offset : offset + limit]

@@ -7,6 +7,9 @@ invoice gets its number when it is posted; posting takes a session that is young
 
 import base64
 import json
+import os
+import socket
+import struct
 import sys
 import threading
 from copy import deepcopy
@@ -16,8 +19,15 @@ from typing import Any
 
 Json = dict[str, Any]
 USER, PASSWORD, USER_ID = "clerk", "secret", 7
-CUSTOMERS = {11: 110, 12: 120}
+CUSTOMERS = {11: 110, 12: 120, 14: 140}
 """Parties and their addresses."""
+
+GONE = 14
+"""A party that was taken away when its address was already asked for."""
+
+CHANGES = ("create", "validate_invoice", "post", "draft", "delete")
+APPLIED = ("lost", "cut", "slow")
+"""What is answered, or not, once it was carried out."""
 
 HOMELESS = 13
 UNTAXED_OTHERWISE = 99
@@ -30,6 +40,10 @@ class UserError(Exception):
 
 class Questioned(Exception):
     """The user is asked whether it is meant."""
+
+
+class Locked(Exception):
+    """Another transaction holds what this one needs."""
 
 
 class Database:
@@ -49,6 +63,10 @@ class Database:
         self.faults: list[Json] = []
         self.asked: list[str] = []
         self.rights: Json = {}
+        self.locked: set[str] = set()
+        self.calls_left = -1
+        self.late: list[Json] = []
+        """Calls that nobody waits for any more, and that are carried out once time passes."""
 
     # -- what clients call
 
@@ -90,7 +108,9 @@ class Database:
 
     def _create(self, row: Json) -> int:
         self._refuse(row["reference"], "create")
-        if row["party"] not in (*CUSTOMERS, HOMELESS):
+        if row["reference"] in self.locked:
+            raise Locked
+        if row["party"] not in (*CUSTOMERS, HOMELESS) or row["party"] == GONE:
             raise UserError(f'The value "{row["party"]}" for field "Party" in "Account Invoice" does not exist.')
         ((what, (line,)),) = row["lines"]
         assert what == "create"
@@ -160,6 +180,18 @@ class Database:
                 self.closed.add(order["period"])
             case "fault":
                 self.faults.append(order)
+            case "clear":
+                self.faults.clear()
+            case "lock":
+                self.locked.add(order["reference"])
+            case "unlock":
+                self.locked.clear()
+            case "pass":
+                while self.late:
+                    late = self.late.pop(0)
+                    self.call(late["method"], late["params"])
+            case "end":
+                self.calls_left = order["after"]
             case "stale":
                 self.stale |= self.sessions
             case "expire":
@@ -237,7 +269,10 @@ class Answering(BaseHTTPRequestHandler):
 
     def _fault(self, database: Database, method: str) -> Json | None:
         for place, fault in enumerate(database.faults):
-            if method.endswith(fault["method"]):
+            if method.endswith(CHANGES if fault["method"] == "any change" else fault["method"]):
+                if fault.get("after", 0) > 0:
+                    fault["after"] -= 1
+                    return None
                 return database.faults.pop(place)
         return None
 
@@ -256,6 +291,9 @@ class Answering(BaseHTTPRequestHandler):
     def _answer(self, database: Database, asked: Json) -> tuple[int, str]:
         with self.lock:
             database.asked.append(asked["method"])
+            if database.calls_left == 0:
+                database.sessions.clear()
+            database.calls_left -= 1
             session = self.headers.get("authorization", "").removeprefix("Session ")
             if session not in database.sessions:
                 return 401, "{}"
@@ -266,12 +304,22 @@ class Answering(BaseHTTPRequestHandler):
                 told: Json = {"result": database.call(asked["method"], asked["params"])}
             except UserError as error:
                 told = {"error": ["UserError", [str(error), "", None]]}
+            except Locked:
+                told = {"error": ["ConcurrencyException", "Records were modified in the meanwhile"]}
             except Questioned as warning:
                 told = {"error": ["UserWarning", [str(warning), "The taxes are not those by default.", ""]]}
             return 200, json.dumps({"id": asked["id"], **told})
 
     def _meet(self, fault: Json, database: Database, asked: Json) -> None:
-        match fault["kind"]:
+        kind: str = fault["kind"]
+        if fault["method"] == "any change":
+            done = self._answer(database, asked) if kind.endswith("_after") or kind in APPLIED else (0, "")
+            self._meet_on_the_way(kind.removesuffix("_before").removesuffix("_after"), fault, done)
+            if kind == "late":
+                database.late.append(asked)
+                self.released.wait(30)
+            return
+        match kind:
             case "status":
                 self._send(fault["status"], fault.get("body", "{}"), fault.get("headers", {}))
             case "error":
@@ -287,6 +335,30 @@ class Answering(BaseHTTPRequestHandler):
                 self._answer(database, asked)
                 self.released.wait(fault["seconds"])
                 self.close_connection = True
+
+    def _meet_on_the_way(self, kind: str, fault: Json, done: tuple[int, str]) -> None:
+        """What any server may do, or what lies before it; `done` is what it would say."""
+        self.close_connection = kind != "slow"
+        match kind:
+            case "busy":
+                wait = fault.get("retry_after")
+                self._send(429, "{}", {"retry-after": wait} if wait else {})
+            case "error":
+                self._send(500, "Internal Server Error")
+            case "cut":
+                self._send(done[0], done[1][: len(done[1]) // 2], {"content-length": str(len(done[1]))})
+            case "slow":
+                status, body = done
+                self._send(status, body[:20], {"content-length": str(len(body))})
+                for at in range(20, len(body), 20):
+                    self.released.wait(0.001)
+                    self.wfile.write(body[at : at + 20].encode())
+                    self.wfile.flush()
+            case "timeout":
+                self.released.wait(30)
+            case "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                os.close(self.connection.detach())
 
     def _send(self, status: int, body: str, headers: Json | None = None) -> None:
         self.send_response(status)

@@ -1,0 +1,131 @@
+"""A worker with a file of targets: postings go to an ERP behind an API and to one with files, though it is killed."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from firm.erp_simulator import FileErp
+from schemas.codec import Codec
+from schemas.registry import Manifest
+from streams.domain.posting import FINAL, intent_of, posting_id_of
+from streams.engine.embedded import PARTITIONS
+from streams.partitioning import partition_of
+from streams.topics import POSTINGS, RECEIPTS
+from tests.broker.bench import WorkerChild, read_messages, worker
+from tests.contract.api_targets import ORACLE, program
+from tests.contract.feeds.program import Program
+from tests.contract.station import Item, trigger_id, trigger_of
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+
+SECONDS_MAX = 90
+WORKER = "tests.broker.targets_worker"
+SYSTEMS = ("oracle", "legacy")
+NUMBERS = range(1, 25)
+TARGETS = """\
+version: 1
+targets:
+  oracle:
+    kind: oracle
+    url: URL
+    auth: client_credentials
+    auth.token.url: URL/oauth2/v1/token
+    auth.client.id: client-1
+    auth.client.secret: ${env:ORACLE_SECRET}
+    auth.scope: urn:opc:resource:fusion
+    mapping: oracle.yaml
+    calls_at_once: 3
+    timeout.ms: 1000
+    late.ms.max: 100
+  legacy:
+    kind: file
+    folder: exchange
+"""
+
+
+@pytest.fixture
+def far() -> Iterator[Program]:
+    yield from program("oracle")
+
+
+@pytest.fixture
+def folder(far: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "oracle.yaml").write_text(ORACLE, encoding="utf-8")
+    (tmp_path / "targets.yaml").write_text(TARGETS.replace("URL", far.url), encoding="utf-8")
+    monkeypatch.setenv("ORACLE_SECRET", "s3cret")
+    return tmp_path
+
+
+def intents() -> Iterator[dict[str, Any]]:
+    """Each system gets every second posting, of contracts of its own."""
+    now = round(datetime(2026, 2, 3, 10, tzinfo=UTC).timestamp() * 1000)
+    for number in NUMBERS:
+        system = SYSTEMS[number % 2]
+        trigger = trigger_of(Item(number, f"C{number % 8}", amount=f"{number}.10"))
+        trigger |= {name: Decimal(trigger[name]) for name in ("quantity", "rate", "amount")}
+        trigger["service_date"] = date.fromisoformat(trigger["service_date"])
+        yield {**intent_of(trigger, system, now), "systems": [system], "because": "a test"}
+
+
+def write_intents(brokers: str) -> None:
+    producer, codec = Producer({"bootstrap.servers": brokers}), Codec(Manifest())
+    for intent in intents():
+        key = intent["contract_number"]
+        producer.produce(POSTINGS, codec.encode(POSTINGS, intent), key.encode(), partition_of(key, PARTITIONS))
+    assert producer.flush(30) == 0
+
+
+def ends(brokers: str) -> dict[str, tuple[str, str | None]]:
+    """Status and document by posting id, of those that have an end."""
+    codec = Codec(Manifest())
+    receipts = [codec.decode(RECEIPTS, message.value() or b"") for message in read_messages(brokers, RECEIPTS)]
+    return {one["posting_id"]: (one["status"], one["document_id"]) for one in receipts if one["status"] in FINAL}
+
+
+def wait_for(what: str, child: WorkerChild, found: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS_MAX
+    while not found():
+        assert not child.ends_within(0.1), child.messages
+        assert time.monotonic() < deadline, f"waiting for {what}\n{child.messages}"
+
+
+def test_a_worker_delivers_to_each_target_once_and_goes_on_where_it_was_killed(
+    brokers: str, folder: Path, far: Program
+) -> None:
+    legacy = FileErp(folder / "exchange", "legacy")
+    far.order("fault", kind="timeout_after", after=5)  # booked, and the answer kept back
+    write_intents(brokers)
+    with worker(brokers, folder, program=WORKER) as child:
+        wait_for("a call that is under way", child, lambda: len(far.order("documents")) >= 6)
+        child.kill()
+    with worker(brokers, folder, program=WORKER) as child:
+
+        def answered() -> bool:
+            legacy.run(round(time.time() * 1000))
+            return len(ends(brokers)) == len(NUMBERS)
+
+        wait_for("the last receipt", child, answered)
+        assert child.stop() == 0
+        assert "Traceback" not in child.messages
+        assert "s3cret" not in child.messages
+    told = ends(brokers)
+    assert {status for status, _ in told.values()} == {"posted"}
+    events = {one["reference"]: (one["id"], Decimal(one["amount"])) for one in far.order("documents")}
+    assert Counter(one["reference"] for one in far.order("documents")).most_common(1)[0][1] == 1
+    assert (legacy.doubled, legacy.complaints) == ([], [])
+    booked = {posting_id: (one.document_id, one.amount) for posting_id, one in legacy.booked.items()}
+    wanted = {posting_id_of(SYSTEMS[number % 2], trigger_id(number)): Decimal(f"{number}.10") for number in NUMBERS}
+    documents = events | booked
+    assert {posting_id: amount for posting_id, (_, amount) in documents.items()} == wanted
+    assert {posting_id: document for posting_id, (_, document) in told.items()} == {
+        posting_id: document for posting_id, (document, _) in documents.items()
+    }
+    assert set(events) == {posting_id_of("oracle", trigger_id(number)) for number in NUMBERS if number % 2 == 0}
+    assert far.order("asked").count("POST /oauth2/v1/token") <= 3  # one login a life, whatever partitions there are
