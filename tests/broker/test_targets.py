@@ -14,12 +14,13 @@ from confluent_kafka import Producer
 from firm.erp_simulator import FileErp
 from schemas.codec import Codec
 from schemas.registry import Manifest
-from streams.domain.posting import FINAL, intent_of, posting_id_of
+from streams.domain.posting import FINAL, intent_of, posting_id_of, posting_told
 from streams.engine.embedded import PARTITIONS
 from streams.partitioning import partition_of
 from streams.topics import POSTINGS, RECEIPTS
 from tests.broker.bench import WorkerChild, read_messages, worker
-from tests.contract.api_targets import ORACLE, program
+from tests.broker.posting_bench import NOON, Bench, intent, told
+from tests.contract.api_targets import ORACLE, OracleTarget, program
 from tests.contract.feeds.program import Program
 from tests.contract.station import Item, trigger_id, trigger_of
 
@@ -76,9 +77,9 @@ def intents() -> Iterator[dict[str, Any]]:
 
 def write_intents(brokers: str) -> None:
     producer, codec = Producer({"bootstrap.servers": brokers}), Codec(Manifest())
-    for intent in intents():
-        key = intent["contract_number"]
-        producer.produce(POSTINGS, codec.encode(POSTINGS, intent), key.encode(), partition_of(key, PARTITIONS))
+    for one in intents():
+        key = one["contract_number"]
+        producer.produce(POSTINGS, codec.encode(POSTINGS, one), key.encode(), partition_of(key, PARTITIONS))
     assert producer.flush(30) == 0
 
 
@@ -94,6 +95,20 @@ def wait_for(what: str, child: WorkerChild, found: Callable[[], bool]) -> None:
     while not found():
         assert not child.ends_within(0.1), child.messages
         assert time.monotonic() < deadline, f"waiting for {what}\n{child.messages}"
+
+
+def test_a_person_hears_of_a_posting_that_a_target_holds_twice(far: Program, tmp_path: Path) -> None:
+    target = OracleTarget(far, tmp_path)
+    wanted = intent(1, "oracle", billing_code="CONS, senior", project_id="P-C1")
+    posting = posting_told(wanted)
+    target.open().post([posting], NOON)
+    far.order("again")
+    bench = Bench(lambda _: target.open())
+    outputs = bench.take(wanted, NOON)
+    assert told(outputs) == [("t1", "pending"), ("t1", "posted"), ("erp_answer", "open")]
+    assert f"posting {posting.posting_id}: has 2 billing events: 1000, 10009" in outputs[-1].value["message"]
+    assert bench.tick(NOON + 3_600_000) == []  # nothing is looked for any more
+    target.close()
 
 
 def test_a_worker_delivers_to_each_target_once_and_goes_on_where_it_was_killed(
@@ -115,8 +130,8 @@ def test_a_worker_delivers_to_each_target_once_and_goes_on_where_it_was_killed(
         assert child.stop() == 0
         assert "Traceback" not in child.messages
         assert "s3cret" not in child.messages
-    told = ends(brokers)
-    assert {status for status, _ in told.values()} == {"posted"}
+    found = ends(brokers)
+    assert {status for status, _ in found.values()} == {"posted"}
     events = {one["reference"]: (one["id"], Decimal(one["amount"])) for one in far.order("documents")}
     assert Counter(one["reference"] for one in far.order("documents")).most_common(1)[0][1] == 1
     assert (legacy.doubled, legacy.complaints) == ([], [])
@@ -124,7 +139,7 @@ def test_a_worker_delivers_to_each_target_once_and_goes_on_where_it_was_killed(
     wanted = {posting_id_of(SYSTEMS[number % 2], trigger_id(number)): Decimal(f"{number}.10") for number in NUMBERS}
     documents = events | booked
     assert {posting_id: amount for posting_id, (_, amount) in documents.items()} == wanted
-    assert {posting_id: document for posting_id, (_, document) in told.items()} == {
+    assert {posting_id: document for posting_id, (_, document) in found.items()} == {
         posting_id: document for posting_id, (document, _) in documents.items()
     }
     assert set(events) == {posting_id_of("oracle", trigger_id(number)) for number in NUMBERS if number % 2 == 0}
