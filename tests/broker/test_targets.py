@@ -30,6 +30,7 @@ SECONDS_MAX = 90
 WORKER = "tests.broker.targets_worker"
 SYSTEMS = ("oracle", "legacy")
 NUMBERS = range(1, 25)
+UNANSWERED = 25
 TARGETS = """\
 version: 1
 targets:
@@ -48,6 +49,10 @@ targets:
   legacy:
     kind: file
     folder: exchange
+  away:
+    kind: oracle
+    url: http://127.0.0.1:9
+    mapping: oracle.yaml
 """
 
 
@@ -65,10 +70,10 @@ def folder(far: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def intents() -> Iterator[dict[str, Any]]:
-    """Each system gets every second posting, of contracts of its own."""
+    """Each system gets every second posting, of contracts of its own; what nobody answers for gets one more."""
     now = round(datetime(2026, 2, 3, 10, tzinfo=UTC).timestamp() * 1000)
-    for number in NUMBERS:
-        system = SYSTEMS[number % 2]
+    for number in (*NUMBERS, UNANSWERED):
+        system = "away" if number == UNANSWERED else SYSTEMS[number % 2]
         trigger = trigger_of(Item(number, f"C{number % 8}", amount=f"{number}.10"))
         trigger |= {name: Decimal(trigger[name]) for name in ("quantity", "rate", "amount")}
         trigger["service_date"] = date.fromisoformat(trigger["service_date"])
@@ -83,11 +88,15 @@ def write_intents(brokers: str) -> None:
     assert producer.flush(30) == 0
 
 
+def receipts(brokers: str) -> list[dict[str, Any]]:
+    codec = Codec(Manifest())
+    return [codec.decode(RECEIPTS, message.value() or b"") for message in read_messages(brokers, RECEIPTS)]
+
+
 def ends(brokers: str) -> dict[str, tuple[str, str | None]]:
     """Status and document by posting id, of those that have an end."""
-    codec = Codec(Manifest())
-    receipts = [codec.decode(RECEIPTS, message.value() or b"") for message in read_messages(brokers, RECEIPTS)]
-    return {one["posting_id"]: (one["status"], one["document_id"]) for one in receipts if one["status"] in FINAL}
+    told = receipts(brokers)
+    return {one["posting_id"]: (one["status"], one["document_id"]) for one in told if one["status"] in FINAL}
 
 
 def wait_for(what: str, child: WorkerChild, found: Callable[[], bool]) -> None:
@@ -143,4 +152,6 @@ def test_a_worker_delivers_to_each_target_once_and_goes_on_where_it_was_killed(
         posting_id: document for posting_id, (document, _) in documents.items()
     }
     assert set(events) == {posting_id_of("oracle", trigger_id(number)) for number in NUMBERS if number % 2 == 0}
+    waiting = [one for one in receipts(brokers) if one["posting_id"] == posting_id_of("away", trigger_id(UNANSWERED))]
+    assert {one["status"] for one in waiting} <= {"pending", "sent"}
     assert far.order("asked").count("POST /oauth2/v1/token") <= 3  # one login a life, whatever partitions there are
