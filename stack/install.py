@@ -1,7 +1,7 @@
 """What the stack and its tests need of the system, where it is missing: `make stack-tools`.
 
-Java, Maven, PostgreSQL, Prometheus and docker-compose are installed by apt where nobody needs to be asked: as root, or
-in continuous integration (`CI` is set) with sudo. Elsewhere it says what to install, and fails.
+Java, Maven, PostgreSQL, Prometheus, docker-compose and sshd are installed by apt where nobody needs to be asked: as
+root, or in continuous integration (`CI` is set) with sudo. Elsewhere it says what to install, and fails.
 """
 
 import os
@@ -11,7 +11,18 @@ import sys
 from collections.abc import Callable, Mapping
 
 from stack.errors import StackError
-from stack.tools import DOCKER_COMPOSE, PACKAGES, docker_compose, java, maven, postgresql, prometheus, promtool
+from stack.tools import (
+    DOCKER_COMPOSE,
+    OPENSSH_SERVER,
+    PACKAGES,
+    docker_compose,
+    java,
+    maven,
+    postgresql,
+    prometheus,
+    promtool,
+    sshd,
+)
 from stack.versions import versions
 
 
@@ -34,6 +45,7 @@ _FOUND: Mapping[str, Callable[[], object]] = {
     "Prometheus": lambda: prometheus()[0],
     "promtool": promtool,
     "docker-compose": docker_compose,
+    "sshd": sshd,
 }
 
 
@@ -65,12 +77,14 @@ def commands(which: Callable[[str], str | None]) -> list[list[str]]:
     update, install = ["apt-get", "update", "-q"], ["apt-get", "install", "-q", "-y", "--no-install-recommends"]
     steps = [update]
     absent = [program.package for name, program in versions().programs.items() if not _is_there(_SERVERS[name])]
+    without_sshd = not _is_there(sshd)
     if which("systemctl"):
         # Debian starts what it installs, now and at every boot; Prometheus would listen on every address. A server that
         # is there already is left as it is.
-        steps += [["systemctl", "mask", "--quiet", f"{package}.service"] for package in absent]
+        services = [*absent, "ssh"] if without_sshd else absent
+        steps += [["systemctl", "mask", "--quiet", f"{service}.service"] for service in services]
     readers = [] if _is_there(docker_compose) else [DOCKER_COMPOSE]
-    steps.append([*install, *PACKAGES, *absent, *readers])
+    steps.append([*install, *PACKAGES, *absent, *readers, *([OPENSSH_SERVER] if without_sshd else [])])
     if which("update-ca-certificates"):
         # Java keeps certificates of its own: without this, it does not know an authority that this machine had added.
         steps.append(["update-ca-certificates", "--fresh"])

@@ -16,6 +16,9 @@ PACKAGES = ("default-jre-headless", "maven")
 INSTALL = f"apt install {' '.join(PACKAGES)}"
 POSTGRESQL, PROMETHEUS = "postgresql", "prometheus"
 DOCKER_COMPOSE = "docker-compose"
+OPENSSH_SERVER = "openssh-server"
+DEBIAN_SSHD = Path("/usr/sbin/sshd")
+"""Where Debian keeps it, which is not on every PATH."""
 DEBIAN_POSTGRESQL = Path("/usr/lib/postgresql")
 """Where Debian keeps the programs of each version, which are not on the PATH."""
 _POSTGRESQL_PROGRAMS = ("postgres", "initdb", "pg_isready", "psql")
@@ -103,6 +106,20 @@ def docker_compose() -> str:
         StackError: There is none; the message names the package to install.
     """
     return _program(DOCKER_COMPOSE, DOCKER_COMPOSE, "reads docker-compose.yml")
+
+
+def sshd() -> str:
+    """The path of sshd, to which files are exchanged over SFTP.
+
+    Raises:
+        StackError: There is none; the message names the package to install.
+    """
+    path = shutil.which("sshd")
+    if path is not None:
+        return str(Path(path).absolute())  # it starts itself anew for each session, by its whole path
+    if DEBIAN_SSHD.is_file():
+        return str(DEBIAN_SSHD)
+    raise StackError(f"there is no sshd on the PATH, which SFTP is tried with: apt install {OPENSSH_SERVER}")
 
 
 def prometheus() -> tuple[str, str]:

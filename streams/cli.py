@@ -18,6 +18,7 @@ from schemas.commands import app as schemas_commands
 from schemas.lined_yaml import UnusableFile
 from stack.commands import app as stack_commands
 from streams.engine.route_commands import app as route_commands
+from streams.engine.target_commands import app as target_commands
 from streams.engine.topic_commands import app as topic_commands
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.add_typer(route_commands, name="route")
 app.add_typer(schemas_commands, name="schemas")
 app.add_typer(stack_commands, name="stack")
+app.add_typer(target_commands, name="targets")
 app.add_typer(topic_commands, name="topics")
 
 

@@ -71,16 +71,25 @@ class Sinks(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    targets_file: Path | None = Field(
+        default=None,
+        description="File of the ERPs that postings go to, by name: where each is and who we are; absent: every ERP is "
+        "a file exchange in `sinks.folder`.",
+    )
     folder: Path = Field(
         default=Path("throughline-exchange"),
-        description="Folder of the managed file exchange: outgoing batches and the ERP's acknowledgements.",
+        description="Folder of the managed file exchange: outgoing batches and the ERP's acknowledgements. Not used "
+        "where `sinks.targets_file` is given.",
     )
     batch_lines_max: int = Field(default=1_000, ge=1, le=100_000, description="Postings in one batch file, at most.")
     batch_seconds_max: float = Field(
         default=5.0, gt=0, le=86_400, description="Seconds that the first posting of a batch waits for others, at most."
     )
     poll_seconds: float = Field(
-        default=0.5, gt=0, le=3_600, description="Seconds between two looks for acknowledgements in the folder."
+        default=0.5,
+        gt=0,
+        le=3_600,
+        description="Seconds between two looks for acknowledgements in a folder.",
     )
 
 

@@ -30,8 +30,11 @@ _HOME = "the ERP that the legal entity names"
 
 @app.command()
 def check(config: Config = None) -> None:
-    """Show the routing file that workers would start with. Exit code 2 if it cannot be used, with file and line."""
-    settings, routes = _loaded(config)
+    """Show the routing file that workers would start with. Exit code 2 if it cannot be used, with file and line.
+
+    It must lead to systems that the targets file has, if the settings name one.
+    """
+    settings, routes = _loaded(config, against_targets=True)
     file = shown(settings.routing_file or SHIPPED)
     typer.echo(f"{file}: first day of service that is posted: {routes.go_live or 'any'}")
     for legal_entity, own in sorted(routes.legal_entities.items()):
@@ -138,10 +141,15 @@ def _time(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
-def _loaded(config: Path | None) -> tuple[Settings, Routes]:
+def _loaded(config: Path | None, against_targets: bool = False) -> tuple[Settings, Routes]:
     try:
         settings = load(config)
-        return settings, load_routes(settings.routing_file)
+        systems = None
+        if against_targets and settings.sinks.targets_file is not None:
+            from streams.engine.targets import names_in  # noqa: PLC0415, clients of all targets take a while to load
+
+            systems = names_in(settings.sinks.targets_file)
+        return settings, load_routes(settings.routing_file, systems)
     except (SettingsError, UnusableFile) as error:
         raise _unusable(str(error)) from None
 

@@ -24,7 +24,7 @@ from streams.engine.assignment import AssignmentError, MissingStateError
 from streams.engine.changelog import LostChangelogError
 from streams.engine.cluster import TopicsError
 from streams.engine.feeds import configured_feeds, running
-from streams.engine.lanes import targets_of
+from streams.engine.lanes import targets_in, targets_of
 from streams.engine.malloc import few_arenas
 from streams.engine.monitor import PortError, serve
 from streams.engine.partition import ForeignStateError
@@ -90,14 +90,16 @@ def run(settings: Settings, ends_with_input: bool = False) -> int:
 def steps_of(settings: Settings) -> tuple[tuple[Step, ...], Wire]:
     """Return the topology and its targets as the settings have them, and the wire of its topics.
 
-    Raises `schemas.lined_yaml.UnusableFile` if mappings, ownership, policy, routes or recorded schemas cannot be used.
+    Raises `schemas.lined_yaml.UnusableFile` if mappings, ownership, policy, targets, routes or recorded schemas cannot
+    be used.
     """
-    rulebook, routes, contracts = rulebook_of(settings), load_routes(settings.routing_file), settings.contracts
+    rulebook, targets, contracts = rulebook_of(settings), targets_in(settings), settings.contracts
+    routes = load_routes(settings.routing_file, None if targets is None else targets.names)
     registry = registry_of(contracts)
     judge = SchemaJudge(rulebook.mappings, contracts.passed_schemas)
     codec = Codec(registry, judge=judge, unknown=of_sources(contracts))
     reader = Reader(rulebook.mappings, codec.decode_change, settings.epochs)
-    posting = posting_step(targets_of(settings, routes))
+    posting = posting_step(targets_of(settings, routes, targets))
     wire = ContractWire(registry, reader, of_own_topics(contracts))
     return (*topology(rulebook, reader, settings.feeds_expected, routes), posting), wire
 

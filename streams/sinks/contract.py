@@ -159,7 +159,7 @@ class Sink(Protocol[P_contra]):
 
     @property
     def answers_later(self) -> bool:
-        """Whether answers come by `poll`; otherwise `post` has them all."""
+        """Whether `poll` has something to tell, or may have at any time; otherwise `post` has told it all."""
 
     @property
     def calls_at_once(self) -> int:

@@ -27,7 +27,7 @@ class BadFile(ValueError):
 
 
 class Files(Protocol):
-    """The file operations used, each durable when it returns. All raise OSError. Local here; SFTP can stand in."""
+    """The file operations used, each durable when it returns. All raise OSError. Local here; over SFTP elsewhere."""
 
     def make_folder(self, folder: Path) -> None:
         """Make a folder and those above it, unless they exist."""
@@ -46,6 +46,12 @@ class Files(Protocol):
 
     def rename(self, old: Path, new: Path) -> None:
         """Give a file another name in its folder, replacing what has that name."""
+
+    def appear(self, old: Path, new: Path) -> None:
+        """Give a file the name under which it is seen, and which no file has: the lock, or more, keeps others out.
+
+        Raises BlockingIOError if another writer has taken the name, or the lock, meanwhile.
+        """
 
     def remove(self, path: Path) -> None:
         """Remove a file."""
@@ -90,6 +96,10 @@ class LocalFiles:
     def rename(self, old: Path, new: Path) -> None:
         """Give a file another name in its folder, replacing what has that name."""
         old.replace(new)
+
+    def appear(self, old: Path, new: Path) -> None:
+        """Give a file the name under which it is seen; the lock keeps others out for as long as this process lives."""
+        self.rename(old, new)
 
     def remove(self, path: Path) -> None:
         """Remove a file."""
@@ -149,7 +159,7 @@ def prepare(files: Files, path: Path, content: bytes) -> None:
 
 def publish(files: Files, path: Path) -> None:
     """Make a prepared file visible, whole and for good."""
-    files.rename(_temporary(path), path)
+    files.appear(_temporary(path), path)
     files.sync_folder(path.parent)
 
 

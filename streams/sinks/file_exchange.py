@@ -20,6 +20,9 @@ from streams.sinks.contract import Answers, Fatal, Problem, Receipt, Retriable, 
 from streams.sinks.durable_files import BadFile, Files, LocalFiles, Stamp, checksum_of, read_checked
 from streams.sinks.outbound import Outbound
 
+NAMES = re.compile(r"[a-z0-9][a-z0-9-]*")
+"""What systems with a file exchange may be called."""
+
 _QUIET_MS = 2_000  # whatever the grain of the folder's clock, a change after this long shows in its time of change
 _FULL_LOOK_MS = 60_000
 _PASSING = frozenset({
@@ -29,19 +32,28 @@ _PASSING = frozenset({
 
 
 class FileExchange:
-    """The file exchange of one system, as a sink. One call of `post` is one batch; `Delivery` decides how many."""
+    """The file exchange of one system, as a sink. One call of `post` is one batch; `Delivery` decides how many.
+
+    `late_ms_max` is how long a change of a file may still be carried out after it was given up: 0 on a disk of our own.
+    """
 
     pipelined = True  # lines and batches are booked in order of their numbers
     answers_later = True
     calls_at_once = 1
     postings_per_call = 10_000
-    answer_ms_max = 0
-    stale_ms_max = 0
 
-    def __init__(self, root: Path, system: str, files: Files | None = None, batches: Outbound | None = None) -> None:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", system):
+    def __init__(
+        self,
+        root: Path,
+        system: str,
+        files: Files | None = None,
+        batches: Outbound | None = None,
+        late_ms_max: int = 0,
+    ) -> None:
+        if not NAMES.fullmatch(system):
             raise ValueError(f"system {system!r}: use small letters, digits and hyphens, it names files")
         self.system = system
+        self.answer_ms_max = self.stale_ms_max = late_ms_max
         self.outbound = root / system / "outbound"
         self.acknowledged = root / system / "acknowledged"
         self._files: Files = LocalFiles() if files is None else files
@@ -215,13 +227,15 @@ class FileExchange:
 class FileExchanges:
     """The exchanges of one program: its sinks of one system share what is known of the outbound folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files: Files | None = None, late_ms_max: int = 0) -> None:
         self._root = root
+        self._files = files
+        self._late_ms_max = late_ms_max
         self._batches: dict[str, Outbound] = {}
 
     def open(self, system: str) -> FileExchange:
         """Return a sink of a system. Raises `ValueError` for a name that none may have, `Retriable` and `Fatal`."""
-        sink = FileExchange(self._root, system, batches=self._batches.get(system))
+        sink = FileExchange(self._root, system, self._files, self._batches.get(system), self._late_ms_max)
         self._batches[system] = sink.batches
         return sink
 

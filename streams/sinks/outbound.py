@@ -7,7 +7,7 @@ what the others have written.
 
 import re
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from streams.domain.posting import Posting
@@ -63,8 +63,15 @@ class Outbound:
         return batch
 
     def publish(self, batch: Batch) -> None:
-        """Make a prepared batch visible, whole and for good."""
-        publish(self._files, self.path_of(batch.number))
+        """Make a prepared batch visible, whole and for good. Raises `BlockingIOError` if its number is taken."""
+        path = self.path_of(batch.number)
+        try:
+            publish(self._files, path)
+        except BlockingIOError:
+            # Another writer was faster, and our checksum may stand beside its batch.
+            with suppress(FileNotFoundError):
+                self._restore_checksum(path.name)
+            raise
         self._index(batch)
         self._keep_highest()
         self._left = self._files.stamp(self.folder)

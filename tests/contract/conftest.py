@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract.feeds.salesforce_bench import Feed, Org, simulated
 
-pytest.register_assert_rewrite("tests.contract.suite", "tests.contract.station")
+pytest.register_assert_rewrite("tests.contract.suite", "tests.contract.call_suite", "tests.contract.station")
 
 
 @pytest.fixture(scope="module")

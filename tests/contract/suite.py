@@ -1,6 +1,7 @@
 """The contract suite: what every sink must do, whatever its target. A target joins by a subclass and a fixture.
 
-A subclass gives the fixture `make`, which returns a new target with an empty far side each time it is called.
+A subclass gives the fixture `make`, which returns a new target with an empty far side each time it is called; targets
+may share that, so that only the newest is used.
 """
 
 from collections.abc import Callable
@@ -30,8 +31,16 @@ def run_through(station: Station) -> int:
     return NOON + 10 * SECOND
 
 
+def settling_ms(target: Target) -> int:
+    """How long a new worker waits before it asks for what the one before may have sent."""
+    sink = target.open()
+    return sink.answer_ms_max + sink.stale_ms_max
+
+
 class SinkContract:
     """Holds for every target, of money or of facts."""
+
+    storm_postings = 300
 
     def test_everything_arrives_once_and_is_posted(self, make: Make) -> None:
         station = Station(make())
@@ -157,23 +166,29 @@ class SinkContract:
         station.settle(NOON)
         station.verify()
         refused = station.last(ITEMS[2])
-        assert (refused.status, refused.document_id, refused.error) == (Status.REJECTED, None, "unknown billing code")
+        assert (refused.status, refused.document_id) == (Status.REJECTED, None)
+        assert "unknown billing code" in (refused.error or "")
         others = {status for trigger, status in station.statuses().items() if trigger != refused.trigger_id}
         assert others == {Status.POSTED}
 
     def test_a_batch_waits_until_it_is_full_or_old(self, make: Make) -> None:
-        station = Station(make(), Limits(postings_max=3, age_ms_max=60 * SECOND))
+        target = make()
+        takes_many = target.open().postings_per_call > 1
+        settled_at = NOON + 59 * SECOND + settling_ms(target)
+        station = Station(target, Limits(postings_max=3, age_ms_max=60 * SECOND))
         station.log = [Item(1, "C1"), Item(2, "C2")]
         station.turn(NOON, flush=False)
         station.turn(NOON + 59 * SECOND, flush=False)
         assert station.target.arrived() == []
         station.restart()
-        station.turn(NOON + 60 * SECOND, flush=False)
+        old = max(NOON + 60 * SECOND, settled_at)
+        station.turn(old, flush=False)
         assert len(station.target.arrived()) == 2
         station.log += [Item(3, "C3"), Item(4, "C4"), Item(5, "C5"), Item(6, "C6")]
-        station.turn(NOON + 61 * SECOND, flush=False)
-        assert len(station.target.arrived()) == 5
-        station.turn(NOON + 62 * SECOND, flush=True)
+        station.turn(old + SECOND, flush=False)
+        # By batches one goes that is full; one by one, as many as are too many to wait.
+        assert len(station.target.arrived()) == (5 if takes_many else 4)
+        station.turn(old + 2 * SECOND, flush=True)
         assert len(station.target.arrived()) == 6
 
     def test_what_is_for_another_system_is_refused(self, make: Make) -> None:
@@ -188,7 +203,7 @@ class SinkContract:
 
     @pytest.mark.parametrize("seed", range(6))
     def test_any_schedule_of_faults_loses_nothing_and_doubles_nothing(self, make: Make, seed: int) -> None:
-        run_storm(make(), seed, postings=300, limits=LIMITS)
+        run_storm(make(), seed, postings=self.storm_postings, limits=LIMITS)
 
     def _steps(self, make: Make) -> int:
         station = Station(make())
@@ -222,10 +237,11 @@ class MoneyContract(SinkContract):
         assert station.target.arrived() == [station.target.deliverable(station.log[2]).trigger_id]
 
     def test_a_reversal_does_not_cancel_what_only_the_memory_forgot(self, make: Make) -> None:
+        steps = self._one_posting_steps(make)
         target = make()
         station = Station(target)
         station.log = [Item(1)]
-        target.faults.order(self._one_posting_steps(make) - 1, "before", Killed())  # sent, but not committed
+        target.faults.order(steps - 1, "before", Killed())  # sent, but not committed
         station.turn(NOON)
         assert station.deaths == 1
         assert len(target.arrived()) == 1

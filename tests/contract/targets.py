@@ -1,6 +1,9 @@
 """The targets that the contract suite is run over, each with the far side that survives the worker."""
 
 import csv
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +68,11 @@ class FileTarget:
     system = SYSTEM
     posting_type = Posting
     books_money = True
+    closed = "is closed"
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._closed: set[str] = set()
         self.faults = Faults()
         self.reasons: dict[str, str] = {}
         self.outbound = root / self.system / "outbound"
@@ -75,7 +80,14 @@ class FileTarget:
         self.erp = self.new_erp()
 
     def new_erp(self) -> FileErp:
-        return FileErp(self.root, self.system, lambda row: self.reasons.get(row["trigger_id"]))
+        return FileErp(self.root, self.system, self._refuses)
+
+    def _refuses(self, row: Mapping[str, str]) -> str | None:
+        if row["posting_period"] in self._closed:
+            return f"period {row['posting_period']} is closed"
+        if row["legal_entity"] != "LE1":
+            return f"unknown company {row['legal_entity']}"
+        return self.reasons.get(row["trigger_id"])
 
     def open(self) -> FileExchange:
         return FileExchange(self.root, self.system, FaultyFiles(self.faults))
@@ -106,6 +118,49 @@ class FileTarget:
 
     def disturb(self, step: int, when: str) -> None:
         self.faults.order(step, when, disk_full())
+
+    # -- what happens on the way: the step that is met is the rename by which a batch is seen
+
+    def impatient(self) -> None:
+        """Nobody waits for a disk in vain."""
+
+    def trouble(self, kind: str, after: int = 0, **more: Any) -> None:  # noqa: ARG002
+        if kind != "slow":  # answers of an ERP with files always take their time
+            # An acknowledgement that is cut in half is seen by its checksum: test_acknowledgements has it.
+            self.faults.order(
+                7 + after, "after" if kind in ("lost", "cut") or "_after" in kind else "before", disk_full()
+            )
+
+    def expire_login(self, after: int) -> None:
+        raise NotImplementedError
+
+    def spoil_login(self) -> None:
+        raise NotImplementedError
+
+    def lock(self, item: Item) -> None:
+        raise NotImplementedError
+
+    def unlock(self) -> None:
+        raise NotImplementedError
+
+    def close_period(self, period: str) -> None:
+        self._closed.add(period)
+
+    def lag(self, ms: int) -> None:
+        assert ms == 0, "what is renamed is there"
+
+    def pass_time(self, ms: int) -> None:
+        assert ms == 0, "there is nothing to wait for"
+
+    def booked(self) -> list[tuple[str, Decimal, str]]:
+        """What the ERP has on its books, by what its own acknowledgements say."""
+        return [(posting_id, one.amount, one.currency) for posting_id, one in self.erp.booked.items()]
+
+    def unmapped(self, item: Item) -> tuple[Any, str]:
+        raise NotImplementedError
+
+    def unknown_there(self, item: Item) -> tuple[Any, str]:
+        return replace(self.deliverable(item), legal_entity="LE9"), "unknown company LE9"
 
 
 class TopicTarget:

@@ -1,15 +1,18 @@
 """The contract suite over every target, and a long storm over each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from streams.delivery.limits import Limits
+from tests.contract.call_suite import CallContract
+from tests.contract.feeds.program import Program
 from tests.contract.station import totals
 from tests.contract.suite import Make, MoneyContract, SinkContract, run_storm
 from tests.contract.targets import FileTarget, MemoryTarget, TopicTarget
+from tests.contract.tryton_target import SERVER, Trytons, TrytonTarget
 
 STORM = Limits(postings_max=100, age_ms_max=5_000, backoff_ms_first=1_000, backoff_ms_max=60_000)
 
@@ -22,11 +25,31 @@ class TestMemorySink(MoneyContract):
         return MemoryTarget
 
 
-class TestFileExchange(MoneyContract):
+class TestFileExchange(CallContract, at="files"):
+    search_lags = False
+    storm_postings = 300
+
     @pytest.fixture
     def make(self, tmp_path: Path) -> Callable[[], FileTarget]:
         numbers = count()
         return lambda: FileTarget(tmp_path / str(next(numbers)))
+
+
+@pytest.fixture(scope="module")
+def tryton() -> Iterator[Program]:
+    program = Program(SERVER)
+    yield program
+    program.stop()
+
+
+class TestTryton(CallContract, at="tryton"):
+    search_lags = False
+    storm_postings = 300
+
+    @pytest.fixture
+    def make(self, tryton: Program) -> Iterator[Callable[[], TrytonTarget]]:
+        with Trytons(tryton) as targets:
+            yield targets.make
 
 
 class TestAnalyticsTopic(SinkContract):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stack.kafka import Kafka
-from tests.storm.run import CALM, STORM, Asked, Verdict, run
+from tests.storm.run import CALM, PROGRAMS, STORM, Asked, Verdict, run
 
 
 def main(words: Sequence[str]) -> int:
@@ -25,6 +25,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--at-once", type=int, default=15, help="calls that the ERP takes at one moment")
     parser.add_argument("--timeout-s", type=float, default=0.5, help="how long a call waits")
     parser.add_argument("--kill-every-s", type=float, default=10.0, help="0: never")
+    parser.add_argument("--target", choices=sorted(PROGRAMS), default="plain", help="the simulated ERP")
     parser.add_argument("--calm", action="store_true", help="nothing fails: how fast it is")
     given = parser.parse_args(words)
     asked = Asked(
@@ -36,6 +37,7 @@ def main(words: Sequence[str]) -> int:
         timeout_s=given.timeout_s,
         kill_every_s=0.0 if given.calm else given.kill_every_s,
         faults=CALM if given.calm else STORM,
+        target=given.target,
     )
     out = Path(tempfile.mkdtemp(prefix="throughline-storm-"))
     print(f"{asked.postings:,} postings of {asked.contracts:,} contracts; SEED={asked.seed} repeats it; logs in {out}")

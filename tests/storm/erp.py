@@ -37,6 +37,21 @@ class Faults(NamedTuple):
     broken: float = 0.02
     answer_lost: float = 0.01
 
+    def fate(self, draw: float) -> str:
+        """Return what becomes of a posting, by a number from 0 to 1 that was drawn for it."""
+        for name, share in (
+            ("timeout after", self.timeout_after),
+            ("timeout before", self.timeout_before),
+            ("busy", self.busy),
+            ("broken before", self.broken / 2),
+            ("broken after", self.broken / 2),
+            ("answer lost", self.answer_lost),
+        ):
+            draw -= share
+            if draw < 0:
+                return name
+        return "well"
+
 
 class Erp:
     """What it holds, and how it answers."""
@@ -87,7 +102,7 @@ class Erp:
         return await self._booked(json.loads(body))
 
     async def _booked(self, document: Mapping[str, Any]) -> tuple[int, Any] | None:
-        fate = self._fate()
+        fate = self._faults.fate(self._chance.random())
         self.told[fate] += 1
         match fate:
             case "timeout after":
@@ -108,22 +123,6 @@ class Erp:
                 self._book(document)
                 return None
         return 201, {"number": self._book(document), "reference": document["reference"]}
-
-    def _fate(self) -> str:
-        draw = self._chance.random()
-        shares = self._faults
-        for name, share in (
-            ("timeout after", shares.timeout_after),
-            ("timeout before", shares.timeout_before),
-            ("busy", shares.busy),
-            ("broken before", shares.broken / 2),
-            ("broken after", shares.broken / 2),
-            ("answer lost", shares.answer_lost),
-        ):
-            draw -= share
-            if draw < 0:
-                return name
-        return "well"
 
     def _book(self, document: Mapping[str, Any]) -> int:
         number = len(self.booked) + 1
@@ -154,13 +153,18 @@ def _response(status: int, content: Any) -> bytes:
     return f"HTTP/1.1 {status} {REASONS[status]}\r\n{told}".encode() + body
 
 
+def tell_port(folder: Path, port: int) -> None:
+    """Say where it listens, in a file that is there whole or not at all."""
+    written = folder / "port.new"
+    written.write_text(str(port))
+    written.rename(folder / "port")
+
+
 async def _run(folder: Path, settings: Mapping[str, Any]) -> None:
     erp = Erp(settings["seed"], settings["latency_ms"], settings["at_once"], Faults(**settings["faults"]))
     server = await asyncio.start_server(erp.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    written = folder / "port.new"
-    written.write_text(str(port))
-    written.rename(folder / "port")
+    tell_port(folder, port)
     async with server:
         await server.serve_forever()
 

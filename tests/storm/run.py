@@ -30,6 +30,9 @@ Say = Callable[[str], None]
 
 STORM = Faults()
 CALM = Faults(0.0, 0.0, 0.0, 0.0, 0.0)
+PROGRAMS = {"plain": "tests.storm.erp", "oracle": "tests.storm.oracle"}
+"""The simulated ERPs."""
+
 QUIET_S_MAX = 120.0
 """After so long without one more document the storm is given up."""
 
@@ -37,7 +40,10 @@ _EXAMPLES_MAX = 5
 
 
 class Asked(NamedTuple):
-    """What a storm is like: the postings and their contracts, the ERP, its faults, and how often the worker dies."""
+    """What a storm is like: the postings and their contracts, the ERP, its faults, and how often the worker dies.
+
+    `target` is a key of `PROGRAMS`.
+    """
 
     postings: int
     contracts: int
@@ -47,6 +53,7 @@ class Asked(NamedTuple):
     timeout_s: float
     kill_every_s: float
     faults: Faults
+    target: str = "plain"
 
 
 class Verdict(NamedTuple):
@@ -105,7 +112,7 @@ class _Erp:
         settings = {"seed": asked.seed, "latency_ms": asked.latency_ms, "at_once": asked.at_once}
         told = json.dumps({**settings, "faults": asked.faults._asdict()})
         self._out = out
-        self._program = subprocess.Popen([sys.executable, "-m", "tests.storm.erp", str(out), told])
+        self._program = subprocess.Popen([sys.executable, "-m", PROGRAMS[asked.target], str(out), told])
 
     def __enter__(self) -> "_Erp":
         port, deadline = self._out / "port", time.monotonic() + 30
@@ -129,7 +136,7 @@ class _Worker:
     """The worker, which is killed and comes back."""
 
     def __init__(self, asked: Asked, brokers: str, out: Path, url: str) -> None:
-        told = json.dumps({"at_once": asked.at_once, "timeout_s": asked.timeout_s})
+        told = json.dumps({"at_once": asked.at_once, "timeout_s": asked.timeout_s, "target": asked.target})
         self._command = [sys.executable, "-m", "tests.storm.worker", brokers, str(out), url, told]
         self._log = out / "worker.log"
         self.kills = 0

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -32,11 +33,13 @@ class Server:
         self.status = 200
         self.headers: dict[str, str] = {}
         self.pieces: list[bytes] = [b"{}"]
+        self.cookies: list[str | None] = []
         self.pause = threading.Event()
         outer = self
 
         class Answering(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                outer.cookies.append(self.headers.get("cookie"))
                 self.send_response(outer.status)
                 for name, value in outer.headers.items():
                     self.send_header(name, value)
@@ -201,6 +204,10 @@ def test_a_url_is_shown_without_secrets() -> None:
         ),
         (b'[{"message": "session", "errorCode": "INVALID_SESSION_ID"}]', "INVALID_SESSION_ID session"),
         (b'{"error": {"code": "X/1", "message": {"lang": "en", "value": "closed"}}}', "X/1 closed"),
+        (
+            b'{"error": {"code": "", "message": "failed", "innererror": {"message": "closed", "type": "T"}}}',
+            "failed closed",
+        ),
         (b'{"error": "invalid_grant", "error_description": "expired"}', "invalid_grant expired"),
         (b"<h1>no</h1>", "<h1>no</h1>"),
         (b"", "(nothing is said)"),
@@ -228,3 +235,43 @@ def test_a_failure_says_whether_anything_was_sent(server: Server, told: Told) ->
     with pytest.raises(Retriable) as late:
         client(told, timeout_s=0.01).get(server.url)
     assert (late.value.status, late.value.nothing_sent) == (None, False)
+
+
+def test_an_answer_may_be_had_whatever_it_says(server: Server, told: Told) -> None:
+    server.status, server.pieces = 422, [b'{"title": "no such customer"}']
+    with closing(client(told)) as http:
+        answer = http.answer("GET", server.url)
+    assert (answer.status, answer.json()) == (422, {"title": "no such customer"})
+
+
+def test_cookies_that_were_set_are_sent_with_what_follows(server: Server, told: Told) -> None:
+    server.headers = {"set-cookie": "session=1; Path=/"}
+    with closing(client(told)) as http:
+        http.answer("GET", server.url)
+        http.answer("GET", server.url)
+    assert server.cookies == [None, "session=1"]
+
+
+def test_it_is_certain_that_nothing_was_sent_only_where_there_was_no_connection(server: Server, told: Told) -> None:
+    with closing(client(told, timeout_s=0.02)) as http:
+        server.pieces, server.headers = [b"{", b"}"], {"content-length": "9"}
+        with pytest.raises(Retriable) as cut:
+            http.answer("GET", server.url)
+        with pytest.raises(Retriable) as refused:
+            http.answer("GET", "http://127.0.0.1:9")
+    assert (cut.value.nothing_sent, refused.value.nothing_sent) == (False, True)
+
+
+def test_without_a_token_nothing_was_sent(server: Server, told: Told) -> None:
+    class Busy:
+        def headers(self) -> dict[str, str]:
+            raise Retriable("tokens are busy", 7)
+
+        def renew(self) -> bool:
+            return False
+
+    with closing(client(told)) as http:
+        http.log_in(Busy())
+        with pytest.raises(Retriable, match="tokens are busy") as raised:
+            http.answer("GET", server.url)
+    assert (raised.value.nothing_sent, raised.value.retry_after_ms, told.statuses) == (True, 7, [])

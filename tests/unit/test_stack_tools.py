@@ -1,4 +1,4 @@
-"""Java, Maven, PostgreSQL, Prometheus and docker-compose: found, too old, missing, installed."""
+"""Java, Maven, PostgreSQL, Prometheus, docker-compose and sshd: found, too old, missing, installed."""
 
 import os
 import shutil
@@ -11,13 +11,14 @@ import pytest
 from stack import install
 from stack.errors import StackError
 from stack.install import as_root, missing
-from stack.tools import ask, docker_compose, java, maven, postgresql, prometheus, promtool
+from stack.tools import ask, docker_compose, java, maven, postgresql, prometheus, promtool, sshd
 from tests.support.programs import put_program
 
 NO_JAVA = "there is no Java on the PATH, and the stack needs 17 or newer: apt install default-jre-headless maven"
 NO_PROMETHEUS = "there is no prometheus on the PATH, which keeps the metrics: apt install prometheus"
 NO_PROMTOOL = "there is no promtool on the PATH, which checks the alerts: apt install prometheus"
 NO_DOCKER_COMPOSE = "there is no docker-compose on the PATH, which reads docker-compose.yml: apt install docker-compose"
+NO_SSHD = "there is no sshd on the PATH, which SFTP is tried with: apt install openssh-server"
 NO_MAVEN = "there is no Maven (mvn) on the PATH, and the jars come by it: apt install default-jre-headless maven"
 JAVA_21 = """echo 'openjdk version "21.0.2" 2024-01-16' >&2"""
 
@@ -30,6 +31,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setattr("stack.tools.DEBIAN_POSTGRESQL", tmp_path / "debian")
+    monkeypatch.setattr("stack.tools.DEBIAN_SSHD", tmp_path / "debian" / "sshd")
     return folder
 
 
@@ -40,7 +42,7 @@ def no_postgresql(tmp_path: Path) -> str:
 
 def absent_from(tmp_path: Path) -> list[str]:
     """What is said where there is nothing."""
-    return [NO_JAVA, NO_MAVEN, no_postgresql(tmp_path), NO_PROMETHEUS, NO_PROMTOOL, NO_DOCKER_COMPOSE]
+    return [NO_JAVA, NO_MAVEN, no_postgresql(tmp_path), NO_PROMETHEUS, NO_PROMTOOL, NO_DOCKER_COMPOSE, NO_SSHD]
 
 
 def put_postgresql(folder: Path, version: str) -> Path:
@@ -122,8 +124,9 @@ def test_what_is_missing_is_named_with_its_package(programs: Path, tmp_path: Pat
     put_postgresql(programs, "15.1")
     put_program(programs, "prometheus", "echo 'prometheus, version 2.42.0'")
     paths = [put_program(programs, name, "") for name in ("mvn", "promtool", "docker-compose")]
+    paths.append(put_program(programs, "sshd", ""))
     assert missing() == []
-    assert [maven(), promtool(), docker_compose()] == [str(path) for path in paths]
+    assert [maven(), promtool(), docker_compose(), sshd()] == [str(path) for path in paths]
 
 
 def test_the_command_line_says_it_without_a_traceback(tmp_path: Path) -> None:
@@ -183,7 +186,8 @@ def test_as_root_what_is_missing_is_installed(
         /bin/cp {put_postgresql(programs / "later", "15.1").parent}/* {programs}
         /bin/cp {put_program(programs / "later", "prometheus", "echo prometheus, version 2.42.0")} {programs}/prometheus
         /bin/cp {put_program(programs / "later", "promtool", "")} {programs}/promtool
-        /bin/cp {put_program(programs / "later", "docker-compose", "")} {programs}/docker-compose""",
+        /bin/cp {put_program(programs / "later", "docker-compose", "")} {programs}/docker-compose
+        /bin/cp {put_program(programs / "later", "sshd", "")} {programs}/sshd""",
     )
     put_program(programs, "systemctl", 'echo "systemctl $@"')
     put_program(programs, "update-ca-certificates", 'echo "certificates $@"')
@@ -194,8 +198,9 @@ def test_as_root_what_is_missing_is_installed(
         "apt update -q (noninteractive)",
         "systemctl mask --quiet postgresql.service",
         "systemctl mask --quiet prometheus.service",
+        "systemctl mask --quiet ssh.service",
         "apt install -q -y --no-install-recommends default-jre-headless maven postgresql prometheus docker-compose "
-        "(noninteractive)",
+        "openssh-server (noninteractive)",
         "certificates --fresh",
         f"Java: {programs}/java",
         f"Maven: {programs}/mvn",
@@ -203,6 +208,7 @@ def test_as_root_what_is_missing_is_installed(
         f"Prometheus: {programs}/prometheus",
         f"promtool: {programs}/promtool",
         f"docker-compose: {programs}/docker-compose",
+        f"sshd: {programs}/sshd",
     ]
     assert said.err.splitlines() == [*absent_from(tmp_path), "installing by apt"]
     assert install.main() == 0
@@ -215,9 +221,20 @@ def test_elsewhere_the_command_is_printed(programs: Path, tmp_path: Path, capfd:
     assert (said.out, said.err.splitlines()) == ("", absent_from(tmp_path))
 
 
+def test_sshd_is_found_where_debian_keeps_it(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StackError, match=NO_SSHD):
+        sshd()
+    kept = put_program(tmp_path, "sshd", "")
+    monkeypatch.setattr("stack.tools.DEBIAN_SSHD", kept)
+    assert sshd() == str(kept)
+    on_the_path = put_program(programs, "sshd", "")
+    assert sshd() == str(on_the_path)
+
+
 def test_a_server_that_is_there_is_left_as_it_is(programs: Path) -> None:
     put_postgresql(programs, "15.1")
     put_program(programs, "systemctl", "")
+    put_program(programs, "sshd", "")
     _, mask, install_by_apt = install.commands(shutil.which)
     assert mask == ["systemctl", "mask", "--quiet", "prometheus.service"]
     assert install_by_apt[-4:] == ["default-jre-headless", "maven", "prometheus", "docker-compose"]

@@ -55,10 +55,10 @@ class Faults:
 
 
 class FaultyFiles:
-    """Local files whose every change is a step at which the disk or the worker may fail."""
+    """Files whose every change is a step at which the disk or the worker may fail."""
 
-    def __init__(self, faults: Faults) -> None:
-        self._files: Files = LocalFiles()
+    def __init__(self, faults: Faults, files: Files | None = None) -> None:
+        self._files: Files = LocalFiles() if files is None else files
         self._faults = faults
 
     def make_folder(self, folder: Path) -> None:
@@ -75,12 +75,15 @@ class FaultyFiles:
 
     def write(self, path: Path, content: bytes) -> None:
         def half() -> None:
-            path.write_bytes(content[: len(content) // 2])
+            self._files.write(path, content[: len(content) // 2])
 
         self._faults.step(lambda: self._files.write(path, content), half)
 
     def rename(self, old: Path, new: Path) -> None:
         self._faults.step(lambda: self._files.rename(old, new))
+
+    def appear(self, old: Path, new: Path) -> None:
+        self._faults.step(lambda: self._files.appear(old, new))
 
     def remove(self, path: Path) -> None:
         self._faults.step(lambda: self._files.remove(path))
