@@ -74,8 +74,11 @@ class Station:
         self.limits = limits
         self._store = MemoryStore()
         self._read = 0
-        self.now = NOON
+        sink = target.open()
+        # It is there for so long that nothing of a former life can be under way any more, should there have been one.
+        self.now = NOON - sink.answer_ms_max - sink.stale_ms_max
         self.restart()
+        self.now = NOON
 
     def restart(self, frozen: Callable[[Any, int], int | None] = never_frozen) -> None:
         """Begin a new life with what was committed."""
