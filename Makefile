@@ -51,8 +51,8 @@ crash: stack-tools ## two workers killed at every point of their work; KILLS, RE
 outages: stack-tools ## a firm at work for a week while parts of the whole stack fail by chance; SEED may be given
 	$(BIN)/python -m live.outages $(if $(SEED),--seed $(SEED))
 
-storm: stack-tools ## postings into a simulated ERP that fails in every way, under kills; POSTINGS, SEED and TARGET (plain, oracle) may be given
-	$(BIN)/python -m tests.storm $(if $(POSTINGS),--postings $(POSTINGS)) $(if $(SEED),--seed $(SEED)) $(if $(TARGET),--target $(TARGET))
+storm: stack-tools ## postings into a simulated ERP that fails in every way, under kills; POSTINGS, SEED, WORKERS, STALL (s) and TARGET (plain, oracle) may be given
+	$(BIN)/python -m tests.storm $(if $(POSTINGS),--postings $(POSTINGS)) $(if $(SEED),--seed $(SEED)) $(if $(TARGET),--target $(TARGET)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(STALL),--stall-every-s $(STALL))
 
 stack-tools: $(READY) ## what the stack and its tests need, as Java and PostgreSQL: installed by apt as root, else told
 	$(BIN)/python -m stack.install

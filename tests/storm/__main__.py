@@ -25,6 +25,8 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--at-once", type=int, default=15, help="calls that the ERP takes at one moment")
     parser.add_argument("--timeout-s", type=float, default=0.5, help="how long a call waits")
     parser.add_argument("--kill-every-s", type=float, default=10.0, help="0: never")
+    parser.add_argument("--workers", type=int, default=1, help="of one group; each is killed in its turn")
+    parser.add_argument("--stall-every-s", type=float, default=0.0, help="0: never; needs two workers")
     parser.add_argument("--target", choices=sorted(PROGRAMS), default="plain", help="the simulated ERP")
     parser.add_argument("--calm", action="store_true", help="nothing fails: how fast it is")
     given = parser.parse_args(words)
@@ -38,6 +40,8 @@ def main(words: Sequence[str]) -> int:
         kill_every_s=0.0 if given.calm else given.kill_every_s,
         faults=CALM if given.calm else STORM,
         target=given.target,
+        workers=given.workers,
+        stall_every_s=0.0 if given.calm else given.stall_every_s,
     )
     out = Path(tempfile.mkdtemp(prefix="throughline-storm-"))
     print(f"{asked.postings:,} postings of {asked.contracts:,} contracts; SEED={asked.seed} repeats it; logs in {out}")
@@ -62,7 +66,8 @@ def tell(asked: Asked, verdict: Verdict) -> None:
     took_ms = verdict.figures["microseconds"] / calls / 1000
     calls_per_s = verdict.per_second * calls / asked.postings
     share = calls_per_s * took_ms / asked.at_once / 1000
-    print(f"worker killed {verdict.kills} times; {verdict.per_second:,.1f} documents a second")
+    stalls = f", stalled {verdict.stalls} times" if asked.stall_every_s else ""
+    print(f"worker killed {verdict.kills} times{stalls}; {verdict.per_second:,.1f} documents a second")
     print(f"{calls_per_s:,.1f} calls a second: {share:.1%} of what {asked.at_once} at once, of {took_ms:.1f} ms, allow")
     print(
         f"postings {asked.postings}, documents {verdict.documents}, doubled {verdict.doubled}, "

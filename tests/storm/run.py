@@ -1,7 +1,6 @@
 """One storm: intents are written, the worker dies and comes back until all have an end, and both sides are compared."""
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from streams.partitioning import partition_of
 from streams.topics import EXCEPTIONS, POSTINGS, RECEIPTS
 from tests.storm.erp import Faults
 from tests.storm.worker import GROUP, PARTITIONS, SYSTEM
+from tests.storm.workers import Workers
 from tests.support.kafka import make_topic, read_to_end
 
 Say = Callable[[str], None]
@@ -40,9 +40,10 @@ _EXAMPLES_MAX = 5
 
 
 class Asked(NamedTuple):
-    """What a storm is like: the postings and their contracts, the ERP, its faults, and how often the worker dies.
+    """What a storm is like: the postings and their contracts, the ERP, its faults, and how often a worker suffers.
 
-    `target` is a key of `PROGRAMS`.
+    `target` is a key of `PROGRAMS`. Every so often one worker is killed, and one is stalled until others have its
+    partitions; 0: never.
     """
 
     postings: int
@@ -54,6 +55,8 @@ class Asked(NamedTuple):
     kill_every_s: float
     faults: Faults
     target: str = "plain"
+    workers: int = 1
+    stall_every_s: float = 0.0
 
 
 class Verdict(NamedTuple):
@@ -64,6 +67,7 @@ class Verdict(NamedTuple):
     unresolved: int
     disordered: int
     kills: int
+    stalls: int
     per_second: float
     figures: dict[str, int]
     examples: list[str]
@@ -95,14 +99,14 @@ def run(asked: Asked, brokers: str, out: Path, say: Say) -> Verdict:
     _write(asked, brokers)
     say(f"{asked.postings:,} intents are written")
     with _Erp(asked, out) as erp:
-        worker = _Worker(asked, brokers, out, erp.url)
+        told = json.dumps({"at_once": asked.at_once, "timeout_s": asked.timeout_s, "target": asked.target})
+        workers = Workers(out, asked.workers, [brokers, erp.url, told], asked.kill_every_s, asked.stall_every_s)
         try:
-            seconds = _until_all_are_there(asked, erp, worker, say)
-            _until_all_are_told(asked, brokers, worker, say)
+            seconds = _until_all_are_there(asked, erp, workers, say)
+            _until_all_are_told(asked, brokers, workers, say)
         finally:
-            worker.kill()
-        documents = erp.ask("all")
-        return _verdict(asked, brokers, documents, (worker.kills, asked.postings / seconds, erp.ask("figures")))
+            workers.end()
+        return _verdict(asked, brokers, erp, workers, asked.postings / seconds)
 
 
 class _Erp:
@@ -132,32 +136,6 @@ class _Erp:
         return httpx2.get(f"{self.url}/{what}", timeout=60).json()
 
 
-class _Worker:
-    """The worker, which is killed and comes back."""
-
-    def __init__(self, asked: Asked, brokers: str, out: Path, url: str) -> None:
-        told = json.dumps({"at_once": asked.at_once, "timeout_s": asked.timeout_s, "target": asked.target})
-        self._command = [sys.executable, "-m", "tests.storm.worker", brokers, str(out), url, told]
-        self._log = out / "worker.log"
-        self.kills = 0
-        self.start()
-
-    def start(self) -> None:
-        """Start it."""
-        with self._log.open("a") as log:
-            self._program = subprocess.Popen(self._command, stderr=log, stdin=subprocess.DEVNULL)
-        self.began = time.monotonic()
-
-    def lives(self) -> None:
-        """Raise `AssertionError` if it has ended by itself."""
-        assert self._program.poll() is None, f"the worker has ended by itself; see {self._log}"
-
-    def kill(self) -> None:
-        """Kill it: it has no time to put anything in order."""
-        self._program.send_signal(signal.SIGKILL)
-        self._program.wait()
-
-
 def _write(asked: Asked, brokers: str) -> None:
     codec, producer = Codec(Manifest()), Producer({"bootstrap.servers": brokers, "linger.ms": 50})
     for number, intent in enumerate(intents(asked)):
@@ -168,35 +146,35 @@ def _write(asked: Asked, brokers: str) -> None:
     assert producer.flush(60) == 0
 
 
-def _until_all_are_there(asked: Asked, erp: _Erp, worker: _Worker, say: Say) -> float:
-    """Kill the worker now and then until the ERP holds all; return the seconds from the first document on."""
+def _until_all_are_there(asked: Asked, erp: _Erp, workers: Workers, say: Say) -> float:
+    """Kill and stall workers now and then until the ERP holds all; return the seconds from the first document on."""
     began, first, grown = time.monotonic(), 0.0, (0, time.monotonic())
     told = began
     while True:
         time.sleep(0.25)
         now, booked = time.monotonic(), erp.ask("figures").get("booked", 0)
-        worker.lives()
+        workers.look()
         if booked > grown[0]:
             first = first or now
             grown = (booked, now)
         if booked >= asked.postings:
             return max(now - first, 0.001)
         assert now - grown[1] < QUIET_S_MAX, f"{booked:,} documents, and no more for {QUIET_S_MAX:g} s"
-        if asked.kill_every_s and now - worker.began >= asked.kill_every_s:
-            worker.kill()
-            worker.kills += 1
-            worker.start()
         if now - told >= 10:
             told, rate = now, booked / (now - (first or now) or 1)
             left = (asked.postings - booked) / rate if rate else 0
-            say(f"{booked:,} documents, {rate:,.0f} a second, {left:,.0f} s left, {worker.kills} kills")
+            say(f"{booked:,} documents, {rate:,.0f} a second, {left:,.0f} s left, {_suffered(workers)}")
 
 
-def _until_all_are_told(asked: Asked, brokers: str, worker: _Worker, say: Say) -> None:
+def _suffered(workers: Workers) -> str:
+    return f"{workers.kills} kills" + (f", {workers.stalls} stalls" if workers.stalls else "")
+
+
+def _until_all_are_told(asked: Asked, brokers: str, workers: Workers, say: Say) -> None:
     deadline = time.monotonic() + QUIET_S_MAX
     while (open_ := asked.postings - len(_ends(brokers))) > 0:
         assert time.monotonic() < deadline, f"{open_:,} postings have no final receipt"
-        worker.lives()
+        workers.look()
         say(f"{open_:,} postings are in doubt still")
         time.sleep(1)
 
@@ -211,10 +189,8 @@ def _ends(brokers: str) -> dict[str, str]:
     return ends
 
 
-def _verdict(
-    asked: Asked, brokers: str, documents: list[list[Any]], told: tuple[int, float, dict[str, int]]
-) -> Verdict:
-    kills, per_second, figures = told
+def _verdict(asked: Asked, brokers: str, erp: _Erp, workers: Workers, per_second: float) -> Verdict:
+    documents: list[list[Any]] = erp.ask("all")
     wanted = {posting_id_of(SYSTEM, intent["trigger_id"]): str(intent["amount"]) for intent in intents(asked)}
     times = Counter(reference for reference, *_ in documents)
     doubled = {reference: number for reference, number in times.items() if number > 1}
@@ -231,6 +207,13 @@ def _verdict(
     examples += [f"{reference}: {ends.get(reference, 'no final receipt')}" for reference in unresolved]
     examples += [f"contract {contract}: in the order {places[contract]}" for contract in disordered]
     return Verdict(
-        len(times) - len(wrong), sum(doubled.values()) - len(doubled), len(unresolved), len(disordered), kills,
-        per_second, figures, examples[:_EXAMPLES_MAX],
-    )  # fmt: skip
+        documents=len(times) - len(wrong),
+        doubled=sum(doubled.values()) - len(doubled),
+        unresolved=len(unresolved),
+        disordered=len(disordered),
+        kills=workers.kills,
+        stalls=workers.stalls,
+        per_second=per_second,
+        figures=erp.ask("figures"),
+        examples=examples[:_EXAMPLES_MAX],
+    )

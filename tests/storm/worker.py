@@ -1,4 +1,4 @@
-"""The worker of the storm: `python -m tests.storm.worker BROKERS FOLDER URL SETTINGS`: posting and nothing else."""
+"""The worker of the storm: `python -m tests.storm.worker FOLDER BROKERS URL SETTINGS`: posting and nothing else."""
 
 import json
 import sys
@@ -29,6 +29,8 @@ from tests.storm.sink import PlainErp
 GROUP = "storm"
 SYSTEM = "erp"
 PARTITIONS = 8
+SESSION_S = 6.0
+"""After so long without a word a worker's partitions go to another."""
 
 
 def settings_of(brokers: str, folder: Path) -> Settings:
@@ -38,7 +40,7 @@ def settings_of(brokers: str, folder: Path) -> Settings:
         group=GROUP,
         partitions=PARTITIONS,
         state_folder=folder / "state",
-        session_timeout_s=6.0,
+        session_timeout_s=SESSION_S,
     )
 
 
@@ -51,7 +53,7 @@ def _opener(folder: Path, url: str, asked: Mapping[str, Any]) -> Callable[[], Si
 
 def main() -> int:
     """Run until it is killed."""
-    brokers, folder, url, asked = sys.argv[1], Path(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])
+    folder, brokers, url, asked = Path(sys.argv[1]), sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
     settings = settings_of(brokers, folder)
     opened = _opener(folder, url, asked)
     pace = Pace(asked["at_once"], failures_max=10, rest_ms_first=200, rest_ms_max=2_000)
