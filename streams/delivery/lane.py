@@ -16,7 +16,7 @@ from streams.delivery.calls import Sending, Work
 from streams.delivery.flow import Circuit, Flow, Pace
 from streams.delivery.limits import LEASE_MS
 
-_AHEAD_S: Final = 2.0
+_AHEAD_S: Final = 1.0
 """For how long there should be something to do, at the pace of late: a commit lies between two looks for more."""
 
 

@@ -12,7 +12,7 @@ CHAIN_MAX: Final = 10
 SKEW_MS_MAX: Final = 60_000
 """How far the clocks of two workers are apart, at most."""
 
-LEASE_MS: Final = 4_000
+LEASE_MS: Final = 2_000
 """For how long after it was promised a call may begin. Whoever takes over asks what became of it only afterwards."""
 
 
