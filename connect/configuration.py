@@ -6,13 +6,13 @@ does it for feeds. No secret is ever written in a file of this folder.
 """
 
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from outside import references
 from schemas.history import is_history
 
 CONNECTORS_FOLDER: Final = Path(__file__).parent / "connectors"
@@ -23,8 +23,6 @@ NOTICES: Final = "notification.sink.topic.name"
 
 PREFIX: Final = "topic.prefix"
 """The setting of Debezium's connectors under which their changes and heartbeats come."""
-
-_REFERENCE: Final = re.compile(r"\$\{(env|file):([^}]+)\}")
 
 
 class UnusableConfiguration(Exception):
@@ -103,32 +101,10 @@ def resolved(configuration: Configuration, environment: Mapping[str, str] = os.e
         UnusableConfiguration: A variable, file or key is not there. What is said never holds a secret.
     """
 
-    def of(key: str, match: re.Match[str]) -> str:
+    found = {}
+    for key, value in configuration.config.items():
         try:
-            return _looked_up(match[1], match[2], environment)
-        except (OSError, KeyError) as error:
-            raise UnusableConfiguration(f"{configuration.name}: {key}: {match[0]} refers to nothing: {error}") from None
-
-    return {
-        key: _REFERENCE.sub(lambda match, key=key: of(key, match), value)  # type: ignore[misc]
-        for key, value in configuration.config.items()
-    }
-
-
-def _looked_up(provider: str, place: str, environment: Mapping[str, str]) -> str:
-    if provider == "env":
-        if place not in environment:
-            raise KeyError(f"there is no environment variable {place}")
-        return environment[place]
-    path, _, key = place.rpartition(":")
-    for name, value in _properties(Path(path)):
-        if name == key:
-            return value
-    raise KeyError(f"{path} has no {key}")
-
-
-def _properties(file: Path) -> Iterator[tuple[str, str]]:
-    for line in file.read_text(encoding="utf-8").splitlines():
-        name, separator, value = line.partition("=")
-        if separator and not line.lstrip().startswith(("#", "!")):
-            yield name.strip(), value.strip()
+            found[key] = references.resolved(value, environment)
+        except LookupError as error:
+            raise UnusableConfiguration(f"{configuration.name}: {key}: {error.args[0]}") from None
+    return found

@@ -17,7 +17,7 @@ class Retriable(CannotGoOn):
     """It cannot answer now, and may later. `retry_after_ms`: the wait that it asked for, if it did.
 
     `status`: that of its answer, None where there was no whole one. `nothing_sent`: what was asked certainly had no
-    effect, since it was not connected to, or said that it takes nothing now.
+    effect, since it was not connected to, there was no token, or it said that it takes nothing now.
     """
 
     def __init__(
@@ -32,3 +32,7 @@ class Retriable(CannotGoOn):
         self.retry_after_ms = retry_after_ms
         self.status = status
         self.nothing_sent = nothing_sent
+
+
+class Skippable(CannotGoOn):
+    """It refuses this one thing, and would again: whoever asks for something else may go on. Nothing was done."""

@@ -30,7 +30,7 @@ _NOT_CONNECTED: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.Pool
 
 _SAYING: Final = (
     "code", "errorCode", "o:errorCode", "error", "errors", "title", "message", "value", "detail", "o:errorPath",
-    "o:errorDetails", "error_description",
+    "o:errorDetails", "error_description", "innererror", "errordetails",
 )  # fmt: skip
 """Members of an error's body that say what is wrong, the code first."""
 
@@ -145,15 +145,40 @@ class Http:
             Retriable: There was no whole answer, or the other side is busy or broken.
             Fatal: It refuses, redirects, or says more than is taken. The message names the URL without its secrets.
         """
+        return self._checked(self.answer(method, url, params=params, content=content, headers=headers))
+
+    def answer(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Make a request and return its answer, whatever its status: who writes must read what a refusal says.
+
+        A refused token is renewed once. Cookies that were set are sent with what follows.
+
+        Raises:
+            Retriable: There was no whole answer. `nothing_sent` says whether the request is sure not to have arrived.
+            Fatal: The URL is none, we cannot log in, or the answer is larger than is taken.
+        """
         place = shown(url)
         if self._authority is None:
-            return self._checked(self._once(method, url, place, params, content, headers or {}))
-        sent = {**self._authority.headers(), **(headers or {})}
-        answer = self._once(method, url, place, params, content, sent)
+            return self._once(method, url, place, params, content, headers or {})
+        answer = self._once(method, url, place, params, content, {**self._login(self._authority), **(headers or {})})
         if answer.status == httpx2.codes.UNAUTHORIZED and self._authority.renew():
-            sent = {**self._authority.headers(), **(headers or {})}
+            sent = {**self._login(self._authority), **(headers or {})}
             answer = self._once(method, url, place, params, content, sent)
-        return self._checked(answer)
+        return answer
+
+    @staticmethod
+    def _login(authority: Authority) -> Mapping[str, str]:
+        try:
+            return authority.headers()
+        except Retriable as error:  # the token was not had, so what it is for was not sent, or was refused
+            raise Retriable(str(error), error.retry_after_ms, status=error.status, nothing_sent=True) from error
 
     def close(self) -> None:
         """Close all connections."""
