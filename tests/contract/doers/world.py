@@ -233,7 +233,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.world.lock:
             if path == "/world":
                 if method == "POST":
-                    self.world.ordered(body)
+                    self.world.ordered(body or {})
                 return self._reply(200, self.world.shown())
             fault = self.world.fault() if _writes(method, body) else ""
             early: dict[str, Answer] = {
