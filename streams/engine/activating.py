@@ -109,7 +109,8 @@ class ActivationBehaviour:
                 self._put(key, Undertaking(order, rule.doer, State.WAITING, now, now))
             return
         if person:
-            self._audit(known, "activation_retried", {"step": order.step, ASKED_BY: person})
+            said = {ASKED_BY: person, "because": order.argument("because")}
+            self._audit(known, "activation_retried", {"step": order.step, **said})
             order = known.order._replace(project_id=order.project_id or known.order.project_id)
         else:
             order = order._replace(arguments=(*_without(order, "region"), ("region", known.order.argument("region"))))

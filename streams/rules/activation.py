@@ -15,6 +15,9 @@ from streams.domain.undertaking import Undertaking
 
 STEPS: Final = ("validate", "create_project", "provision_erp", "announce")
 TARGETS: Final = {"validate": "crm", "create_project": "psa", "provision_erp": "erp", "announce": "collaboration"}
+TRIES: Final = frozenset({"asked", "retrying"})
+"""States of events that say that a step is being tried, and of no outcome."""
+
 _ENDED: Final = frozenset({"cancelled", "closed"})
 
 
