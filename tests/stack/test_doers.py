@@ -142,6 +142,6 @@ def test_what_the_database_says_tells_whose_business_it_is(run: Run, databases: 
     assert "hidden" not in str(caught.value)
     with pytest.raises(Skippable, match="does not say currency, region"):
         PsaDatabase("psa", dsn).make(order_for(STEP, arguments=(("start_on", "2026-03-01"),)), False)
+    wrong = (("currency", "EUR"), ("region", "EMEA"), ("start_on", "tomorrow week"))
     with pytest.raises(Skippable, match="invalid input syntax for type date"):
-        wrong = (("currency", "EUR"), ("region", "EMEA"), ("start_on", "tomorrow week"))
         PsaDatabase("psa", dsn).make(order_for(STEP, arguments=wrong), False)
