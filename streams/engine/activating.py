@@ -66,7 +66,6 @@ class ActivationBehaviour:
         self._undertakings = context.table("activation.undertakings")
         self._exceptions = ExceptionQueue(context, "activation.open")
         self._ended: deque[tuple[str, Doing]] = deque()
-        self._busy: set[str] = set()
         self._open: dict[str, int] = {}
         for key, undertaking in list(self._undertakings.scan("")):
             if undertaking.state in OPEN:
@@ -87,7 +86,6 @@ class ActivationBehaviour:
         """Take in what calls have brought back, and promise the next ones."""
         while self._ended:
             key, doing = self._ended.popleft()
-            self._busy.discard(doing.order.opportunity_id)
             self._settle(key, doing)
         waits = [due_at for key in list(self._open) if (due_at := self._go_on(key)) is not None]
         if waits and self._context.timers.next_due() != min(waits):
@@ -129,7 +127,7 @@ class ActivationBehaviour:
         """Promise the next call of an undertaking if it is due; return when to look again, if it must be."""
         undertaking, now = self._known(key), self._context.now
         order = undertaking.order
-        if order.opportunity_id in self._busy or undertaking.state in (State.UNDER_WAY, State.UNDOING):
+        if undertaking.state in (State.UNDER_WAY, State.UNDOING):
             return None
         _, shell = self._shell_of(order)
         if order.step == DIMENSION and shell is not None and shell.state in OPEN:
@@ -152,7 +150,6 @@ class ActivationBehaviour:
         state = State.UNDOING if undo else State.UNDER_WAY
         undertaking = undertaking._replace(state=state, attempts=undertaking.attempts + 1)
         self._put(key, undertaking)
-        self._busy.add(undertaking.order.opportunity_id)
         if not undertaking.failures and not undo:
             self._tell(undertaking, "asked")
         self._context.once_committed(partial(self._begin, key, doing, reached))

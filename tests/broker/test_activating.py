@@ -231,6 +231,26 @@ def test_whoever_dies_while_it_takes_back_takes_back_once(point: str) -> None:
     assert bench.told == ["psa makes", "psa undoes"]
 
 
+def test_a_retry_while_the_project_is_taken_back_takes_it_up_again() -> None:
+    bench = Bench(later=True)
+    bench.ask(SHELL)
+    bench.run_calls()
+    bench.tick(NOON)
+    bench.ask(DIMENSION)
+    bench.places["erp"].answers = [Skippable("no such company")]
+    bench.run_calls()
+    bench.tick(NOON)
+    assert events(bench.ask(DIMENSION, arguments={"asked_by": "ada"})) == []
+    said = []
+    for _ in range(4):
+        bench.run_calls()
+        said += events(bench.tick(NOON))
+    assert said == [
+        (SHELL, "compensated"), (SHELL, "asked"), (SHELL, "made"), (DIMENSION, "asked"), (DIMENSION, "made"),
+    ]  # fmt: skip
+    assert bench.told == ["psa makes", "psa undoes", "psa makes", "erp makes"]
+
+
 def test_taking_back_is_tried_again_too() -> None:
     bench = Bench()
     bench.ask(SHELL)

@@ -1,13 +1,16 @@
 """The activation file: what is wrong in it is told with file and line, and what it says of each deal."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from outside.errors import Fatal
 from schemas.lined_yaml import UnusableFile
+from streams.doers.dimension_service import Entity
 from streams.doers.opening import Openings, load_plan
-from streams.doers.templates import fault_of, filled, filled_url, values_of
+from streams.doers.templates import NAMES, fault_of, filled, filled_url, values_of
 from streams.domain.undertaking import Order
 
 pytestmark = pytest.mark.unit
@@ -121,3 +124,24 @@ def test_templates_are_filled_cut_and_quoted() -> None:
     assert fault_of("{{}} {name}") is None
     assert "a brace that is meant is written twice" in str(fault_of("{name"))
     assert "there is no {}" in str(fault_of("{}"))
+
+
+def test_the_examples_of_the_page_can_be_used(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "activation.md").read_text("utf-8")
+    first, *entities = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    path = tmp_path / "activation.yaml"
+    path.write_text(first, "utf-8")
+    names = ("PSA_ACTIVATION_PASSWORD", "DYNAMICS_CLIENT", "DYNAMICS_SECRET", "DEALS_WEBHOOK")
+    assert [*load_plan(path, dict.fromkeys(names, "https://x.example.com")).doers] == [
+        "psa", "dynamics", "legacy", "deals",
+    ]  # fmt: skip
+    assert len(entities) == 3
+    for entity in entities:
+        [parsed] = yaml.safe_load(entity)
+        Entity.model_validate(parsed)
+
+
+def test_the_page_names_all_that_a_template_may() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "activation.md").read_text("utf-8")
+    [listed] = re.findall(r"There are (`client_id`.*?)\. Fields", text, re.DOTALL)
+    assert tuple(re.findall(r"`(\w+)`(?! has it)", listed.replace("`companies`", ""))) == NAMES
