@@ -29,6 +29,11 @@ class Order(NamedTuple):
         """Return an argument, or nothing where it was not given."""
         return next((value for known, value in self.arguments if known == name), "")
 
+    def with_argument(self, name: str, value: str) -> "Order":
+        """Return the order with an argument in place of that of the same name, if it had one."""
+        others = tuple(pair for pair in self.arguments if pair[0] != name)
+        return self._replace(arguments=(*others, (name, value)))
+
     @property
     def shell_id(self) -> str:
         """The id of the project that is made for the deal: always the same, so that it is made once."""
@@ -57,7 +62,8 @@ class Undertaking(NamedTuple):
 
     `attempts` counts calls in all, `failures` those in a row that set the wait until `due_at`. `since` is when it was
     asked for. `in_doubt`: a call may have had its effect, and nobody knows. `reference` names what was made, `own`
-    that we made it. `error` is what stands against it, `told` what the ledger was told of that.
+    that we made it. `error` is what stands against it, `told` what the ledger was told of that. `shown`: the feeds show
+    it as done, whoever did it.
     """
 
     order: Order
@@ -72,6 +78,30 @@ class Undertaking(NamedTuple):
     own: bool = False
     error: str = ""
     told: str = ""
+    shown: bool = False
+
+    @property
+    def may_be_own(self) -> bool:
+        """Whether we have made what there is, as far as we know. Who undoes it looks whether it is ours."""
+        return self.own or self.in_doubt
+
+    def resumed(self) -> "Undertaking":
+        """Return it as a start finds it: a call that was under way may have had its effect."""
+        if self.state is State.UNDER_WAY:
+            return self._replace(state=State.WAITING, in_doubt=True, due_at=0)
+        return self._replace(state=State.TO_UNDO) if self.state is State.UNDOING else self
+
+    def anew(self, now: int) -> "Undertaking":
+        """Return it as asked for anew."""
+        return self._replace(
+            state=State.WAITING, since=now, due_at=now, failures=0, error="", told="", shown=False
+        )  # fmt: skip
+
+    def seen_done(self) -> "Undertaking":
+        """Return it once the feeds show it as done: nothing is left to do, and nothing is taken back any more."""
+        is_called = self.state in (State.UNDER_WAY, State.UNDOING)
+        state = self.state if is_called or self.state is State.UNDONE else State.DONE
+        return self._replace(state=state, shown=True, error="", told="")
 
 
 class StepOutcome(NamedTuple):

@@ -15,6 +15,7 @@ from outside.backoff import longest_wait_ms
 from outside.errors import CannotGoOn
 from streams.delivery.lane import Priority
 from streams.doers.contract import Undone
+from streams.domain.calendar import instant
 from streams.domain.fact import NO_CAUSE
 from streams.domain.undertaking import (
     ANNOUNCEMENT,
@@ -69,7 +70,7 @@ class ActivationBehaviour:
         self._open: dict[str, int] = {}
         for key, undertaking in list(self._undertakings.scan("")):
             if undertaking.state in OPEN:
-                self._put(key, _resumed(undertaking))
+                self._put(key, undertaking.resumed())
         context.nudged = bool(self._open)
 
     def on_records(self, records: Sequence[Record]) -> None:
@@ -99,11 +100,14 @@ class ActivationBehaviour:
         key = f"{order.opportunity_id}{_SEP}{order.step}"
         known: Undertaking | None = self._undertakings.get(key)
         person = order.argument(ASKED_BY)
+        if not person:
+            self._see_done(order)
         if known is None:
-            rule = self._doers.plan.choose(order, now)
+            due_at = command["due_at"]
+            is_stale = due_at is not None and instant(due_at) < now  # it was people's while nobody was there to do it
+            rule = None if is_stale and not person else self._doers.plan.choose(order, now)
             if rule is not None:
-                region = order.argument("region") or rule.region
-                order = order._replace(arguments=(*_without(order, "region"), ("region", region)))
+                order = order.with_argument("region", order.argument("region") or rule.region)
                 self._put(key, Undertaking(order, rule.doer, State.WAITING, now, now))
             return
         if person:
@@ -111,15 +115,23 @@ class ActivationBehaviour:
             self._audit(known, "activation_retried", {"step": order.step, **said})
             order = known.order._replace(project_id=order.project_id or known.order.project_id)
         else:
-            order = order._replace(arguments=(*_without(order, "region"), ("region", known.order.argument("region"))))
+            order = order.with_argument("region", known.order.argument("region"))
         if known.state in OPEN:
             self._put(key, known._replace(order=order, due_at=now if person else known.due_at))
         elif not (order.step == ANNOUNCEMENT and known.state is State.DONE):
             # What is done is looked for again: somebody may have taken it away.
-            self._put(key, _anew(known, now)._replace(order=order))
+            self._put(key, known.anew(now)._replace(order=order))
             shell_key, shell = self._shell_of(order)
             if order.step == DIMENSION and shell is not None and shell.state not in (*OPEN, State.DONE):
-                self._put(shell_key, _anew(shell, now))
+                self._put(shell_key, shell.anew(now))
+
+    def _see_done(self, order: Order) -> None:
+        """Note that the steps before are shown as done, whoever did them: else this one would not be asked for."""
+        for step in DONE_BY_OTHERS[: DONE_BY_OTHERS.index(order.step)]:
+            key = f"{order.opportunity_id}{_SEP}{step}"
+            before: Undertaking | None = self._undertakings.get(key)
+            if before is not None:
+                self._put(key, before.seen_done())
 
     # -- going on
 
@@ -170,7 +182,11 @@ class ActivationBehaviour:
         undertaking = self._known(key)
         outcome = "fatal" if doing.fatal else "retriable" if doing.failure else "refused" if doing.refused else "ok"
         self._context.count(f"{undertaking.doer}/{outcome}")
-        if doing.fatal is not None:
+        if undertaking.shown and not doing.undo and doing.made is None:
+            # It is there, by this call or by somebody else: all is well.
+            in_doubt = undertaking.in_doubt or (doing.failure is not None and not doing.failure.nothing_sent)
+            self._put(key, undertaking._replace(state=State.DONE, in_doubt=in_doubt))
+        elif doing.fatal is not None:
             self._person_needed(key, undertaking, str(doing.fatal))
         elif doing.failure is not None:
             self._failed(key, undertaking, doing)
@@ -251,7 +267,7 @@ class ActivationBehaviour:
         self._well(undertaking)
         self._cannot(key, undertaking)
         shell_key, shell = self._shell_of(undertaking.order)
-        if undertaking.order.step == DIMENSION and shell is not None and shell.state is State.DONE and shell.own:
+        if undertaking.order.step == DIMENSION and shell is not None and shell.state is State.DONE and shell.may_be_own:
             now = self._context.now
             self._put(shell_key, shell._replace(state=State.TO_UNDO, since=now, due_at=now, failures=0))
 
@@ -273,7 +289,11 @@ class ActivationBehaviour:
         if undone is Undone.IN_USE:
             self._kept(key, undertaking, f"project {undertaking.reference} is left: somebody works with it")
             return
-        undertaking = undertaking._replace(state=State.UNDONE, failures=0, error="")
+        if undone is Undone.NOT_THERE and not undertaking.own:
+            self._put(key, undertaking._replace(state=State.DONE, in_doubt=False))  # it was somebody else's
+            return
+        reference = undertaking.reference or undertaking.order.shell_id
+        undertaking = undertaking._replace(state=State.UNDONE, failures=0, error="", reference=reference)
         self._put(key, undertaking)
         self._tell(undertaking, "compensated", results={"reference": undertaking.reference, "undone": undone.value})
         self._audit(undertaking, "activation_compensated", {"reference": undertaking.reference})
@@ -281,7 +301,7 @@ class ActivationBehaviour:
         self._tell_of_shell(undertaking.order, f"project {undertaking.reference}, made for it, is cancelled")
         dimension = self._undertakings.get(f"{undertaking.order.opportunity_id}{_SEP}{DIMENSION}")
         if dimension is not None and dimension.state is State.WAITING:  # somebody has asked for it again meanwhile
-            self._put(key, _anew(undertaking, self._context.now))
+            self._put(key, undertaking.anew(self._context.now))
 
     def _kept(self, key: str, undertaking: Undertaking, said: str) -> None:
         undertaking = undertaking._replace(state=State.DONE, failures=0, error="")
@@ -349,21 +369,6 @@ class ActivationBehaviour:
             self._open[key] = undertaking.due_at
         else:
             self._open.pop(key, None)
-
-
-def _resumed(undertaking: Undertaking) -> Undertaking:
-    """Return an undertaking as a start finds it: a call that was under way may have had its effect."""
-    if undertaking.state is State.UNDER_WAY:
-        return undertaking._replace(state=State.WAITING, in_doubt=True, due_at=0)
-    return undertaking._replace(state=State.TO_UNDO) if undertaking.state is State.UNDOING else undertaking
-
-
-def _anew(undertaking: Undertaking, now: int) -> Undertaking:
-    return undertaking._replace(state=State.WAITING, since=now, due_at=now, failures=0, error="", told="")
-
-
-def _without(order: Order, name: str) -> tuple[tuple[str, str], ...]:
-    return tuple(pair for pair in order.arguments if pair[0] != name)
 
 
 def _doer(undertaking: Undertaking) -> Entity:

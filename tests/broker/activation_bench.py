@@ -1,6 +1,7 @@
 """One partition's activation over a store that outlives it, with the clock in the test's hand, and doers in memory."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from outside.errors import CannotGoOn
@@ -145,12 +146,14 @@ class Bench:
             self.task.before_commit(now)
 
 
-def command(step: str, now: int, attempt: int = 1, arguments: Mapping[str, str] | None = None) -> dict[str, Any]:
+def command(
+    step: str, now: int, attempt: int = 1, arguments: Mapping[str, str] | None = None, due_at: datetime | None = None
+) -> dict[str, Any]:
     given = {"name": "Rollout", "currency": "EUR", "start_on": "2026-03-01", "closes_on": "2026-02-27"}
     return {
         "command_id": f"id-{step}", "opportunity_id": "O1", "step": step, "attempt": attempt, "target": "x",
         "client_id": "A1", "contract_number": "C1", "project_id": None if step == "create_project" else "P1",
-        "legal_entity": "DE01", "arguments": {**given, **(arguments or {})}, "issued_at": moment(now), "due_at": None,
+        "legal_entity": "DE01", "arguments": {**given, **(arguments or {})}, "issued_at": moment(now), "due_at": due_at,
     }  # fmt: skip
 
 

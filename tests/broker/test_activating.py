@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from outside.errors import Fatal, Retriable, Skippable
+from streams.domain.calendar import moment
 from streams.step import Output, Record
 from tests.broker.activation_bench import (
     DOER_OF,
@@ -155,11 +156,11 @@ def test_what_a_person_must_mend_is_told_at_once_and_goes_on_by_itself_once_it_i
 
 def test_a_doer_that_is_not_in_the_file_any_more_holds_only_its_own() -> None:
     bench = Bench()
-    bench.absent["psa"] = Fatal("there is no doer psa")
-    assert matters(bench.ask(SHELL)) == [("activation_doer", "open")]
-    assert events(bench.ask(ANNOUNCE)) == [(ANNOUNCE, "asked"), (ANNOUNCE, "made")]
+    bench.absent["hook"] = Fatal("there is no doer hook")
+    assert matters(bench.ask(ANNOUNCE)) == [("activation_doer", "open")]
+    assert events(bench.ask(SHELL)) == [(SHELL, "asked"), (SHELL, "made")]
     bench.absent.clear()
-    assert events(bench.tick(NOON + 60 * SECOND)) == [(SHELL, "made")]
+    assert events(bench.tick(NOON + 60 * SECOND)) == [(ANNOUNCE, "made")]
 
 
 def refused(bench: Bench) -> list[Any]:
@@ -200,6 +201,16 @@ def test_a_project_in_which_somebody_works_is_left_and_that_is_said() -> None:
     )  # fmt: skip
     again = bench.ask(DIMENSION, NOON + HOUR, arguments={"asked_by": "ada"})
     assert events(again) == [(DIMENSION, "asked"), (DIMENSION, "made")]
+
+
+def test_a_project_whose_making_was_never_confirmed_is_taken_back_too() -> None:
+    bench = Bench()
+    bench.places["psa"].answers = [Retriable("no answer")]
+    bench.ask(SHELL)
+    bench.places["psa"].made["O1"] = True  # it had its effect, and the feed shows it
+    bench.places["erp"].answers = [Skippable("no such company")]
+    assert events(bench.ask(DIMENSION))[-1] == (SHELL, "compensated")
+    assert bench.places["psa"].made == {"O1": False}
 
 
 def test_a_project_of_somebody_elses_making_is_never_taken_back() -> None:
@@ -279,6 +290,45 @@ def test_what_is_asked_for_again_is_looked_for_again() -> None:
     bench.places["psa"].made.clear()  # somebody has deleted it
     assert events(bench.ask(SHELL, NOON + 24 * HOUR, attempt=2)) == [(SHELL, "asked"), (SHELL, "made")]
     assert bench.told == ["psa makes", "psa makes"]
+
+
+def test_what_somebody_has_done_by_hand_is_not_tried_any_more() -> None:
+    bench = Bench()
+    bench.ask(SHELL)
+    bench.places["erp"].answers = [Retriable("no answer") for _ in range(9)]
+    bench.ask(DIMENSION)
+    # The ledger asks for the next step once the feed has shown this one.
+    assert events(bench.ask(ANNOUNCE, NOON + SECOND // 2)) == [(ANNOUNCE, "asked"), (ANNOUNCE, "made")]
+    assert bench.tick(NOON + HOUR) == []
+    assert bench.told == ["psa makes", "hook makes"]
+
+
+def test_a_call_under_way_for_what_somebody_has_done_by_hand_is_the_last() -> None:
+    bench = Bench(later=True)
+    bench.ask(DIMENSION)
+    bench.ask(ANNOUNCE)
+    bench.places["erp"].answers = [Skippable("it exists")]
+    bench.run_calls()
+    assert events(bench.tick(NOON)) == [(ANNOUNCE, "made")]
+    assert outcomes(bench.tick(NOON + HOUR)) == []
+
+
+def test_a_project_is_not_taken_back_once_the_erp_knows_it_all_the_same() -> None:
+    bench = Bench()
+    bench.ask(SHELL)
+    bench.places["erp"].answers = [Skippable("no such company")]
+    bench.places["psa"].answers = [Retriable("no answer")]
+    bench.ask(DIMENSION)
+    bench.ask(ANNOUNCE, NOON + SECOND // 2)
+    assert bench.tick(NOON + HOUR) == []
+    assert bench.places["psa"].made == {"O1": True}
+
+
+def test_what_was_due_before_anybody_did_it_is_peoples_unless_one_asks() -> None:
+    bench = Bench()
+    assert bench.ask(SHELL, due_at=moment(NOON - 1)) == []
+    out = bench.ask(SHELL, due_at=moment(NOON - 1), arguments={"asked_by": "ada"})
+    assert events(out) == [(SHELL, "asked"), (SHELL, "made")]
 
 
 @pytest.mark.parametrize("begins", ["released", "late"])
