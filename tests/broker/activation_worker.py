@@ -1,7 +1,8 @@
-"""A worker of the whole topology with doers: `python -m tests.broker.activation_worker BROKERS FOLDER [POINT COUNT]`.
+"""A worker of the whole topology with doers: `python -m tests.broker.activation_worker BROKERS FOLDER [HOW] [DEATH]`.
 
-FOLDER has an `activation.yaml`. It kills itself the COUNT-th time it passes POINT: one of `streams.engine.probe`, or
-`NAME before` or `NAME after` a call of the doer NAME.
+FOLDER has an `activation.yaml`. HOW `exactly_once` is for a real broker. DEATH is POINT COUNT: it kills itself the
+COUNT-th time it passes POINT, which is one of `streams.engine.probe`, or `NAME before` or `NAME after` a call of the
+doer NAME.
 """
 
 import sys
@@ -48,10 +49,11 @@ class Mortal:
         self._doer.close()
 
 
-def main(brokers: str, folder: Path, death: list[str]) -> int:
+def main(brokers: str, folder: Path, words: list[str]) -> int:
     """Run the worker."""
+    guarantee, death = ("exactly_once", words[1:]) if words[:1] == ["exactly_once"] else ("at_least_once", words)
     settings = load(
-        None, brokers=brokers, state_folder=folder / "state", checkpoint_interval_ms=20, guarantee="at_least_once",
+        None, brokers=brokers, state_folder=folder / "state", checkpoint_interval_ms=20, guarantee=guarantee,
         static_membership=False,
         session_timeout_s=4.0,
     )  # fmt: skip
