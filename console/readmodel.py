@@ -292,7 +292,9 @@ class ReadModel:
         deal = self._deal(fields)
         changed_at = fields.instant("occurred_at")
         step, state, reasons = fields.text("step"), fields.text("state"), fields.texts("reasons")
-        if changed_at >= deal.changed_at:
+        # Whoever announces a deal speaks when it is complete already.
+        is_over = deal.state == "completed" and state not in ("started", "completed")
+        if changed_at >= deal.changed_at and not is_over:
             deal = deal._replace(step=step, state=state, changed_at=changed_at, reasons=reasons)
         if deal.started_at is None or changed_at < deal.started_at:
             deal = deal._replace(started_at=changed_at)

@@ -32,3 +32,7 @@ class Retriable(CannotGoOn):
         self.retry_after_ms = retry_after_ms
         self.status = status
         self.nothing_sent = nothing_sent
+
+
+class Skippable(CannotGoOn):
+    """It refuses this one thing, and would again: whoever asks for something else may go on. Nothing was done."""

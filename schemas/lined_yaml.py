@@ -84,7 +84,7 @@ def line_of(root: yaml.Node, place: Place) -> int:
     for step in place:
         found = _child(node, step)
         if found is None:
-            break
+            continue  # pydantic names the kind of a part as a step, which is none of the file
         node, line = found
     return line + 1
 

@@ -17,6 +17,7 @@ from firm.topics import Target, Topics
 from schemas.commands import app as schemas_commands
 from schemas.lined_yaml import UnusableFile
 from stack.commands import app as stack_commands
+from streams.engine.activation_commands import app as activation_commands
 from streams.engine.route_commands import app as route_commands
 from streams.engine.target_commands import app as target_commands
 from streams.engine.topic_commands import app as topic_commands
@@ -29,6 +30,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
+app.add_typer(activation_commands, name="activation")
 app.add_typer(route_commands, name="route")
 app.add_typer(schemas_commands, name="schemas")
 app.add_typer(stack_commands, name="stack")

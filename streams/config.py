@@ -204,6 +204,10 @@ class Settings(BaseSettings):
         description="Which ERP books what, and from which day of service on; absent: the routing shipped, by which "
         "the ERP of each legal entity books everything.",
     )
+    activation_file: Path | None = Field(
+        default=None,
+        description="Who sets up deals that were won: projects, ERP dimensions, announcements; absent: people do.",
+    )
     epochs: Mapping[str, int] = Field(
         default_factory=dict,
         description="Epoch by feed (`source.name`), 0 where absent; what was loaded (`history`, `history.NAME`) goes "

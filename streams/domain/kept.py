@@ -62,6 +62,8 @@ class Activation(NamedTuple):
     """A deal and how much of its activation was told (`done` -1: none). `failed` are the reasons of its exception.
 
     `attempt` counts the attempts at the step that is due; `due_at` is when it is late, 0 while it is not waited for.
+    `refused` is why whoever does the step will not. `started_at` is when the deal was first told, `step_at` when its
+    step began; 0 where that was before they were kept.
     """
 
     opportunity: Opportunity
@@ -70,6 +72,9 @@ class Activation(NamedTuple):
     failed_since: int = 0
     due_at: int = 0
     attempt: int = 1
+    refused: tuple[str, ...] = ()
+    started_at: int = 0
+    step_at: int = 0
 
 
 class KnownResource(NamedTuple):

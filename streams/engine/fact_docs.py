@@ -120,4 +120,10 @@ DOCS: dict[str, dict[str, FieldDoc | str]] = {
         "texts": "Their values as text, in the same order; null where they are null.",
         "cause": _CAUSE,
     },
+    "StepOutcome": {
+        "opportunity_id": "Deal that was won.",
+        "step": "Step of its activation that was asked for.",
+        "reasons": "Why it was not done, and is not for now; none where it is done.",
+        "occurred_at": FieldDoc("When that was known (UTC).", Kind.TIMESTAMP),
+    },
 }

@@ -29,6 +29,7 @@ from streams.domain.fact import (
     PersonQuery,
     ProjectView,
 )
+from streams.domain.undertaking import StepOutcome
 from streams.engine.fact_docs import DOCS
 
 __all__ = ["CONTRACTS", "DOCS", "MESSAGES", "FactShapes"]
@@ -45,7 +46,7 @@ ROWS: Mapping[str, type] = {row.__name__: row for row in (*typing.get_args(canon
 
 MESSAGES: Mapping[str, type] = {
     message.__name__: message
-    for message in (Fact, Person, PersonQuery, Employment, Allocation, MarginPart, Claim, Lookup, Answer)
+    for message in (Fact, Person, PersonQuery, Employment, Allocation, MarginPart, Claim, Lookup, Answer, StepOutcome)
 }
 """What travels on the internal topics, by name."""
 

@@ -2,16 +2,17 @@
 
 import logging
 from collections import Counter as Tally
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from streams.domain.policy import LIMITS
 from streams.domain.posting import FINAL
+from streams.rules.activation import STEPS
 from streams.rules.exceptions import OWNERS
 from streams.step import Output
-from streams.topics import ALERTS, DEAD_LETTERS, EXCEPTIONS, RECEIPTS
+from streams.topics import ACTIVATION_EVENTS, ALERTS, DEAD_LETTERS, EXCEPTIONS, RECEIPTS
 
 log = logging.getLogger("throughline.worker")
 
@@ -51,6 +52,10 @@ _COUNTED: dict[str, tuple[str, str, Labels, Callable[[Output], Labels]]] = {
 
 
 _STATES = ("open", "resolved")
+_HOUR = 3_600.0
+_ACTIVATION_SECONDS = (
+    60.0, 300.0, 900.0, _HOUR, 4 * _HOUR, 12 * _HOUR, 24 * _HOUR, 48 * _HOUR, 168 * _HOUR, 720 * _HOUR
+)  # fmt: skip
 
 
 class Outcomes:
@@ -62,6 +67,16 @@ class Outcomes:
             topic: Counter(f"throughline_{name}_total", told, labels, registry=registry)
             for topic, (name, told, labels, _) in _COUNTED.items()
         }
+        self._activated = Histogram(
+            "throughline_activation_seconds", "From a deal's being won, as it was told here, to its being set up.",
+            registry=registry, buckets=_ACTIVATION_SECONDS,
+        )  # fmt: skip
+        self._stepped = Histogram(
+            "throughline_activation_step_seconds", "How long a step of an activation took.", ["step"],
+            registry=registry, buckets=_ACTIVATION_SECONDS,
+        )  # fmt: skip
+        for step in STEPS:
+            self._stepped.labels(step)
         # From zero, so that Prometheus sees the first one as an increase.
         for topic, kinds, states in ((EXCEPTIONS, OWNERS, _STATES), (ALERTS, LIMITS, (*_STATES, "updated"))):
             for kind in kinds:
@@ -82,8 +97,16 @@ class Outcomes:
                 tally[output.topic, counted[3](output)] += 1
             if output.topic == DEAD_LETTERS:
                 self._log_first(output)
+            elif output.topic == ACTIVATION_EVENTS:
+                self._observe(output.value)
         for (topic, labels), number in tally.items():
             self._counters[topic].labels(*labels).inc(number)
+
+    def _observe(self, event: Mapping[str, Any]) -> None:
+        elapsed_ms = event["results"].get("elapsed_ms")
+        if elapsed_ms is not None:
+            seen = self._activated if event["state"] == "completed" else self._stepped.labels(event["step"])
+            seen.observe(int(elapsed_ms) / 1000)
 
     def _log_first(self, output: Output) -> None:
         topic, error = (_said(output, name) for name in ("topic", "exception.class.name"))

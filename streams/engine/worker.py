@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import random
 import signal
 import sys
 import threading
@@ -19,10 +20,13 @@ from schemas.registry import RegistryUnavailable
 from state.rocks import StoreUnavailable
 from streams import compiled
 from streams.config import Settings
+from streams.doers.opening import load_plan
+from streams.engine.activating import activation_step
 from streams.engine.app import EngineApp, app
 from streams.engine.assignment import AssignmentError, MissingStateError
 from streams.engine.changelog import LostChangelogError
 from streams.engine.cluster import TopicsError
+from streams.engine.doing import doers_of
 from streams.engine.feeds import configured_feeds, running
 from streams.engine.lanes import targets_in, targets_of
 from streams.engine.malloc import few_arenas
@@ -90,8 +94,8 @@ def run(settings: Settings, ends_with_input: bool = False) -> int:
 def steps_of(settings: Settings) -> tuple[tuple[Step, ...], Wire]:
     """Return the topology and its targets as the settings have them, and the wire of its topics.
 
-    Raises `schemas.lined_yaml.UnusableFile` if mappings, ownership, policy, targets, routes or recorded schemas cannot
-    be used.
+    Raises `schemas.lined_yaml.UnusableFile` if mappings, ownership, policy, targets, routes, activation or recorded
+    schemas cannot be used.
     """
     rulebook, targets, contracts = rulebook_of(settings), targets_in(settings), settings.contracts
     routes = load_routes(settings.routing_file, None if targets is None else targets.names)
@@ -99,9 +103,11 @@ def steps_of(settings: Settings) -> tuple[tuple[Step, ...], Wire]:
     judge = SchemaJudge(rulebook.mappings, contracts.passed_schemas)
     codec = Codec(registry, judge=judge, unknown=of_sources(contracts))
     reader = Reader(rulebook.mappings, codec.decode_change, settings.epochs)
-    posting = posting_step(targets_of(settings, routes, targets))
+    beside = [posting_step(targets_of(settings, routes, targets))]
+    if settings.activation_file is not None:
+        beside.append(activation_step(doers_of(settings, load_plan(settings.activation_file), random.random)))
     wire = ContractWire(registry, reader, of_own_topics(contracts))
-    return (*topology(rulebook, reader, settings.feeds_expected, routes), posting), wire
+    return (*topology(rulebook, reader, settings.feeds_expected, routes), *beside), wire
 
 
 def rulebook_of(settings: Settings) -> Rulebook:

@@ -6,6 +6,7 @@ from streams.domain.canonical import Opportunity
 from streams.domain.fact import NO_CAUSE, Cause
 from streams.domain.kept import Activation
 from streams.domain.policy import Policy
+from streams.domain.undertaking import StepOutcome
 from streams.ledger.book import Book
 from streams.ledger.publish import Publisher
 from streams.ledger.reference import SEP, Reference
@@ -16,6 +17,7 @@ from streams.topics import ACTIVATION_COMMANDS, ACTIVATION_EVENTS
 
 TIMER: Final = "activation"
 _LATE: Final = "timed_out"
+_REFUSED: Final = "refused"
 _NEVER: Final = 1 << 62
 """When a step is late that is not asked for again."""
 
@@ -48,6 +50,27 @@ class Activations:
             self._activations.delete(place)
             self._context.timers.cancel(_timer(key, identity))
 
+    def outcome(self, key: str, outcome: StepOutcome) -> None:
+        """Take in what whoever does a step says of it: that they will not, or that they have done it."""
+        place = f"{key}{SEP}{outcome.opportunity_id}"
+        activation: Activation | None = self._activations.get(place)
+        if activation is None or not is_won(activation.opportunity) or not 0 <= activation.done < len(STEPS):
+            return
+        due = STEPS.index(outcome.step)
+        cause = NO_CAUSE._replace(occurred_at=outcome.occurred_at)
+        if outcome.reasons and due <= activation.done:
+            said = tuple(f"{_REFUSED}:{outcome.step}: {reason}" for reason in outcome.reasons)
+            activation = activation._replace(refused=said)
+        elif not outcome.reasons and due == activation.done and activation.refused:
+            # What is done is waited for anew, until the feed shows it.
+            due_at = self._context.now + self._delay_ms
+            activation = self._fail(key, activation._replace(refused=()), (), cause)._replace(due_at=due_at)
+            self._context.timers.set(_timer(key, outcome.opportunity_id), due_at)
+        else:
+            return
+        self._activations.put(place, activation)
+        self._book.mark_contract(key, cause)
+
     def run(self, key: str, cause: Cause) -> None:
         """Tell what has happened to the deals of a contract."""
         for place, activation in self._activations.scan(key + SEP):
@@ -66,22 +89,26 @@ class Activations:
         if not is_won(opportunity) or activation.done == len(STEPS):
             if activation.due_at:
                 self._context.timers.cancel(_timer(key, opportunity.id))
-            return self._fail(key, activation, (), cause)._replace(due_at=0)
+            return self._fail(key, activation, (), cause)._replace(due_at=0, refused=())
         seen = self._seen(key, opportunity)
         if activation.done < 0:
             self._event(key, seen, (STEPS[0], "started", 1), (), cause)
-            activation = self._command(key, seen, activation._replace(done=0))
+            now = self._context.now
+            activation = self._command(key, seen, activation._replace(done=0, started_at=now, step_at=now))
         done = steps_done(seen)
         while activation.done < done:
-            self._event(key, seen, (STEPS[activation.done], "succeeded", activation.attempt), (), cause)
-            activation = self._fail(key, activation, (), cause)._replace(done=activation.done + 1, attempt=1)
+            step = (STEPS[activation.done], "succeeded", activation.attempt)
+            self._event(key, seen, step, (), cause, activation.step_at)
+            activation = self._fail(key, activation, (), cause)._replace(
+                done=activation.done + 1, attempt=1, refused=(), step_at=self._context.now
+            )
             if activation.done < len(STEPS):
                 activation = self._command(key, seen, activation)
         if activation.done == len(STEPS):
-            self._event(key, seen, (STEPS[-1], "completed", 1), (), cause)
+            self._event(key, seen, (STEPS[-1], "completed", 1), (), cause, activation.started_at)
             self._context.timers.cancel(_timer(key, opportunity.id))
             return self._fail(key, activation, (), cause)._replace(due_at=0)
-        found = faults(seen)
+        found = faults(seen) or activation.refused
         return self._fail(key, activation, found, cause) if found else self._await(key, seen, activation, cause)
 
     def _await(self, key: str, seen: Observed, activation: Activation, cause: Cause) -> Activation:
@@ -111,10 +138,11 @@ class Activations:
         return activation._replace(due_at=due_at)
 
     def _event(
-        self, key: str, seen: Observed, step: tuple[str, str, int], reasons: tuple[str, ...], cause: Cause
-    ) -> None:
+        self, key: str, seen: Observed, step: tuple[str, str, int], reasons: tuple[str, ...], cause: Cause,
+        since: int = 0,
+    ) -> None:  # fmt: skip
         opportunity_id = seen.opportunity.id
-        event = event_record(seen, *step, reasons, self._context.now)
+        event = event_record(seen, *step, reasons, self._context.now, since)
         self._context.emit(ACTIVATION_EVENTS, opportunity_id, event)
         self._publish.activation(key, opportunity_id, step, cause)
 
@@ -128,6 +156,8 @@ class Activations:
         entity = Entity("opportunity", opportunity.id, None, opportunity.contract_number, opportunity.account_id, key)
         shown = reasons or activation.failed
         message = f"opportunity {opportunity.id} is won but not set up: {', '.join(shown)}"
+        if activation.refused and shown == activation.refused:
+            message += f"; put it right, then `throughline activation retry {opportunity.id}`, or do the step by hand"
         seen = (since, bool(reasons))
         self._publish.exception(key, "activation_failed", entity, shown, message, seen, {}, cause, attempt)
         if not reasons:

@@ -9,6 +9,7 @@ from streams.domain.money import ZERO
 from streams.domain.policy import Policy
 from streams.domain.routes import Routes
 from streams.domain.terms import RETAINER
+from streams.domain.undertaking import StepOutcome
 from streams.ledger import activations as activation_tables, book as book_tables, reference as reference_tables
 from streams.ledger.activations import Activations
 from streams.ledger.apply import Application
@@ -57,6 +58,8 @@ class LedgerBehaviour:
             assert key is not None  # facts have keys
             if isinstance(fact, Person):
                 self._application.person(key, fact)
+            elif isinstance(fact, StepOutcome):
+                self._activations.outcome(key, fact)
             else:
                 self._application.of_kind[fact.kind](key, fact)
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from streams.domain.calendar import moment
 from streams.domain.posting import FINAL
+from streams.rules.activation import TRIES
 from streams.rules.analytics import activation_fact, alert_fact, billing_fact, margin_fact, receipt_fact
 from streams.step import Context, Record, Step
 from streams.topics import ACTIVATION_EVENTS, ALERTS, ANALYTICS, MARGINS, RECEIPTS, TRIGGERS
@@ -27,11 +28,13 @@ class AnalyticsBehaviour:
     def on_records(self, records: Sequence[Record]) -> None:
         """Emit one fact a record, under its project, else under what the record is keyed by.
 
-        Of receipts only what is final is a fact.
+        Of receipts only what is final is a fact, and of whoever does a step what became of it.
         """
         for record in records:
             if record.topic == RECEIPTS and record.value["status"] not in FINAL:
                 continue  # analysts hear of the outcome, not of each try
+            if record.topic == ACTIVATION_EVENTS and record.value["state"] in TRIES:
+                continue
             fact = _FACTS[record.topic](record)
             self._context.emit(ANALYTICS, fact.get("project_id") or record.key, fact)
 

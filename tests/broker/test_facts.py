@@ -25,6 +25,7 @@ from streams.domain.fact import (
     PersonQuery,
     ProjectView,
 )
+from streams.domain.undertaking import StepOutcome
 from streams.engine.facts import MESSAGES, FactShapes
 
 pytestmark = pytest.mark.broker
@@ -54,6 +55,8 @@ SENT: list[Any] = [
     Allocation("AS1", "P1", "R1", DAY, DAY, None, CAUSE, True),
     MarginPart("P1", 1, FIGURES, CAUSE),
     MarginPart("P1", 1, None, CAUSE),
+    StepOutcome("O1", "create_project", ("no such client",), 1_750_000_000_000),
+    StepOutcome("O1", "create_project", (), 1_750_000_000_000),
     Lookup("tryton.public.project_work", "12", "tryton.time_entries", "447", "task", True),
     Answer(
         "tryton.time_entries",

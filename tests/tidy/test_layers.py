@@ -22,6 +22,7 @@ streams/policy streams/routes streams/step streams/topics streams/behaviour
 streams/engine/__init__ streams/engine/app streams/engine/demo streams/domain/__init__ streams/domain/money
 streams/assembly/__init__ streams/delivery/__init__ streams/intake/__init__ streams/ledger/__init__
 streams/steps/__init__ streams/rules/__init__ streams/rules/billing
+streams/doers/__init__ streams/doers/contract streams/doers/psa_api streams/doers/webhook
 streams/sinks/__init__ streams/sinks/contract streams/sinks/file_exchange streams/sinks/tryton
 stack/__init__ stack/commands stack/kafka live/__init__ live/pipeline
 outside/__init__ outside/http
@@ -87,6 +88,8 @@ BREACHES = [
     ("only-commands-start-the-stack", "streams/engine/app", "from stack import kafka"),
     ("only-commands-start-the-stack", "firm/size", "import stack.kafka"),
     ("sinks-apart", "streams/sinks/file_exchange", "from streams.sinks import tryton"),
+    ("doers-apart", "streams/doers/psa_api", "from streams.doers import webhook"),
+    ("one-way", "streams/doers/psa_api", "from streams.sinks import tryton"),
     ("feeds-apart", "connect/feeds/workday", "from connect.feeds import erp"),
     ("connect-lands", "connect/feeds/workday", "from streams import topics"),
     ("connect-above", "streams/topology", "import connect.deploy"),

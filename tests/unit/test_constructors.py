@@ -32,7 +32,7 @@ FITTING: list[tuple[Any, Arguments, tuple[Any, ...]]] = [
     (Kept, ((0, 1, True, "row"), {}), (0, 1, True, "row", False, 0)),
     (Kept, ((0, 1, True), {"refused": True, "good": None}), (0, 1, True, None, True, 0)),
     (Entity, ((), {"kind": "project", "id": "P1"}), ("project", "P1", None, None, None, "")),
-    (Activation, ((), {"opportunity": None, "attempt": 2}), (None, -1, (), 0, 0, 2)),
+    (Activation, ((), {"opportunity": None, "attempt": 2}), (None, -1, (), 0, 0, 2, (), 0, 0)),
 ]
 
 
