@@ -2,8 +2,9 @@
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import Queue
+from typing import ClassVar
 
 import pytest
 
@@ -21,6 +22,7 @@ class Held:
 
     failure: Retriable | None = None
     fatal: Fatal | None = None
+    every: ClassVar[list[weakref.ref["Held"]]] = []
 
     def __init__(self, name: str, calls: int = 1, ends: tuple[Trouble | None, ...] = (None,)) -> None:
         self.name = name
@@ -28,6 +30,7 @@ class Held:
         self._ends = list(ends)
         self.go = threading.Semaphore(0)
         self.begun: Queue[str] = Queue()
+        self.every.append(weakref.ref(self))
 
     def run(self) -> Ended:
         self.begun.put(self.name)
@@ -45,6 +48,17 @@ class Busy(Held):
 
     def run(self) -> Ended:
         return super().run()._replace(trouble=Trouble.BUSY, retry_after_ms=self._retry_after_ms)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_held() -> Iterator[None]:
+    """No call outlives its test: its thread would fail in the middle of another one."""
+    yield
+    for reference in Held.every:
+        held = reference()
+        if held is not None:
+            held.go.release(max(1, held.calls))
+    Held.every.clear()
 
 
 class OneByOne:
