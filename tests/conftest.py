@@ -13,6 +13,9 @@ from hypothesis import HealthCheck, settings
 from schemas.plan import COMPILED
 from tests.support import no_skips
 
+# Assertions of shared suites explain themselves, as those of a test file do: said before anybody imports them.
+pytest.register_assert_rewrite("tests.contract.suite", "tests.contract.call_suite", "tests.contract.station")
+
 TESTS = Path(__file__).parent
 TIERS = {name: name for name in ("tidy", "unit", "scenarios", "properties", "contract", "broker", "stack")}
 TIERS["oracle"] = "unit"  # the independent batch computation is tested by tables of cases, too

@@ -1,12 +1,10 @@
-"""Assertions of the shared suite explain themselves, as those of a test file do. One simulated Salesforce a module."""
+"""One simulated Salesforce a module."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.contract.feeds.salesforce_bench import Feed, Org, simulated
-
-pytest.register_assert_rewrite("tests.contract.suite", "tests.contract.call_suite", "tests.contract.station")
 
 
 @pytest.fixture(scope="module")
