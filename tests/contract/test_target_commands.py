@@ -1,5 +1,6 @@
 """`throughline targets check` and what reads the targets file beside it: `route check`, and a worker that starts."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -142,6 +143,7 @@ def test_a_wave_to_a_system_that_is_no_target_is_refused_with_its_line(
 def test_a_worker_does_not_start_with_settings_of_a_target_that_cannot_be_used_and_does_while_one_is_down(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, logger="throughline")  # a worker sets it, and it is set back after the test
     settings = Settings(sinks=Sinks(targets_file=Path("targets.yaml")))
     (folder / "targets.yaml").write_text(TARGETS.replace("URL", "http://127.0.0.1:9"), encoding="utf-8")
     steps, _ = steps_of(settings)
