@@ -1,7 +1,7 @@
-"""Calls of a Tryton by its JSON-RPC: who we are, and what its answers and refusals mean.
+"""What whoever calls a Tryton by its JSON-RPC shares: a session, how a call is written, and what refusals say.
 
-Owns the session and the classes of errors. Does not own what is called. Each call is one transaction there: it is done
-whole, or not at all, unless its answer was lost.
+Owns the session, and calls for those who know the errors of `outside`. Does not own what is called. Each call is one
+transaction there: it is done whole, or not at all, unless its answer was lost.
 """
 
 import base64
@@ -13,19 +13,26 @@ from typing import Any, Final
 from outside.errors import Fatal, NotThere, Retriable, Skippable
 from outside.http import Http
 
-_JSON: Final = {"content-type": "application/json"}
-_FORBIDDEN: Final = ("Calling button", "You are not allowed to access")
+JSON: Final = {"content-type": "application/json"}
+FORBIDDEN: Final = ("Calling button", "You are not allowed to access")
 """How refusals begin that are about the user, whatever the record."""
 
-_SAID_MAX: Final = 500
+NOT_REACHED: Final = "the database is unknown there, or cannot be reached"
+"""What is meant where nothing is there: Tryton says so, too, while it cannot reach its own database server."""
+
+SAID_MAX: Final = 500
 
 
-class TrytonLogin:
-    """A user's session in one database: made at first, and anew when it was refused. May be used by several threads."""
+class Session:
+    """A user's session in one database: made at first, and anew when it was refused. May be used by several threads.
+
+    `user_id` is the user's own once logged in, 0 before.
+    """
 
     def __init__(self, http: Http, address: str, user: str, password: str) -> None:
+        self.address = address
+        self.user_id = 0
         self._http = http
-        self._address = address
         self._user = user
         self._password = password
         self._lock = threading.Lock()
@@ -47,14 +54,13 @@ class TrytonLogin:
     def _logged_in(self) -> str:
         asked = {"id": 0, "method": "common.db.login", "params": [self._user, {"password": self._password}, "en"]}
         try:
-            told = self._http.exchange(self._address, json.dumps(asked).encode(), _JSON)
+            told = self._http.exchange(self.address, json.dumps(asked).encode(), JSON)
         except NotThere as error:
-            # Tryton says so, too, while it cannot reach its own database server.
-            raise Retriable(f"{error}: the database is unknown there, or cannot be reached") from error
+            raise Retriable(f"{error}: {NOT_REACHED}") from error
         if not isinstance(told, dict) or not isinstance(told.get("result"), list):
-            raise Fatal(f"{self._address}: {self._user} cannot log in by a password alone; give it one that can")
-        user_id, token, *_ = told["result"]
-        return "Session " + base64.b64encode(f"{self._user}:{user_id}:{token}".encode()).decode()
+            raise Fatal(f"{self.address}: {self._user} cannot log in by a password alone; give it one that can")
+        self.user_id, token, *_ = told["result"]
+        return "Session " + base64.b64encode(f"{self._user}:{self.user_id}:{token}".encode()).decode()
 
 
 class TrytonCalls:
@@ -62,8 +68,8 @@ class TrytonCalls:
 
     def __init__(self, http: Http, url: str, database: str, user: str, password: str) -> None:
         self._http = http
-        self._address = f"{url.rstrip('/')}/{database}/rpc/"
-        http.log_in(TrytonLogin(http, self._address, user, password))
+        self._address = address_of(url, database)
+        http.log_in(Session(http, self._address, user, password))
 
     def call(self, method: str, *parameters: Any, company: int) -> Any:
         """Call a method for a company, as `model.project.work.create`, and return its result.
@@ -84,34 +90,43 @@ class TrytonCalls:
         self._http.close()
 
     def _told(self, method: str, parameters: Sequence[Any]) -> Mapping[str, Any]:
-        body = json.dumps({"id": 1, "method": method, "params": parameters}).encode()
+        content = content_of(method, parameters)
         try:
-            told = self._http.request("POST", self._address, content=body, headers=_JSON).json()
+            told = self._http.request("POST", self._address, content=content, headers=JSON).json()
         except NotThere as error:
-            raise Retriable(f"{error}: the database is unknown there, or cannot be reached") from error
+            raise Retriable(f"{error}: {NOT_REACHED}") from error
         if not isinstance(told, dict):
             raise Retriable(f"{self._address}: {method} was answered by no JSON-RPC; is it the URL of a Tryton?")
         return told
 
 
+def address_of(url: str, database: str) -> str:
+    """Return where calls of a database go."""
+    return f"{url.rstrip('/')}/{database}/rpc/"
+
+
+def content_of(method: str, parameters: Sequence[Any]) -> bytes:
+    """Return a call as it is sent."""
+    return json.dumps({"id": 1, "method": method, "params": parameters}).encode()
+
+
+def words_of(told: Any) -> str:
+    """Return what Tryton says to its user: the message, and the description where there is one."""
+    parts = told if isinstance(told, list) else [told]
+    return " ".join(" ".join(part for part in parts[:2] if isinstance(part, str)).split())[:SAID_MAX] or "refused"
+
+
 def _meant(place: str, error: Any) -> Exception:
     """Return what an error in an answer means."""
     name, *rest = error if isinstance(error, list) and error else ["RateLimitException"]
-    words = _words(rest)
+    words = words_of(rest[0] if rest else "")
     text = f"{place}: {name}: {words}"
     match name:
         case "UserError" | "UserWarning":
-            return Fatal(f"{text}; give the user the right") if words.startswith(_FORBIDDEN) else Skippable(text)
+            return Fatal(f"{text}; give the user the right") if words.startswith(FORBIDDEN) else Skippable(text)
         case "ConcurrencyException" | "RateLimitException":
             return Retriable(text, nothing_sent=True)
         case "LoginException":
             return Fatal(f"{text}; the user needs more than a password to log in: give it one that does not")
         case _:
             return Retriable(text)
-
-
-def _words(rest: Sequence[Any]) -> str:
-    """Return what Tryton says to its user: the message, and the description where there is one."""
-    first = rest[0] if rest else ""
-    parts = first if isinstance(first, list) else [first]
-    return " ".join(" ".join(part for part in parts[:2] if isinstance(part, str)).split())[:_SAID_MAX] or "refused"

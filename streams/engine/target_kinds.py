@@ -23,7 +23,7 @@ from streams.sinks.sftp_settings import SftpSettings
 from streams.sinks.target_mapping import TargetMapping, target_names
 from streams.sinks.tryton import Tryton
 from streams.sinks.tryton_books import read_mapping
-from streams.sinks.tryton_rpc import Session as TrytonSession, TrytonRpc, TrytonSettings
+from streams.sinks.tryton_rpc import TrytonRpc, TrytonSettings, session_of
 
 _STRICT: Final = ConfigDict(extra="forbid", frozen=True)
 _Waits = Field(
@@ -148,9 +148,8 @@ def _sap(name: str, settings: ApiSettings, names: Any, clock: Callable[[], int])
 
 def _tryton(name: str, settings: TrytonTargetSettings, mapping: Any, _clock: Callable[[], int]) -> MakesSinks:
     def made(http: Http) -> Callable[[Share], Sink[Posting]]:
-        session = TrytonSession(http, settings)
-        http.log_in(session)
-        return lambda share: Tryton(name, TrytonRpc(share, session), mapping)
+        session = session_of(http, settings)
+        return lambda share: Tryton(name, TrytonRpc(share, session, settings.timeout_ms), mapping)
 
     return made
 
