@@ -1,22 +1,21 @@
 """What topics tell of deals that were won: the steps that were asked for, and what became of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from getpass import getuser
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from schemas.codec import Codec
 from streams.config import Settings
 from streams.domain.calendar import moment
 from streams.domain.undertaking import ANNOUNCEMENT, DONE_BY_OTHERS
 from streams.engine.activating import ASKED_BY
-from streams.engine.clients import client_config, reader_config
+from streams.engine.clients import client_config
 from streams.engine.clock import system_clock
-from streams.engine.cluster import TopicsError, refused
-from streams.engine.to_the_end import read_to_the_end
-from streams.engine.unknown_ids import of_own_topics
+from streams.engine.cluster import refused
+from streams.engine.whole_topics import whole_topics
 from streams.engine.wire import registry_of
 from streams.partitioning import partition_of
 from streams.topics import ACTIVATION_COMMANDS, ACTIVATION_EVENTS
@@ -66,30 +65,16 @@ class ToldOfDeal(NamedTuple):
 
 
 def told_of_deals(settings: Settings) -> dict[str, ToldOfDeal]:
-    """Read all of activations, by deal.
-
-    Raises:
-        TopicsError: Brokers do not answer, or a topic is not there.
-        schemas.registry.RegistryUnavailable: A schema is not known yet, and the registry does not answer.
-        ForeignIds: A schema is not among those shipped, and no registry is set.
-        schemas.lined_yaml.UnusableFile: A file of schemas cannot be used.
-    """
-    contracts, deals = settings.contracts, dict[str, ToldOfDeal]()
-    codec = Codec(registry_of(contracts), unknown=of_own_topics(contracts))
-    consumer = Consumer(reader_config(client_config(settings), f"{settings.group}-activation"))
-    try:
+    """Read all of activations, by deal. Raises as `whole_topics` does."""
+    deals = dict[str, ToldOfDeal]()
+    with whole_topics(settings, "activation") as topics:
         for topic in (ACTIVATION_COMMANDS, ACTIVATION_EVENTS):
-            for record in _all(consumer, codec, topic):
+            for value in topics.values(topic):
+                record = topics.codec.decode(topic, value)
                 identity = record["opportunity_id"]
                 deal = deals.setdefault(identity, ToldOfDeal(identity, [], []))
                 (deal.commands if topic == ACTIVATION_COMMANDS else deal.events).append(record)
-        return deals
-    except TimeoutError as error:
-        raise refused(settings.brokers, str(error)) from None
-    except KafkaException as error:
-        raise refused(settings.brokers, error.args[0].str()) from error
-    finally:
-        consumer.close()
+    return deals
 
 
 def ask_again(settings: Settings, command: Fields, by: str = "", because: str = "") -> None:
@@ -108,15 +93,3 @@ def ask_again(settings: Settings, command: Fields, by: str = "", because: str = 
     )
     if producer.flush(_ANSWER_SECONDS_MAX):
         raise refused(settings.brokers, "it did not take the command")
-
-
-def _all(consumer: Consumer, codec: Codec, topic: str) -> Iterator[Fields]:
-    known = consumer.list_topics(timeout=_ANSWER_SECONDS_MAX).topics
-    if topic not in known:
-        raise TopicsError(f"topic {topic} is not there; make it with `throughline topics apply`")
-    places = [TopicPartition(topic, number, 0) for number in known[topic].partitions]
-    consumer.assign(places)
-    for message in read_to_the_end(consumer, places, {}, _ANSWER_SECONDS_MAX):
-        value = message.value()
-        if isinstance(value, bytes):
-            yield codec.decode(topic, value)
