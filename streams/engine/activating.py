@@ -5,7 +5,6 @@ what became of it is committed after. Whoever dies in between asks what there is
 cannot be done is told to the ledger at once, and what was made for it before is taken back.
 """
 
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any, Final
 from outside.backoff import longest_wait_ms
 from outside.errors import CannotGoOn
 from streams.delivery.lane import Calls, Priority
+from streams.delivery.lease import lease
 from streams.delivery.limits import LEASE_MS
 from streams.doers.contract import Undone
 from streams.domain.calendar import instant
@@ -174,8 +174,8 @@ class ActivationBehaviour:
         self._put(key, undertaking)
         if not undertaking.failures and not undo:
             self._tell(undertaking, "asked")
-        context, until = self._context, time.monotonic() + self._doers.lease_s
-        doing.may = lambda: not context.released and time.monotonic() < until
+        context, holds = self._context, lease(self._doers.lease_s)
+        doing.may = lambda: not context.released and holds()
         context.once_committed(partial(self._begin, key, doing, reached))
 
     def _begin(self, key: str, doing: Doing, reached: Reached) -> None:

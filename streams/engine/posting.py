@@ -7,7 +7,6 @@ target's lane: what became of them is taken in before the next commit.
 """
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 from streams.delivery.calls import Clock, Look, Sending, Work
 from streams.delivery.delivery import Delivery
 from streams.delivery.lane import Calls, Priority
+from streams.delivery.lease import lease
 from streams.delivery.limits import LEASE_MS, Limits
 from streams.domain.calendar import instant, moment
 from streams.domain.posting import FINAL, Posting, Status, posting_id_of, posting_told
@@ -210,18 +210,17 @@ class PostingBehaviour:
         if way.target.sink.answers_later and not way.looks and way.look_at <= self._context.now:
             way.looks = True
             works.append(way.delivery.look())
-        # From before the commit: who takes over after it counts from no earlier on.
-        until = time.monotonic() + self._targets.lease_s
+        holds = lease(self._targets.lease_s)
         for work in works:
             way.under_way += 1
             if isinstance(work, Sending):
-                work.may = partial(self._may_send, system, way, work, until)
+                work.may = partial(self._may_send, system, way, work, holds)
             self._context.once_committed(partial(self._begin, way, work))
         self._tell(system, way)
 
-    def _may_send(self, system: str, way: _Way, work: Sending[Posting], until: float) -> bool:
+    def _may_send(self, system: str, way: _Way, work: Sending[Posting], holds: Callable[[], bool]) -> bool:
         """Whether the next call may still begin; asked by the thread that would make it."""
-        if self._context.released or way.left or time.monotonic() >= until:
+        if self._context.released or way.left or not holds():
             return False
         now = self._targets.clock()
         return all(self._frozen_until(system, posting, now) is None for posting in work.postings)

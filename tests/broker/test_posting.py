@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from firm.erp_simulator import FileErp
+from streams.delivery import lease
 from streams.delivery.calls import Look
 from streams.domain.calendar import moment
 from streams.domain.posting import Posting, posting_id_of
-from streams.engine import posting
 from streams.sinks.batch_file import read_batch
 from streams.sinks.contract import Fatal, Sink
 from streams.sinks.durable_files import LocalFiles
@@ -156,7 +156,7 @@ def test_what_waits_for_its_call_is_not_sent_once_somebody_else_may_have_asked_f
 
 def test_a_stall_before_its_call_counts_from_before_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     passed_s = 0.0
-    monkeypatch.setattr(posting, "time", SimpleNamespace(monotonic=lambda: passed_s))
+    monkeypatch.setattr(lease, "time", SimpleNamespace(monotonic=lambda: passed_s))
     bench = Bench(exchange(tmp_path), lease_s=4.0)
     bench.take(intent(1), NOON)
     bench.fire_without_commit(NOON + 3_000)
