@@ -4,6 +4,7 @@ Owns how an error of a sink is read. Does not own when a call may begin, nor wha
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol
@@ -119,7 +120,7 @@ class Sending(Generic[P]):
 
 
 @dataclass
-class _Reading(Generic[P]):
+class _Reading(ABC, Generic[P]):
     """A call that changes nothing at the target."""
 
     sink: Sink[P]
@@ -146,8 +147,9 @@ class _Reading(Generic[P]):
             return Ended(Trouble.DOWN)
         return Ended()
 
+    @abstractmethod
     def _read(self) -> None:
-        raise NotImplementedError
+        """Make the call, and keep what it brings."""
 
 
 @dataclass

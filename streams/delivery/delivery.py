@@ -46,7 +46,7 @@ class Delivery(Generic[P]):
         self._clock = clock
         self._frozen = frozen
         self._lineup: Lineup[P] = Lineup()
-        self._batches = Batches(self._lineup, limits, sink.postings_per_call)
+        self._batches = Batches(self._lineup, limits, sink.postings_per_call, self._is_frozen, self._take)
         self._doubts = Doubts()
         self._awaited: dict[str, set[str]] = {}
         self._problems: list[Problem] = []
@@ -97,7 +97,7 @@ class Delivery(Generic[P]):
         works: list[Work] = [Question(self._sink, ids) for ids in self._doubts.questions(now)]
         if room <= 0:
             self._batches.look_again()
-        while room > 0 and (chosen := self._batches.choose(now, room, flush, self._is_frozen, self._take)):
+        while room > 0 and (chosen := self._batches.choose(now, room, flush)):
             sending = self._send(chosen, now)
             works.append(sending)
             room -= sending.calls
