@@ -69,6 +69,16 @@ class Requests(Protocol):
         """A request was held back to keep to a rate."""
 
 
+class Uncounted:
+    """Who counts requests where nobody asks how many there were."""
+
+    def requested(self, status: str) -> None:
+        """Nothing is counted."""
+
+    def held(self, seconds: float) -> None:
+        """Nothing is counted."""
+
+
 class Answer(NamedTuple):
     """What came back: status, headers by their names in small letters, and the body."""
 

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, ValidationError
 
 from outside import references
 from outside.errors import Fatal
-from outside.http import Http, Limits
+from outside.http import Http, Limits, Uncounted
 from outside.http_settings import HttpSettings, opened
 from outside.tryton import TrytonCalls
 from schemas.lined_yaml import UnusableFile, load
@@ -36,16 +36,6 @@ from streams.doers.web import Web
 from streams.doers.webhook import Webhook
 
 _SECRETS: Final = ("dsn", "url", "ask", "password", "user", "http")
-
-
-class Untold:
-    """Counts no requests: how orders end is counted where they are given."""
-
-    def requested(self, status: str) -> None:
-        """Nothing is counted."""
-
-    def held(self, seconds: float) -> None:
-        """Nothing is counted."""
 
 
 def load_plan(path: Path, environment: Mapping[str, str] = os.environ) -> Plan:
@@ -95,7 +85,7 @@ class Openings:
                 return PsaApi(name, settings.url, self._web(settings))
             case TrytonPlan():
                 settings = _settings(secrets["http"])
-                http = opened(settings, Untold(), self._clock, self._hold)
+                http = opened(settings, Uncounted(), self._clock, self._hold)
                 calls = TrytonCalls(http, settings.url, plan.database, secrets["user"], secrets["password"])
                 statuses = (plan.begun_status, plan.closed_status)
                 return TrytonProject(name, calls, plan.companies, plan.parties, statuses, plan.namespace)
@@ -108,12 +98,12 @@ class Openings:
                 return DimensionFile(name, plan.folder, plan.fields, plan.answers, plan.companies)
             case WebhookPlan():
                 limits = Limits(timeout_s=plan.timeout_ms / 1000, answer_s_max=plan.timeout_ms / 1000)
-                web = Web(Http(limits, Untold(), self._clock, self._hold), self._clock, secret_path=True)
+                web = Web(Http(limits, Uncounted(), self._clock, self._hold), self._clock, secret_path=True)
                 url, ask = secrets["url"], secrets["ask"]
                 return Webhook(name, url, web, plan.shape, plan.text, plan.in_doubt, ask)
 
     def _web(self, settings: HttpSettings) -> Web:
-        return Web(opened(settings, Untold(), self._clock, self._hold), self._clock)
+        return Web(opened(settings, Uncounted(), self._clock, self._hold), self._clock)
 
 
 class _Settings(HttpSettings):

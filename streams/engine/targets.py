@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from outside import errors, references
-from outside.http import Answer, Http, Requests, shown as shown_url
+from outside.http import Answer, Http, Requests, Uncounted, shown as shown_url
 from outside.http_settings import HttpSettings, grant_of, opened
 from schemas.lined_yaml import LinedFile, UnusableFile, load, shown
 from streams.domain.posting import Posting
@@ -37,16 +37,6 @@ class TargetsFile(BaseModel):
 
     version: Literal[1]
     targets: Mapping[Name, Mapping[str, Any]] = Field(min_length=1)
-
-
-class Uncounted:
-    """Who counts requests: nobody."""
-
-    def requested(self, status: str) -> None:
-        """A request was answered."""
-
-    def held(self, seconds: float) -> None:
-        """A request was held back."""
 
 
 class Surroundings(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 
 from joserfc.jwk import ECKey
 
-from outside.http import Answer, Http
+from outside.http import Answer, Http, Uncounted
 from outside.http_settings import HttpSettings, opened
 from streams.domain.posting import Posting
 from streams.sinks.contract import Sink
@@ -29,16 +29,6 @@ FAULT_OF = {"before": "reset_before", "half": "cut", "after": "reset_after"}
 def now() -> int:
     """The time by which tokens are signed: the simulator has no other."""
     return time.time_ns() // 1_000_000
-
-
-class Told:
-    """Who counts requests: nobody."""
-
-    def requested(self, status: str) -> None:
-        pass
-
-    def held(self, seconds: float) -> None:
-        pass
 
 
 class FarFaults(Faults):
@@ -105,7 +95,7 @@ class ApiTarget:
     def open(self) -> Sink[Any]:
         self.close()
         settings = HttpSettings(**{"url": self.far.url, "timeout.ms": self.timeout_ms, **self.settings()})
-        http = opened(settings, Told(), now, lambda _seconds: None)
+        http = opened(settings, Uncounted(), now, lambda _seconds: None)
         self._sinks.append(self.sink(Rest(self.system, self.far.url, SteppedHttp(http, self.faults), now)))
         return self._sinks[-1]
 

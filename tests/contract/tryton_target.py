@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from outside.errors import Retriable
-from outside.http import Answer, Http, Limits
+from outside.http import Answer, Http, Limits, Uncounted
 from outside.http_settings import opened
 from streams.domain.posting import Posting
 from streams.sinks.tryton import Tryton
@@ -30,16 +30,6 @@ MAPPING = TrytonMapping(
     currencies={"EUR": 1, "JPY": 2, "KWD": 3},
 )
 _numbers = count()
-
-
-class Uncounted:
-    """Nobody counts requests here."""
-
-    def requested(self, status: str) -> None:
-        pass
-
-    def held(self, seconds: float) -> None:
-        pass
 
 
 class FaultyHttp(Http):

@@ -15,7 +15,7 @@ from threading import Lock
 import pytest
 from pydantic import SecretStr
 
-from outside.http import Http
+from outside.http import Http, Uncounted
 from outside.http_settings import opened
 from stack.postgresql import PostgreSQL
 from stack.tryton import DATABASE, USER, Tryton as TrytonServer
@@ -28,7 +28,7 @@ from streams.sinks.tryton_rpc import logged_in
 from tests.contract.simulators.faults import Faults, Killed
 from tests.contract.station import NOON, Item, Station, money_posting
 from tests.contract.suite import random_items
-from tests.contract.tryton_target import Uncounted, settings_of
+from tests.contract.tryton_target import settings_of
 from tests.stack.conftest import say
 from tests.stack.tryton_books import CLOSED, Bookkeeping, Wire
 

@@ -4,21 +4,11 @@ import json
 from collections.abc import Collection, Sequence
 
 from outside.errors import CannotGoOn, Fatal as OutsideFatal, Retriable as Busy
-from outside.http import Http, Limits
+from outside.http import Http, Limits, Uncounted
 from streams.domain.posting import Posting, Status
 from streams.sinks.contract import Answers, Fatal, Receipt, Retriable, Trouble, receipt_of
 
 ASKED_AT_ONCE = 100
-
-
-class _Untold:
-    """Nobody counts requests here."""
-
-    def requested(self, status: str) -> None:
-        """A request was answered."""
-
-    def held(self, seconds: float) -> None:
-        """A request was held back."""
 
 
 class PlainErp:
@@ -35,7 +25,7 @@ class PlainErp:
         self.answer_ms_max = round(timeout_s * 1000)
         self._url = url
         limits = Limits(timeout_s=timeout_s, answer_s_max=timeout_s, at_once=at_once)
-        self._http = Http(limits, _Untold(), clock, lambda _: None)  # type: ignore[arg-type]
+        self._http = Http(limits, Uncounted(), clock, lambda _: None)  # type: ignore[arg-type]
 
     def post(self, postings: Sequence[Posting], now: int) -> list[Receipt]:
         """Book one posting."""
