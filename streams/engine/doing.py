@@ -95,7 +95,7 @@ class Doing:
         except errors.Fatal as fatal:
             self.fatal = Fatal(str(fatal))
             return Ended(Trouble.RECORD)
-        except Exception as defect:
+        except Exception as defect:  # whatever it is, the order is told of, and the thread has others to do
             log.error("%s: a defect of its doer", self.doer.name, exc_info=defect)
             self.fatal = Fatal(f"{self.doer.name}: a defect: {defect!r}; the log of the worker has more")
             return Ended(Trouble.RECORD)

@@ -74,9 +74,8 @@ class Station:
         self.limits = limits
         self._store = MemoryStore()
         self._read = 0
-        sink = target.open()
         # It is there for so long that nothing of a former life can be under way any more, should there have been one.
-        self.now = NOON - sink.answer_ms_max - sink.stale_ms_max
+        self.now = NOON - settling_ms(target)
         self.restart()
         self.now = NOON
 
@@ -180,6 +179,12 @@ class Station:
             assert [contract for contract, places in by_contract.items() if places != sorted(places)] == []
         finals = Counter(receipt.trigger_id for receipt in self.receipts if receipt.status in FINAL)
         assert {trigger for trigger, times in finals.items() if times > 1} == superseded_later
+
+
+def settling_ms(target: Target) -> int:
+    """How long a new worker waits before it asks for what the one before may have sent."""
+    sink = target.open()
+    return sink.answer_ms_max + sink.stale_ms_max
 
 
 def trigger_of(item: Item) -> dict[str, Any]:

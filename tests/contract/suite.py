@@ -13,7 +13,7 @@ from streams.delivery.limits import Limits
 from streams.domain.posting import Status
 from streams.sinks.contract import Receipt
 from tests.contract.simulators.faults import WHEN, Killed
-from tests.contract.station import LIMITS, NOON, Item, Station, Target
+from tests.contract.station import LIMITS, NOON, Item, Station, Target, settling_ms
 
 Make = Callable[[], Target]
 
@@ -29,12 +29,6 @@ def run_through(station: Station) -> int:
     station.log = items
     station.turn(NOON + 10 * SECOND)
     return NOON + 10 * SECOND
-
-
-def settling_ms(target: Target) -> int:
-    """How long a new worker waits before it asks for what the one before may have sent."""
-    sink = target.open()
-    return sink.answer_ms_max + sink.stale_ms_max
 
 
 class SinkContract:

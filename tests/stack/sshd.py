@@ -81,7 +81,7 @@ class Sshd:
         while not self._answers():
             assert self._child.poll() is None, (self.folder / "log").read_text(encoding="utf-8")
             assert time.monotonic() < until
-            time.sleep(0.02)
+            time.sleep(0.02)  # between two looks, as it does not tell when it listens
 
     def _answers(self) -> bool:
         with socket.socket() as asked:

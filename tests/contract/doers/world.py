@@ -17,12 +17,13 @@ at writes: `lost` does it and hangs up, `dropped` hangs up, `broken` is 500 befo
 
 import json
 import re
-import sys
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.support.answering import serve
 
 Answer = tuple[int, Any]
 Headers = dict[str, str]
@@ -272,12 +273,7 @@ def _writes(method: str, body: Any) -> bool:
 
 def main() -> None:
     """Serve until standard input ends."""
-    Handler.world = World()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    print(server.server_port, flush=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    sys.stdin.read()
+    serve(Handler, world=World())
 
 
 if __name__ == "__main__":

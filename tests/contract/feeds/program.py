@@ -10,10 +10,12 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.support import answering
 
 Json = dict[str, Any]
 
@@ -187,15 +189,7 @@ class Answering(BaseHTTPRequestHandler):
 
 def serve(system: System) -> None:
     """Run until standard input closes."""
-    released = threading.Event()
-    of_system = {"system": system, "lock": threading.RLock(), "released": released}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OfSystem", (Answering,), of_system))
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(server.server_address[1], flush=True)
-    sys.stdin.read()
-    released.set()
-    server.shutdown()
+    answering.serve(Answering, system=system)
 
 
 class Program:

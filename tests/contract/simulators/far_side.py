@@ -8,14 +8,16 @@ import json
 import os
 import socket
 import struct
-import sys
 import threading
 import time
 from collections.abc import Callable
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from tests.support import answering
+from tests.support.answering import Serving
 
 Json = dict[str, Any]
 APPLIED = ("none", "lost", "cut", "slow")
@@ -294,20 +296,11 @@ class Answering(BaseHTTPRequestHandler):
         """Nothing: tests say what went wrong."""
 
 
-def started(far: FarSide) -> tuple[ThreadingHTTPServer, threading.Event]:
-    """A server that answers, and what ends all waiting in it."""
-    released = threading.Event()
-    of_far = {"far": far, "lock": threading.RLock(), "released": released}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OfFarSide", (Answering,), of_far))
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server, released
+def started(far: FarSide) -> Serving:
+    """A server that answers for an ERP, and what ends all waiting in it."""
+    return answering.started(Answering, far=far)
 
 
 def serve(far: FarSide) -> None:
     """Run until standard input closes."""
-    server, released = started(far)
-    print(server.server_address[1], flush=True)
-    sys.stdin.read()
-    released.set()
-    server.shutdown()
+    answering.serve(Answering, far=far)

@@ -10,12 +10,13 @@ import json
 import os
 import socket
 import struct
-import sys
 import threading
 from copy import deepcopy
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.support.answering import serve
 
 Json = dict[str, Any]
 USER, PASSWORD, USER_ID = "clerk", "secret", 7
@@ -75,7 +76,7 @@ class Database:
         before = deepcopy((self.invoices, self.next_id, self.next_number, self.posted))
         try:
             return self._called(method, parameters)
-        except Exception:
+        except Exception:  # whatever ends a transaction leaves nothing of it, and goes on to who called
             self.invoices, self.next_id, self.next_number, self.posted = before
             raise
 
@@ -376,15 +377,7 @@ class Answering(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Run until standard input closes."""
-    released = threading.Event()
-    shared = {"databases": {}, "lock": threading.RLock(), "released": released}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OfTryton", (Answering,), shared))
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(server.server_address[1], flush=True)
-    sys.stdin.read()
-    released.set()
-    server.shutdown()
+    serve(Answering, databases={})
 
 
 if __name__ == "__main__":
